@@ -1,0 +1,111 @@
+//! Every limit of the system, by name. A limit that an operator can change has its default here.
+//!
+//! Names carry their unit last. The windows at the end fit together; [`windows_fit`] says how, and is checked at start.
+
+// --- Objects -------------------------------------------------------------------------------------------------------
+pub const ACTIVITIES_BYTES_MAX: usize = 8 * 1024;
+pub const CHANNEL_NAME_CHARS_MAX: usize = 100;
+pub const CHANNEL_TOPIC_CHARS_MAX: usize = 1024;
+pub const EMBED_CHARS_MAX: usize = 6000;
+pub const EMBEDS_MAX: usize = 10;
+pub const EMOJI_BYTES_MAX: usize = 64;
+pub const GUILD_CHANNELS_MAX: usize = 500;
+pub const GUILD_INVITES_MAX: usize = 1000;
+pub const GUILD_MEMBERS_MAX: u64 = 1_000_000;
+pub const GUILD_NAME_CHARS_MAX: usize = 100;
+pub const GUILD_ROLES_MAX: usize = 250;
+pub const MESSAGE_CONTENT_CHARS_MAX: usize = 2000;
+pub const MESSAGE_LIST_DEFAULT: u32 = 50;
+pub const MESSAGE_LIST_MAX: u32 = 100;
+pub const MESSAGE_MENTIONS_MAX: usize = 100;
+pub const MESSAGE_REACTIONS_MAX: usize = 20;
+pub const NICK_CHARS_MAX: usize = 32;
+pub const NONCE_CHARS_MAX: usize = 25;
+pub const OVERWRITES_MAX: usize = 500;
+pub const ROLE_NAME_CHARS_MAX: usize = 100;
+pub const SLOWMODE_SECS_MAX: u32 = 21_600;
+pub const USER_GUILDS_MAX: usize = 200;
+pub const BOT_GUILDS_MAX: usize = 250_000;
+pub const USERNAME_CHARS_MAX: usize = 32;
+
+// --- Requests ------------------------------------------------------------------------------------------------------
+pub const REQUEST_BODY_BYTES_MAX: usize = 1024 * 1024;
+pub const REQUEST_TIMEOUT_MS: u64 = 15_000;
+pub const RPC_DEADLINE_MS: u64 = 5_000;
+pub const RPC_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const SENDS_PER_WINDOW: u32 = 5;
+pub const SENDS_WINDOW_MS: u64 = 5_000;
+pub const GLOBAL_REQUESTS_PER_SEC: u32 = 50;
+pub const INVALID_REQUESTS_PER_10_MIN: u32 = 10_000;
+
+// --- Queues --------------------------------------------------------------------------------------------------------
+pub const CHANNEL_QUEUE_MAX: usize = 1024;
+pub const GUILD_QUEUE_MAX: usize = 1024;
+pub const SUBSCRIPTION_QUEUE_MAX: usize = 16 * 1024;
+pub const GAP_BUFFER_EVENTS_MAX: usize = 16 * 1024;
+pub const ACTOR_IDLE_MS: u64 = 60_000;
+
+// --- Gateway -------------------------------------------------------------------------------------------------------
+pub const GATEWAY_PAYLOAD_BYTES_MAX: usize = 15 * 1024;
+pub const GATEWAY_COMMANDS_MAX: u32 = 120;
+pub const GATEWAY_COMMANDS_WINDOW_MS: u64 = 60_000;
+pub const HEARTBEAT_INTERVAL_MS: u64 = 41_250;
+/// The interval that a client is told lies up to this much below [`HEARTBEAT_INTERVAL_MS`].
+pub const HEARTBEAT_JITTER_MS: u64 = 1_000;
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+pub const IDENTIFY_TIMEOUT_MS: u64 = 30_000;
+pub const IDENTIFY_WINDOW_MS: u64 = 5_000;
+pub const IDENTIFIES_PER_DAY: u32 = 1000;
+pub const LARGE_THRESHOLD_DEFAULT: u32 = 50;
+pub const LARGE_THRESHOLD_MAX: u32 = 250;
+pub const LARGE_THRESHOLD_MIN: u32 = 50;
+pub const MEMBERS_CHUNK_MAX: usize = 1000;
+pub const MEMBERS_QUERY_MAX: usize = 100;
+pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const RING_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const RING_EVENTS_MAX: usize = 4096;
+pub const SEQUENCE_MAX: u64 = 2_000_000_000;
+pub const SHARD_GUILDS_MAX: usize = 2500;
+
+// --- Windows -------------------------------------------------------------------------------------------------------
+pub const DRAIN_MS: u64 = 60_000;
+pub const NONCE_MS: u64 = 300_000;
+pub const OUTBOX_ROW_MS: u64 = 900_000;
+pub const PRESENCE_LEASE_MS: u64 = 60_000;
+pub const PRESENCE_RENEW_MS: u64 = 15_000;
+pub const REGISTRY_ENTRY_MS: u64 = 90_000;
+pub const RESUME_MS: u64 = 180_000;
+pub const RING_AGE_MS: u64 = 300_000;
+pub const SLOT_LEASE_MS: u64 = 10_000;
+pub const SLOT_LEASE_STOP_MS: u64 = 8_000;
+pub const STREAM_AGE_MS: u64 = 600_000;
+/// Without a heartbeat for this long a connection is dead: one and a half intervals.
+pub const ZOMBIE_MS: u64 = 62_000;
+
+/// Whether the windows fit together; the text names the first pair that does not.
+pub const fn windows_fit() -> Result<(), &'static str> {
+    if ZOMBIE_MS < HEARTBEAT_INTERVAL_MS * 3 / 2 {
+        return Err("ZOMBIE_MS must be at least one and a half heartbeat intervals");
+    }
+    if STREAM_AGE_MS < HEARTBEAT_INTERVAL_MS + ZOMBIE_MS + RESUME_MS + DRAIN_MS {
+        return Err("STREAM_AGE_MS must cover heartbeat, zombie, resume and drain windows");
+    }
+    if RING_AGE_MS < ZOMBIE_MS + RESUME_MS {
+        return Err("RING_AGE_MS must cover the zombie and resume windows");
+    }
+    if OUTBOX_ROW_MS < STREAM_AGE_MS {
+        return Err("OUTBOX_ROW_MS must outlive STREAM_AGE_MS");
+    }
+    if SLOT_LEASE_STOP_MS >= SLOT_LEASE_MS || PRESENCE_RENEW_MS * 3 > PRESENCE_LEASE_MS {
+        return Err("a lease must end later than its holder stops or renews");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn windows_fit_together() {
+        assert_eq!(super::windows_fit(), Ok(()));
+    }
+}
