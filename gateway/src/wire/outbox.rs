@@ -1,0 +1,299 @@
+//! What waits to be written to one connection.
+//!
+//! The outbox is bounded by bytes on the wire. When a frame does not fit, ephemeral frames (typing, presence) make
+//! room, oldest first; a durable frame that still does not fit is refused, and the caller closes the connection so
+//! that the client resumes. A durable frame larger than the whole cap is taken when no other durable frame waits:
+//! refusing it would only bring the client back for the same frame again.
+//!
+//! Control frames go ahead of everything that has not begun, never into the middle of a frame. Behind a close frame
+//! nothing is written. Only the newest pong waits, so a client that pings and does not read costs nothing.
+//!
+//! Writing is three steps: [`Outbox::heads`] fills the per-session heads on the stack, [`Outbox::slices`] lays them
+//! and the shared bytes out for `writev`, [`Outbox::advance`] takes off what the socket took. They are apart because
+//! the slices borrow the heads.
+
+use std::io::IoSlice;
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+
+use super::body::{Head, Opcode, SharedBody};
+use super::close::CloseCode;
+use super::queue::{Item, Kind, Queue};
+
+#[cfg(test)]
+mod tests;
+
+/// Whether a frame may be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Never dropped in silence.
+    Durable,
+    /// Dropped when there is no room.
+    Ephemeral,
+}
+
+/// A durable frame that does not fit: the client reads too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("outbox is full ({pending} of {cap} bytes wait), close the connection so that the client resumes")]
+pub struct Full {
+    /// Bytes that wait.
+    pub pending: usize,
+    /// Bytes that may wait.
+    pub cap: usize,
+}
+
+/// The outgoing queue of one connection.
+pub struct Outbox {
+    queue: Queue,
+    cap: usize,
+    /// Bytes of all queued frames that have not been written.
+    pending: usize,
+    /// Bytes of the first frame that have been written.
+    written: usize,
+    /// Bytes of the ephemeral frames that have not begun.
+    droppable: usize,
+    dropped: u32,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// A close frame waits; nothing is taken any more.
+    Closing,
+    /// The close frame has been written.
+    Closed,
+}
+
+/// Heads of the frames of one write, on the stack.
+pub struct Heads(ArrayVec<Head, EVENTS_PER_WRITE_MAX>);
+
+/// What one `writev` writes.
+pub type Slices<'a> = ArrayVec<IoSlice<'a>, SLICES_PER_WRITE_MAX>;
+
+// === impl Outbox: putting in ===
+
+impl Outbox {
+    /// An empty outbox that holds at most `cap` bytes.
+    pub fn new(cap: usize) -> Self {
+        Self {
+            queue: Queue::default(),
+            cap,
+            pending: 0,
+            written: 0,
+            droppable: 0,
+            dropped: 0,
+            phase: Phase::Open,
+        }
+    }
+
+    /// Queues an event with the sequence number of this session, or with its present one for an unnumbered event.
+    ///
+    /// Behind a close frame it is ignored.
+    pub fn push_dispatch(&mut self, seq: u32, body: SharedBody, class: Class) -> Result<(), Full> {
+        if self.phase != Phase::Open {
+            return Ok(());
+        }
+        let len = body.frame_len();
+        let lasting = self.pending - self.droppable;
+        let fits = lasting + len <= self.cap;
+        match class {
+            Class::Durable if !fits && lasting > 0 => {
+                return Err(Full { pending: self.pending, cap: self.cap });
+            }
+            Class::Ephemeral if !fits => {
+                self.dropped = self.dropped.saturating_add(1);
+                return Ok(());
+            }
+            _ => self.make_room(len),
+        }
+        let kind = match class {
+            Class::Durable => Kind::Durable,
+            Class::Ephemeral => Kind::Ephemeral,
+        };
+        self.pending += len;
+        if kind == Kind::Ephemeral {
+            self.droppable += len;
+        }
+        self.queue.push_back(Item { body, seq, kind });
+        Ok(())
+    }
+
+    /// Queues a text frame with exactly this payload. Behind a close frame it is ignored.
+    pub fn push_text(&mut self, payload: impl Into<Bytes>, class: Class) -> Result<(), Full> {
+        self.push_dispatch(0, SharedBody::text(payload), class)
+    }
+
+    /// Answers a ping, ahead of all events; takes the place of an earlier answer that has not begun.
+    pub fn push_pong(&mut self, payload: impl Into<Bytes>) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        let body = SharedBody::plain(Opcode::Pong, payload.into());
+        let len = body.frame_len();
+        let begun = self.written > 0;
+        match self.queue.get_mut(usize::from(begun)) {
+            Some(item) if item.kind == Kind::Pong => {
+                self.pending = self.pending - item.body.frame_len() + len;
+                item.body = body;
+            }
+            _ => {
+                self.pending += len;
+                self.queue.push_ahead(Item { body, seq: 0, kind: Kind::Pong }, begun);
+            }
+        }
+    }
+
+    /// Closes at once: what has not begun is dropped, only the close frame follows.
+    pub fn close_now(&mut self, code: CloseCode) {
+        if self.phase == Phase::Open {
+            self.discard();
+            self.push_close(Some((code.code(), code.reason())));
+        }
+    }
+
+    /// Closes behind everything that waits, for a close that must not overtake an op 7 or op 9.
+    pub fn close_after_pending(&mut self, code: CloseCode) {
+        if self.phase == Phase::Open {
+            self.push_close(Some((code.code(), code.reason())));
+        }
+    }
+
+    /// Answers the client's close frame at once with its own code.
+    pub fn echo_close(&mut self, code: Option<u16>) {
+        if self.phase == Phase::Open {
+            self.discard();
+            self.push_close(code.map(|code| (code, "")));
+        }
+    }
+
+    fn push_close(&mut self, code: Option<(u16, &str)>) {
+        let payload = match code {
+            Some((code, reason)) => [&code.to_be_bytes(), reason.as_bytes()].concat(),
+            None => Vec::new(),
+        };
+        let body = SharedBody::plain(Opcode::Close, payload.into());
+        self.pending += body.frame_len();
+        self.queue.push_back(Item { body, seq: 0, kind: Kind::Close });
+        self.phase = Phase::Closing;
+    }
+
+    /// Drops every frame that has not begun.
+    fn discard(&mut self) {
+        let begun = self.written > 0;
+        self.queue.clear(begun);
+        self.pending = self.queue.front().map_or(0, |item| item.body.frame_len() - self.written);
+        self.droppable = 0;
+    }
+
+    /// Drops ephemeral frames, oldest first, until `len` fits or none is left.
+    fn make_room(&mut self, len: usize) {
+        let mut excess = (self.pending + len).saturating_sub(self.cap);
+        if excess == 0 || self.droppable == 0 {
+            return;
+        }
+        let (pending, droppable, dropped) = (&mut self.pending, &mut self.droppable, &mut self.dropped);
+        self.queue.retain(self.written > 0, |item| {
+            if excess == 0 || item.kind != Kind::Ephemeral {
+                return true;
+            }
+            let len = item.body.frame_len();
+            excess = excess.saturating_sub(len);
+            *pending -= len;
+            *droppable -= len;
+            *dropped = dropped.saturating_add(1);
+            false
+        });
+    }
+}
+
+// === impl Outbox: writing out ===
+
+impl Outbox {
+    /// The heads of the frames that the next write covers.
+    pub fn heads(&self) -> Heads {
+        Heads(self.queue.iter().take(EVENTS_PER_WRITE_MAX).map(|item| item.body.head(item.seq)).collect())
+    }
+
+    /// Everything that the next write covers, behind what has been written of the first frame.
+    ///
+    /// `heads` must be of this outbox in its present state.
+    pub fn slices<'a>(&'a self, heads: &'a Heads) -> Slices<'a> {
+        let mut slices = Slices::new();
+        let mut skip = self.written;
+        for (item, head) in self.queue.iter().zip(&heads.0) {
+            for part in [head.as_slice(), item.body.tail()] {
+                let skipped = skip.min(part.len());
+                skip -= skipped;
+                if skipped < part.len() {
+                    slices.push(IoSlice::new(&part[skipped..]));
+                }
+            }
+        }
+        slices
+    }
+
+    /// Takes off the first `n` pending bytes, which the socket has taken.
+    ///
+    /// # Panics
+    /// When `n` is more than was pending.
+    pub fn advance(&mut self, mut n: usize) {
+        assert!(n <= self.pending, "more was written than was pending");
+        self.pending -= n;
+        while n > 0 {
+            let front = self.queue.front().expect("pending bytes belong to queued frames");
+            let len = front.body.frame_len();
+            if self.written == 0 && front.kind == Kind::Ephemeral {
+                self.droppable -= len;
+            }
+            let left = len - self.written;
+            if n < left {
+                self.written += n;
+                return;
+            }
+            n -= left;
+            self.written = 0;
+            if self.queue.pop_front().is_some_and(|item| item.kind == Kind::Close) {
+                self.phase = Phase::Closed;
+            }
+        }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending
+    }
+
+    /// Bytes that a durable frame may have to be taken now. Whoever makes many frames for one session at once (a
+    /// replay, a start with many guilds) paces itself by this.
+    pub fn room(&self) -> usize {
+        self.cap.saturating_sub(self.pending - self.droppable)
+    }
+
+    /// Ephemeral frames dropped since the last call.
+    pub fn take_dropped(&mut self) -> u32 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Whether a close frame waits or has been written: nothing more is taken.
+    pub fn is_closing(&self) -> bool {
+        self.phase != Phase::Open
+    }
+
+    /// Whether the close frame has been written: the socket can be shut down.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+}
+
+/// Frames that one `writev` covers at most; beyond that the cost of a call no longer shows.
+const EVENTS_PER_WRITE_MAX: usize = 64;
+
+/// A head and a tail for each; far below the 1,024 that the system takes.
+const SLICES_PER_WRITE_MAX: usize = 2 * EVENTS_PER_WRITE_MAX;
