@@ -1,0 +1,50 @@
+# Everything that people and CI run. `make help` lists it.
+
+CARGO      ?= cargo
+TOOLS      := $(CURDIR)/.cache/tools
+DENY       := $(TOOLS)/bin/cargo-deny
+DENY_VERSION := 0.20.2
+# `make run ARGS='--gateway-listen 0.0.0.0:8081'`
+ARGS       ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint fmt deny advisories clients clean
+
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build and start everything with the demo data, in ./starling-data (needs Rust and a C compiler)
+	$(CARGO) run --release --locked -p starling -- --demo $(ARGS)
+
+test: clients lint check ## install what the tests need into ignored folders, then lint and run every test
+
+check: ## every test of the workspace, nothing else
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+lint: ## formatting, clippy without a warning, licences and forbidden dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(MAKE) --no-print-directory deny
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+deny: $(DENY) ## licences, bans and sources of all dependencies (the first time builds cargo-deny, two minutes)
+	$(DENY) --log-level error --workspace --locked check --hide-inclusion-graph licenses bans sources
+
+advisories: $(DENY) ## known vulnerabilities; fetches the RustSec database from github.com
+	$(DENY) --workspace --locked check advisories
+
+clients: ## the foreign client libraries that the tests drive (needs Node.js with npm, and Python)
+	@scripts/install-clients
+
+clean: ## remove builds and installed tools, but no data
+	$(CARGO) clean
+	rm -rf .cache
+
+# Without its default features cargo-deny needs no TLS library; unoptimised it builds in half the time and checks in a second.
+$(DENY):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --debug \
+		--no-default-features --quiet --root $(TOOLS) --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build
+	touch $@
