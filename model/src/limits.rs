@@ -52,6 +52,8 @@ pub const GATEWAY_COMMANDS_WINDOW_MS: u64 = 60_000;
 pub const HEARTBEAT_INTERVAL_MS: u64 = 41_250;
 /// The interval that a client is told lies up to this much below [`HEARTBEAT_INTERVAL_MS`].
 pub const HEARTBEAT_JITTER_MS: u64 = 1_000;
+pub const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
+pub const HANDSHAKE_HEADERS_MAX: usize = 64;
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 pub const IDENTIFY_TIMEOUT_MS: u64 = 30_000;
 pub const IDENTIFY_WINDOW_MS: u64 = 5_000;
@@ -66,6 +68,8 @@ pub const RING_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const RING_EVENTS_MAX: usize = 4096;
 pub const SEQUENCE_MAX: u64 = 2_000_000_000;
 pub const SHARD_GUILDS_MAX: usize = 2500;
+/// Frames that one `writev` of the gateway covers: twice as many slices, far below the 1,024 that the system takes.
+pub const WRITE_FRAMES_MAX: usize = 64;
 
 // --- Windows -------------------------------------------------------------------------------------------------------
 pub const DRAIN_MS: u64 = 60_000;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
+use model::limits::HANDSHAKE_BYTES_MAX;
 
 use super::frame::{Decoder, FrameError, Message};
 use super::handshake;
@@ -23,7 +24,7 @@ pub fn fuzz_decode(data: &[u8]) {
 /// Parses `data` as an upgrade request; answers and refusals must be complete HTTP.
 pub fn fuzz_handshake(data: &[u8]) {
     let bytes = match handshake::parse(data) {
-        Ok(None) => return assert!(data.len() < 8 * 1024, "a large head must be decided on"),
+        Ok(None) => return assert!(data.len() < HANDSHAKE_BYTES_MAX, "a large head must be decided on"),
         Ok(Some(upgrade)) => {
             assert!(upgrade.consumed <= data.len());
             handshake::response(&upgrade.key)

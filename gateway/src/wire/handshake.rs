@@ -7,6 +7,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use httparse::Status;
+use model::limits::{HANDSHAKE_BYTES_MAX, HANDSHAKE_HEADERS_MAX};
 use sha1::{Digest, Sha1};
 
 mod reject;
@@ -47,9 +48,3 @@ pub fn response(key: &WebSocketKey) -> Vec<u8> {
 
 /// The constant of RFC 6455 §1.3.
 const ACCEPT_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-/// Bytes of a request's head.
-const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
-
-/// Headers of a request.
-const HANDSHAKE_HEADERS_MAX: usize = 64;

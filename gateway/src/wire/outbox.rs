@@ -16,6 +16,7 @@ use std::io::IoSlice;
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
+use model::limits::WRITE_FRAMES_MAX;
 
 use super::body::{Head, Opcode, SharedBody};
 use super::close::CloseCode;
@@ -67,10 +68,10 @@ enum Phase {
 }
 
 /// Heads of the frames of one write, on the stack.
-pub struct Heads(ArrayVec<Head, EVENTS_PER_WRITE_MAX>);
+pub struct Heads(ArrayVec<Head, WRITE_FRAMES_MAX>);
 
 /// What one `writev` writes.
-pub type Slices<'a> = ArrayVec<IoSlice<'a>, SLICES_PER_WRITE_MAX>;
+pub type Slices<'a> = ArrayVec<IoSlice<'a>, { 2 * WRITE_FRAMES_MAX }>;
 
 // === impl Outbox: putting in ===
 
@@ -213,7 +214,7 @@ impl Outbox {
 impl Outbox {
     /// The heads of the frames that the next write covers.
     pub fn heads(&self) -> Heads {
-        Heads(self.queue.iter().take(EVENTS_PER_WRITE_MAX).map(|item| item.body.head(item.seq)).collect())
+        Heads(self.queue.iter().take(WRITE_FRAMES_MAX).map(|item| item.body.head(item.seq)).collect())
     }
 
     /// Everything that the next write covers, behind what has been written of the first frame.
@@ -291,9 +292,3 @@ impl Outbox {
         self.phase == Phase::Closed
     }
 }
-
-/// Frames that one `writev` covers at most; beyond that the cost of a call no longer shows.
-const EVENTS_PER_WRITE_MAX: usize = 64;
-
-/// A head and a tail for each; far below the 1,024 that the system takes.
-const SLICES_PER_WRITE_MAX: usize = 2 * EVENTS_PER_WRITE_MAX;

@@ -35,9 +35,11 @@ impl Reject {
                 WANTED,
                 "this is the gateway, which speaks WebSocket: connect to ws://<this address>/?v=10&encoding=json",
             ),
-            Reject::UnsupportedVersion => {
-                answer("426 Upgrade Required", WANTED, "only version 13 of the WebSocket protocol is supported")
-            }
+            Reject::UnsupportedVersion => answer(
+                "426 Upgrade Required",
+                WANTED,
+                "only version 13 of the WebSocket protocol is supported",
+            ),
             Reject::TooLarge => answer(
                 "431 Request Header Fields Too Large",
                 "",
