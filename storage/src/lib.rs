@@ -1,0 +1,71 @@
+//! The embedded storage engine and the machinery of "one writer".
+//!
+//! Two services keep durable data, `guilds` and `messages`. Both need the same four things, and this crate
+//! has each of them once:
+//!
+//! 1. **A durable write that many callers share** ([`Engine`]). Fill a [`Batch`], `engine.commit(batch).await`,
+//!    and when it returns the rows are on the disk. One thread gathers all batches that wait, writes them,
+//!    calls fdatasync once, and wakes all of them. Reads ([`Table`]) are plain calls.
+//! 2. **Who may write** ([`slots`], [`leases`]). Channels, guilds and users hash onto 1,024 slots each; a
+//!    [`Lease`] with an [`Epoch`] says who owns a slot. Embedded, the sole process owns them all, and each
+//!    start is the next epoch.
+//! 3. **What was stored but perhaps not published** ([`Outbox`]). Rows and markers are put into the same
+//!    batch as the data they speak of; the next epoch sweeps what the one before left unpublished.
+//! 4. **Ids** ([`Snowflakes`]): unique over restarts, monotone through steps of the clock.
+//!
+//! A service starts like this:
+//!
+//! ```no_run
+//! # use storage::*;
+//! # async fn start(republish: &mut dyn Republish) -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::open("starling-data/store".as_ref(), EngineOptions::default())?;
+//! let leases = EmbeddedLeases::start(&engine).await?;          // this start's epoch, durable
+//! let outbox = Outbox::open(&engine)?;
+//! outbox.sweep(SlotSet::Channels, leases.epoch(), republish).await?;   // before anything is accepted
+//! let floor = IdFloor::open(&engine)?;
+//! let mut ids = Snowflakes::new(WorkerId::of_epoch(leases.epoch()), floor.recorded_ms());
+//!
+//! let messages = engine.table("messages")?;
+//! let now_ms = 1_700_000_000_000;
+//! let id = ids.next(now_ms);
+//! let mut batch = Batch::new();
+//! batch.put(&messages, id.to_be_bytes(), b"hello");
+//! let marker = Marker {
+//!     set: SlotSet::Channels,
+//!     slot: Slot::of(7),
+//!     epoch: leases.epoch(),
+//!     bucket: Bucket::of_snowflake(id),
+//!     channel: 7,
+//! };
+//! outbox.put_marker(&mut batch, &marker);
+//! floor.record_if_due(&mut batch, ids.last_ms());
+//! engine.commit(batch).await?;                                  // message and marker, or neither
+//! # Ok(()) }
+//! ```
+//!
+//! Rules that hold everywhere here:
+//! - *Visible means durable.* A batch reaches readers only after its fsync, so nobody acts on a row that a
+//!   power cut could take back.
+//! - *A failed fsync stops the process* (see [`engine`]).
+//! - Time comes from the caller as milliseconds; this crate reads no clock.
+//! - Whatever is persisted has its key in [`keys`] and a version in its value.
+
+pub mod engine;
+pub mod keys;
+pub mod leases;
+pub mod limits;
+pub mod outbox;
+pub mod slots;
+pub mod worker;
+
+pub use engine::{
+    Batch, BatchError, CloseError, CommitError, Engine, EngineOptions, EngineStats, OpenError, ReadError,
+    Row, Rows, SyncHook, Table,
+};
+pub use leases::{EmbeddedLeases, Epoch, Lease, LeaseError, Leases, NotOwner};
+pub use outbox::{
+    Bucket, Marker, Outbox, OutboxError, OutboxEvent, OutboxRow, PruneError, PruneReport, Republish,
+    RepublishError, Subject, SweepError, SweepReport, Unpublished,
+};
+pub use slots::{Slot, SlotSet};
+pub use worker::{IdFloor, Snowflakes, WorkerId};

@@ -1,0 +1,97 @@
+//! The value of an outbox row: a protobuf message with a version.
+//!
+//! A later version may add fields; a change that an older reader would misread raises [`VERSION`].
+
+use super::{OutboxError, OutboxEvent, Subject};
+use bytes::Bytes;
+use prost::Message;
+
+/// The version that is written, and the newest that is read.
+pub(super) const VERSION: u32 = 1;
+
+const KIND_GUILD: u32 = 1;
+const KIND_USER: u32 = 2;
+
+#[derive(Clone, PartialEq, Message)]
+struct RowValue {
+    #[prost(uint32, tag = "1")]
+    version: u32,
+    #[prost(message, repeated, tag = "2")]
+    events: Vec<EventValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct EventValue {
+    #[prost(uint32, tag = "1")]
+    subject_kind: u32,
+    #[prost(fixed64, tag = "2")]
+    subject_id: u64,
+    #[prost(fixed64, tag = "3")]
+    event_id: u64,
+    #[prost(bytes = "bytes", tag = "4")]
+    envelope: Bytes,
+}
+
+pub(super) fn encode(events: &[OutboxEvent]) -> Vec<u8> {
+    let event = |event: &OutboxEvent| {
+        let (subject_kind, subject_id) = match event.subject {
+            Subject::Guild(id) => (KIND_GUILD, id),
+            Subject::User(id) => (KIND_USER, id),
+        };
+        EventValue { subject_kind, subject_id, event_id: event.event_id, envelope: event.envelope.clone() }
+    };
+    RowValue { version: VERSION, events: events.iter().map(event).collect() }.encode_to_vec()
+}
+
+pub(super) fn decode(key: &[u8], value: Vec<u8>) -> Result<Vec<OutboxEvent>, OutboxError> {
+    let row = RowValue::decode(Bytes::from(value))
+        .map_err(|source| OutboxError::Value { key: key.to_vec(), source })?;
+    if row.version == 0 || row.version > VERSION {
+        return Err(OutboxError::Version { key: key.to_vec(), version: row.version });
+    }
+    let event = |event: EventValue| {
+        let subject = match event.subject_kind {
+            KIND_GUILD => Subject::Guild(event.subject_id),
+            KIND_USER => Subject::User(event.subject_id),
+            kind => return Err(OutboxError::Subject { key: key.to_vec(), kind }),
+        };
+        Ok(OutboxEvent { subject, event_id: event.event_id, envelope: event.envelope })
+    };
+    row.events.into_iter().map(event).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn event() -> impl Strategy<Value = OutboxEvent> {
+        let envelope = proptest::collection::vec(any::<u8>(), 0..64);
+        (any::<bool>(), any::<u64>(), any::<u64>(), envelope).prop_map(|(guild, id, event_id, envelope)| {
+            let subject = if guild { Subject::Guild(id) } else { Subject::User(id) };
+            OutboxEvent { subject, event_id, envelope: envelope.into() }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(events in proptest::collection::vec(event(), 0..8)) {
+            prop_assert_eq!(decode(b"key", encode(&events)).unwrap(), events);
+        }
+
+        #[test]
+        fn any_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = decode(b"key", bytes);
+        }
+    }
+
+    #[test]
+    fn a_newer_version_and_an_unknown_subject_are_refused() {
+        let newer = RowValue { version: VERSION + 1, events: vec![] }.encode_to_vec();
+        assert!(matches!(decode(b"key", newer), Err(OutboxError::Version { version: 2, .. })));
+        assert!(matches!(decode(b"key", vec![]), Err(OutboxError::Version { version: 0, .. })));
+        let event = EventValue { subject_kind: 9, ..EventValue::default() };
+        let odd = RowValue { version: VERSION, events: vec![event] }.encode_to_vec();
+        assert!(matches!(decode(b"key", odd), Err(OutboxError::Subject { kind: 9, .. })));
+    }
+}

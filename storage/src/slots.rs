@@ -1,0 +1,109 @@
+//! Slots: which of 1,024 owners-to-be a channel, a guild or a user belongs to.
+//!
+//! The hash is persisted (outbox rows carry slots) and shared by every replica, so it never changes: the top
+//! ten bits of the splitmix64 finalizer of the id. Snowflakes of one moment differ in their low bits only;
+//! the finalizer spreads them evenly.
+
+use crate::limits::SLOTS_PER_SET;
+
+/// What is hashed onto the slots of a set. The numbers are persisted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum SlotSet {
+    /// Channels of guilds; owned by replicas of `messages`.
+    Channels = 1,
+    /// Guilds; owned by replicas of `guilds`.
+    Guilds = 2,
+    /// A user's own things: USER_UPDATE, channels of direct messages.
+    Users = 3,
+}
+
+/// One slot of a set, below 1,024.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(u16);
+
+// === impl SlotSet ===
+
+impl SlotSet {
+    /// All sets.
+    pub const ALL: [Self; 3] = [Self::Channels, Self::Guilds, Self::Users];
+
+    /// The number in keys.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The set with that number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|set| set.code() == code)
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    /// The slot of a channel's, guild's or user's id.
+    pub fn of(id: u64) -> Self {
+        let bits = SLOTS_PER_SET.trailing_zeros();
+        Self(u16::try_from(splitmix64(id) >> (64 - bits)).expect("ten bits fit in sixteen"))
+    }
+
+    /// The slot with that number; `None` from 1,024 on.
+    pub fn new(number: u16) -> Option<Self> {
+        (number < SLOTS_PER_SET).then_some(Self(number))
+    }
+
+    /// Its number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+
+    /// All slots of a set.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..SLOTS_PER_SET).map(Self)
+    }
+}
+
+fn splitmix64(id: u64) -> u64 {
+    let mut z = id.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hash_is_the_published_splitmix64() {
+        // First outputs of the reference generator seeded with 0 and with 1234567.
+        assert_eq!(splitmix64(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(splitmix64(1_234_567), 6_457_827_717_110_365_317);
+    }
+
+    #[test]
+    fn slots_of_ids_never_change() {
+        let slots: Vec<u16> = [0, 1, 41_771_983_423_143_937, 175_928_847_299_117_063, u64::MAX]
+            .map(|id| Slot::of(id).get())
+            .into();
+        assert_eq!(slots, [904, 578, 0, 0, 914]);
+    }
+
+    #[test]
+    fn snowflakes_of_one_moment_spread_evenly() {
+        let mut counts = vec![0_u32; usize::from(SLOTS_PER_SET)];
+        for increment in 0..102_400_u64 {
+            counts[usize::from(Slot::of((1_000_000_000_000 << 22) + increment).get())] += 1;
+        }
+        assert!(counts.iter().all(|&count| (50..=160).contains(&count)), "expected about 100 in each");
+    }
+
+    #[test]
+    fn sets_keep_their_codes() {
+        assert_eq!(SlotSet::ALL.map(SlotSet::code), [1, 2, 3]);
+        assert_eq!(SlotSet::from_code(2), Some(SlotSet::Guilds));
+        assert_eq!(SlotSet::from_code(4), None);
+        assert_eq!(Slot::new(1_024), None);
+    }
+}
