@@ -1,0 +1,188 @@
+//! Which crate may use which: the walls of ARCHITECTURE.md, read from the manifests. Development and build dependencies
+//! count, apart from `testkit`, which every crate's tests may use.
+
+use toml::{Table, Value};
+
+use crate::tree::Tree;
+
+const FOUNDATION: &[&str] = &["model", "proto", "backplane"];
+const FOUNDATION_AND_STORAGE: &[&str] = &["model", "proto", "backplane", "storage"];
+const ALL_BELOW_THE_BINARY: &[&str] =
+    &["model", "proto", "backplane", "storage", "guilds", "messages", "presence", "fanout", "gateway", "api"];
+const ALL_BELOW_THE_TESTKIT: &[&str] = &[
+    "model",
+    "proto",
+    "backplane",
+    "storage",
+    "guilds",
+    "messages",
+    "presence",
+    "fanout",
+    "gateway",
+    "api",
+    "starling",
+];
+const ALL_BELOW_THE_LOAD_TEST: &[&str] = &[
+    "model",
+    "proto",
+    "backplane",
+    "storage",
+    "guilds",
+    "messages",
+    "presence",
+    "fanout",
+    "gateway",
+    "api",
+    "starling",
+    "testkit",
+];
+
+/// Every crate with the crates of this workspace that it may name. A new edge is a decision: it is made here.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("proto", &["model"]),
+    ("backplane", &["model", "proto"]),
+    ("storage", &["model", "proto"]),
+    ("guilds", FOUNDATION_AND_STORAGE),
+    ("messages", FOUNDATION_AND_STORAGE),
+    ("presence", FOUNDATION),
+    ("fanout", FOUNDATION),
+    ("gateway", FOUNDATION),
+    ("api", FOUNDATION),
+    ("starling", ALL_BELOW_THE_BINARY),
+    ("testkit", ALL_BELOW_THE_TESTKIT),
+    ("loadtest", ALL_BELOW_THE_LOAD_TEST),
+];
+
+/// Crates from outside with the only ones of ours that may name them.
+const OUTSIDE: &[(&str, &[&str])] = &[
+    ("anyhow", &["starling", "loadtest"]),
+    ("async-nats", &["backplane"]),
+    ("fjall", &["storage"]),
+    ("scylla", &["storage", "guilds", "messages"]),
+];
+
+/// `model` is vocabulary: whatever waits, listens or writes does not belong there.
+const NEVER_IN_MODEL: &[&str] = &["axum", "hyper", "socket2", "tokio", "tokio-util", "tonic", "tower"];
+
+const KINDS: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
+
+pub fn forbidden_edges(tree: &Tree) -> Vec<String> {
+    let members = members(tree);
+    members.iter().flat_map(|member| forbidden_edges_of(tree, &members, member)).collect()
+}
+
+pub fn missing_on_the_map(tree: &Tree) -> Vec<String> {
+    let map = tree.file("ARCHITECTURE.md").map_or("", |file| &file.text);
+    let is_missing = |member: &&String| !map.contains(&format!("`{member}/`"));
+    let members = members(tree);
+    let missing = members.iter().filter(is_missing);
+    missing
+        .map(|member| format!("ARCHITECTURE.md: `{member}/` is missing: one line that says what it is"))
+        .collect()
+}
+
+fn forbidden_edges_of(tree: &Tree, members: &[String], member: &str) -> Vec<String> {
+    let Some(allowed) = ALLOWED.iter().find(|(name, _)| *name == member).map(|(_, allowed)| *allowed) else {
+        return vec![format!(
+            "{member}: a crate without a place; give it one in `ALLOWED` and in ARCHITECTURE.md"
+        )];
+    };
+    let mut findings = Vec::new();
+    for (kind, used) in dependencies(&parse(tree, &format!("{member}/Cargo.toml"))) {
+        let is_ours = members.contains(&used);
+        let for_tests = kind == "dev-dependencies" && used == "testkit";
+        let reserved = OUTSIDE.iter().find(|(name, _)| *name == used);
+        if is_ours && used != member && !for_tests && !allowed.contains(&used.as_str()) {
+            findings.push(format!("{member}/Cargo.toml: {kind}: {member} may not use {used}"));
+        } else if let Some((_, users)) = reserved.filter(|(_, users)| !users.contains(&member)) {
+            findings.push(format!("{member}/Cargo.toml: {kind}: only {} may use {used}", users.join(", ")));
+        } else if member == "model" && kind == "dependencies" && NEVER_IN_MODEL.contains(&used.as_str()) {
+            findings
+                .push(format!("{member}/Cargo.toml: {kind}: model has no I/O and no tasks, so no {used}"));
+        }
+    }
+    findings
+}
+
+fn members(tree: &Tree) -> Vec<String> {
+    let manifest = parse(tree, "Cargo.toml");
+    let members =
+        manifest.get("workspace").and_then(|workspace| workspace.get("members")).and_then(Value::as_array);
+    members.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// All dependencies of a manifest, those of single targets too, by their names on the registry.
+fn dependencies(manifest: &Table) -> Vec<(&'static str, String)> {
+    let targets = manifest.get("target").and_then(Value::as_table);
+    let per_target = targets.into_iter().flat_map(Table::values).filter_map(Value::as_table);
+    let mut found = Vec::new();
+    for table in std::iter::once(manifest).chain(per_target) {
+        for &kind in KINDS {
+            let entries = table.get(kind).and_then(Value::as_table);
+            for (name, entry) in entries.into_iter().flatten() {
+                let real_name = entry.get("package").and_then(Value::as_str).unwrap_or(name);
+                found.push((kind, real_name.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+fn parse(tree: &Tree, path: &str) -> Table {
+    let Some(file) = tree.file(path) else { return Table::new() };
+    file.text.parse().unwrap_or_else(|error| panic!("{path} is no TOML: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str =
+        "[workspace]\nmembers = [\"model\", \"guilds\", \"messages\", \"starling\", \"testkit\"]\n";
+
+    fn findings(path: &str, manifest: &str) -> Vec<String> {
+        forbidden_edges(&Tree::of(&[("Cargo.toml", ROOT), (path, manifest)]))
+    }
+
+    #[test]
+    fn a_service_may_not_use_a_service() {
+        let rows = [
+            "[dependencies]\nmessages.workspace = true",
+            "[dev-dependencies]\nmessages = { path = \"../messages\" }",
+            "[build-dependencies]\nother = { package = \"messages\" }",
+            "[target.'cfg(unix)'.dependencies]\nmessages = \"1\"",
+            "[dependencies]\ntestkit.workspace = true",
+            "[dependencies]\nfjall.workspace = true",
+            "[dependencies]\nanyhow = \"1\"",
+        ];
+        for row in rows {
+            assert_eq!(findings("guilds/Cargo.toml", row).len(), 1, "{row}");
+        }
+    }
+
+    #[test]
+    fn what_lies_below_is_free() {
+        let below = "[dependencies]\nmodel.workspace = true\ntokio = \"1\"\n[dev-dependencies]\ntestkit.workspace = true";
+        assert_eq!(findings("guilds/Cargo.toml", below), Vec::<String>::new());
+        let all = "[dependencies]\nguilds.workspace = true\nmessages.workspace = true\nanyhow = \"1\"";
+        assert_eq!(findings("starling/Cargo.toml", all), Vec::<String>::new());
+    }
+
+    #[test]
+    fn model_stays_without_io() {
+        assert_eq!(findings("model/Cargo.toml", "[dependencies]\ntokio = \"1\"\nguilds = \"1\"").len(), 2);
+    }
+
+    #[test]
+    fn a_new_crate_needs_a_place() {
+        let tree = Tree::of(&[("Cargo.toml", "[workspace]\nmembers = [\"attic\"]")]);
+        assert_eq!(forbidden_edges(&tree).len(), 1);
+        assert_eq!(missing_on_the_map(&tree).len(), 1);
+        let mapped = Tree::of(&[
+            ("Cargo.toml", "[workspace]\nmembers = [\"attic\"]"),
+            ("ARCHITECTURE.md", "- `attic/` keeps old things"),
+        ]);
+        assert_eq!(missing_on_the_map(&mapped), Vec::<String>::new());
+    }
+}
