@@ -106,18 +106,14 @@ mod tests {
         assert_eq!(write_pending(&server, &mut outbox, &mut stats).unwrap(), Progress::Blocked);
         assert!(stats.bytes > 0 && !outbox.is_empty());
 
-        let reader = tokio::spawn(async move {
-            let mut received = vec![0; total];
-            client.read_exact(&mut received).await.unwrap();
-            received
-        });
+        let mut received = vec![0; total];
         let written = async {
             while write_pending(&server, &mut outbox, &mut stats).unwrap() == Progress::Blocked {
                 server.writable().await.unwrap();
             }
         };
-        timeout(PATIENCE, written).await.unwrap();
-        let received = timeout(PATIENCE, reader).await.unwrap().unwrap();
+        let both = async { tokio::join!(written, client.read_exact(&mut received)).1 };
+        timeout(PATIENCE, both).await.unwrap().unwrap();
         assert_eq!(stats.bytes, total as u64);
         for (seq, frame) in (1..).zip(received.chunks(body.frame_len())) {
             let start = format!(r#"{{"op":0,"s":{seq:<10},"t":"MESSAGE_CREATE","d":1"#);
