@@ -178,10 +178,10 @@ mod tests {
     #[test]
     fn layout_is_the_published_one() {
         let mut ids = Snowflakes::new(WorkerId::of_epoch(Epoch(32)), 0);
-        // The example of the published documentation: 2016-04-30 11:18:25.796 UTC, worker 1, process 0.
-        let id = ids.next(1_462_015_105_796);
-        assert_eq!(id, 175_928_847_299_117_056 + (1 << 17));
-        assert_eq!(timestamp_ms(id), 1_462_015_105_796);
+        // The example of the published documentation: 2016-04-30 11:18:25.796 UTC, worker 1, process 0,
+        // increment 7.
+        let first_eight: Vec<u64> = (0..8).map(|_| ids.next(1_462_015_105_796)).collect();
+        assert_eq!(first_eight[7], 175_928_847_299_117_063);
     }
 
     #[test]
