@@ -8,6 +8,7 @@ DENY_VERSION := 0.20.2
 ARGS       ?=
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help run test check lint fmt deny advisories clients clean
 
 help: ## list the targets
