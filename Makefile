@@ -45,6 +45,7 @@ clean: ## remove builds and installed tools, but no data
 
 # Without its default features cargo-deny needs no TLS library; unoptimised it builds in half the time and checks in a second.
 $(DENY):
+	@echo 'building cargo-deny $(DENY_VERSION), about two minutes on two cores'
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --debug \
 		--no-default-features --quiet --root $(TOOLS) --target-dir $(TOOLS)/build
 	rm -rf $(TOOLS)/build
