@@ -8,9 +8,8 @@
 //! Control frames go ahead of everything that has not begun, never into the middle of a frame. Behind a close frame
 //! nothing is written. Only the newest pong waits, so a client that pings and does not read costs nothing.
 //!
-//! Writing is three steps: [`Outbox::heads`] fills the per-session heads on the stack, [`Outbox::slices`] lays them
-//! and the shared bytes out for `writev`, [`Outbox::advance`] takes off what the socket took. They are apart because
-//! the slices borrow the heads.
+//! Writing is two steps: [`Outbox::gather`] fills the per-session heads on the caller's stack and lays them and the
+//! shared bytes out for `writev`, [`Outbox::advance`] takes off what the socket took.
 
 use std::io::IoSlice;
 
@@ -68,6 +67,7 @@ enum Phase {
 }
 
 /// Heads of the frames of one write, on the stack.
+#[derive(Default)]
 pub struct Heads(ArrayVec<Head, WRITE_FRAMES_MAX>);
 
 /// What one `writev` writes.
@@ -212,16 +212,15 @@ impl Outbox {
 // === impl Outbox: writing out ===
 
 impl Outbox {
-    /// The heads of the frames that the next write covers.
-    pub fn heads(&self) -> Heads {
-        Heads(self.queue.iter().take(WRITE_FRAMES_MAX).map(|item| item.body.head(item.seq)).collect())
-    }
-
-    /// Everything that the next write covers, behind what has been written of the first frame.
+    /// Lays out everything that the next write covers, behind what has been written of the first frame.
     ///
-    /// `heads` must be of this outbox in its present state.
-    pub fn slices<'a>(&'a self, heads: &'a Heads) -> Slices<'a> {
-        let mut slices = Slices::new();
+    /// Both are filled in place, because moving them would cost more than filling them.
+    pub fn gather<'a>(&'a self, heads: &'a mut Heads, slices: &mut Slices<'a>) {
+        heads.0.clear();
+        for item in self.queue.iter().take(WRITE_FRAMES_MAX) {
+            heads.0.push(item.body.head(item.seq));
+        }
+        slices.clear();
         let mut skip = self.written;
         for (item, head) in self.queue.iter().zip(&heads.0) {
             for part in [head.as_slice(), item.body.tail()] {
@@ -232,7 +231,6 @@ impl Outbox {
                 }
             }
         }
-        slices
     }
 
     /// Takes off the first `n` pending bytes, which the socket has taken.

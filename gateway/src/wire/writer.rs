@@ -8,7 +8,7 @@ use std::io;
 
 use tokio::net::TcpStream;
 
-use super::outbox::Outbox;
+use super::outbox::{Heads, Outbox, Slices};
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +35,11 @@ pub fn write_pending(
     stats: &mut WriteStats,
 ) -> io::Result<Progress> {
     while !outbox.is_empty() {
-        let heads = outbox.heads();
+        let (mut heads, mut slices) = (Heads::default(), Slices::new());
+        outbox.gather(&mut heads, &mut slices);
         stats.syscalls += 1;
-        let result = socket.try_write_vectored(&outbox.slices(&heads));
+        let result = socket.try_write_vectored(&slices);
+        drop(slices);
         match result {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => {

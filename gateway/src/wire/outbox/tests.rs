@@ -19,8 +19,8 @@ impl Sink {
 
     /// Takes up to `n` bytes of one write, as a socket would.
     fn take(&mut self, n: usize) {
-        let heads = self.outbox.heads();
-        let slices = self.outbox.slices(&heads);
+        let (mut heads, mut slices) = (Heads::default(), Slices::new());
+        self.outbox.gather(&mut heads, &mut slices);
         assert_eq!(slices.is_empty(), self.outbox.is_empty());
         assert!(slices.iter().all(|slice| !slice.is_empty()));
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(n).collect();
