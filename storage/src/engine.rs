@@ -19,22 +19,23 @@
 
 mod batch;
 mod committer;
+mod error;
 mod stats;
 mod table;
 
 pub use batch::{Batch, BatchError};
+pub use error::{CloseError, CommitError, OpenError};
 pub use stats::EngineStats;
 pub use table::{ReadError, Row, Rows, Table};
 
-use crate::{
-    keys::{FormatKey, META_TABLE},
-    limits,
-};
+use crate::keys::{FormatKey, META_TABLE};
 use committer::{Committer, Request};
+use model::limits;
 use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// The layout of what this crate persists. A newer one on the disk is refused at open.
@@ -75,97 +76,13 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: limits::CACHE_BYTES_DEFAULT,
-            journal_bytes_max: limits::JOURNAL_BYTES_MAX_DEFAULT,
-            memtable_bytes_max: limits::MEMTABLE_BYTES_MAX_DEFAULT,
+            cache_bytes: limits::STORE_CACHE_BYTES,
+            journal_bytes_max: limits::STORE_JOURNAL_BYTES_MAX,
+            memtable_bytes_max: limits::STORE_MEMTABLE_BYTES_MAX,
             background_threads: 1,
             sync_hook: None,
         }
     }
-}
-
-/// Why a database or a table of it could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it.
-    #[error(
-        "open the database in {dir}: another process is using it; stop that one or choose another data directory"
-    )]
-    Locked {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// The directory cannot be made.
-    #[error("make the database directory {dir}: {source}; check that its parent exists and is writable")]
-    Directory {
-        /// The directory.
-        dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Written by a newer version.
-    #[error(
-        "open the database in {dir}: it has format {found}, this version knows up to {known}; use a newer version"
-    )]
-    TooNew {
-        /// The directory.
-        dir: PathBuf,
-        /// The format on the disk.
-        found: u32,
-        /// The newest format that this code reads.
-        known: u32,
-    },
-    /// A name that is no table name.
-    #[error("open table {name:?}: a table name has 1 to 64 characters of a-z, 0-9 and _")]
-    TableName {
-        /// The name.
-        name: String,
-    },
-    /// The thread could not be started.
-    #[error("start the committer thread: {0}; check the limit on threads")]
-    Thread(#[source] io::Error),
-    /// Anything else.
-    #[error("open the database in {dir}: {source}; check the disk, or restore the directory from a backup")]
-    Engine {
-        /// The directory.
-        dir: PathBuf,
-        /// What the engine said.
-        source: fjall::Error,
-    },
-}
-
-/// Why a commit did not return success.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitError {
-    /// Refused as it is: nothing was written.
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    /// The engine is closed: nothing was written.
-    #[error("commit: the engine is closed, nothing was written; the process is shutting down")]
-    Closed,
-    /// No place in the queue in time: nothing was written.
-    #[error(
-        "commit: no place in the queue within {:?}, nothing was written; the disk is too slow for this load, try later",
-        limits::COMMIT_WAIT_MAX
-    )]
-    Overloaded,
-    /// Taken, but not confirmed in time.
-    #[error(
-        "commit: not durable within {:?}, outcome unknown; read back or retry idempotently",
-        limits::COMMIT_WAIT_MAX
-    )]
-    Unknown,
-}
-
-/// Why a close did not end cleanly.
-#[derive(Debug, thiserror::Error)]
-pub enum CloseError {
-    /// The disk did not take what was waiting.
-    #[error(
-        "close the database: still writing after {:?}; what was acknowledged is safe",
-        limits::CLOSE_WAIT_MAX
-    )]
-    Timeout,
 }
 
 // === impl Engine ===
@@ -180,7 +97,7 @@ impl Engine {
         let wrap = |source| engine_error(dir, source);
         let db = fjall::Database::builder(dir)
             .cache_size(options.cache_bytes)
-            .max_journaling_size(options.journal_bytes_max.max(limits::JOURNAL_BYTES_MAX_DEFAULT))
+            .max_journaling_size(options.journal_bytes_max.max(limits::STORE_JOURNAL_BYTES_MAX))
             .worker_threads(options.background_threads.max(1))
             .manual_journal_persist(true)
             .open()
@@ -211,7 +128,7 @@ impl Engine {
         if batch.is_empty() {
             return Ok(());
         }
-        let deadline = tokio::time::Instant::now() + limits::COMMIT_WAIT_MAX;
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(limits::STORE_COMMIT_MS);
         let committer = &self.inner.committer;
         let (request, done) = match tokio::time::timeout_at(deadline, committer.admit(batch)).await {
             Err(_) => return Err(CommitError::Overloaded),
@@ -243,7 +160,7 @@ impl Engine {
     /// Writes what waits, ends the committer and refuses later commits. Reads still work; the lock on the
     /// directory goes with the last clone and table.
     pub async fn close(&self) -> Result<(), CloseError> {
-        tokio::time::timeout(limits::CLOSE_WAIT_MAX, self.inner.committer.close())
+        tokio::time::timeout(Duration::from_millis(limits::STORE_CLOSE_MS), self.inner.committer.close())
             .await
             .map_err(|_| CloseError::Timeout)
     }

@@ -116,11 +116,6 @@ impl OutboxKey {
     }
 }
 
-/// Prefix of all rows of a set.
-pub(crate) fn set_prefix(kind: RowKind, set: SlotSet) -> Vec<u8> {
-    vec![kind as u8, set.code()]
-}
-
 /// Prefix of all rows of an epoch, and the whole key of rows that there is one of per epoch.
 pub(crate) fn epoch_prefix(kind: RowKind, set: SlotSet, epoch: Epoch) -> Vec<u8> {
     let mut key = Vec::with_capacity(OUTBOX_KEY_LEN);

@@ -80,6 +80,15 @@ pub struct EmbeddedLeases {
     epoch: Epoch,
 }
 
+// === impl Epoch ===
+
+impl Epoch {
+    /// The one after it.
+    pub fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("nobody starts 2^64 times"))
+    }
+}
+
 // === impl EmbeddedLeases ===
 
 impl EmbeddedLeases {
@@ -90,7 +99,7 @@ impl EmbeddedLeases {
             Some(value) => EpochKey::decode_value(&value)?,
             None => Epoch(0),
         };
-        let epoch = Epoch(last.0 + 1);
+        let epoch = last.next();
         let mut batch = Batch::new();
         batch.put(&meta, EpochKey::encode(), EpochKey::encode_value(epoch));
         engine.commit(batch).await?;

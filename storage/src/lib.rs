@@ -53,7 +53,6 @@
 pub mod engine;
 pub mod keys;
 pub mod leases;
-pub mod limits;
 pub mod outbox;
 pub mod slots;
 pub mod worker;

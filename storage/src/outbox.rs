@@ -24,13 +24,14 @@ use crate::{
     engine::{Batch, Engine, OpenError, ReadError, Table},
     keys::{
         EventKey, KeyError, META_TABLE, MarkerKey, OUTBOX_TABLE, RowKind, SweptKey, WatermarkKey,
-        bucket_prefix, set_prefix,
+        bucket_prefix, epoch_prefix,
     },
     leases::Epoch,
-    limits::BUCKET_SECONDS,
     slots::{Slot, SlotSet},
 };
 use bytes::Bytes;
+use model::limits::OUTBOX_BUCKET_MS;
+use std::sync::{Arc, atomic::AtomicU64};
 
 /// Ten seconds of time, counted from 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,6 +134,9 @@ pub struct Outbox {
     engine: Engine,
     rows: Table,
     meta: Table,
+    /// Per set, the bucket below which expiry has left nothing of this start's epoch: the next one begins there
+    /// and not at the front, where the engine would walk over all that was deleted.
+    pruned: Arc<[AtomicU64; SlotSet::ALL.len()]>,
 }
 
 // === impl Bucket ===
@@ -145,12 +149,12 @@ impl Bucket {
 
     /// The bucket of a Unix time.
     pub fn of_ms(unix_ms: u64) -> Self {
-        Self(unix_ms / (BUCKET_SECONDS * 1_000))
+        Self(unix_ms / OUTBOX_BUCKET_MS)
     }
 
     /// The first millisecond of the bucket.
     pub fn start_ms(self) -> u64 {
-        self.0.saturating_mul(BUCKET_SECONDS * 1_000)
+        self.0.saturating_mul(OUTBOX_BUCKET_MS)
     }
 
     /// The first millisecond after it.
@@ -166,7 +170,7 @@ impl Outbox {
     pub fn open(engine: &Engine) -> Result<Self, OpenError> {
         let rows = engine.table(OUTBOX_TABLE)?;
         let meta = engine.table(META_TABLE)?;
-        Ok(Self { engine: engine.clone(), rows, meta })
+        Ok(Self { engine: engine.clone(), rows, meta, pruned: Arc::default() })
     }
 
     /// Adds a row to the batch that stores its change.
@@ -210,28 +214,28 @@ impl Outbox {
     pub fn epochs_below(&self, set: SlotSet, below: Epoch) -> Result<Vec<Epoch>, OutboxError> {
         let mut epochs = Vec::new();
         let mut from = Epoch(0);
-        while let Some((epoch, _)) = self.first_from(set, from, Bucket(0))? {
-            if epoch >= below {
-                break;
-            }
+        while let Some((epoch, _)) = self.first(set, from, Bucket(0), below)? {
             epochs.push(epoch);
-            from = Epoch(epoch.0 + 1);
+            from = epoch.next();
         }
         Ok(epochs)
     }
 
-    /// Epoch and bucket of the first row or marker at or after a place.
-    fn first_from(
+    /// Epoch and bucket of the first row or marker at or after a place, in epochs below `below`.
+    fn first(
         &self,
         set: SlotSet,
         epoch: Epoch,
         bucket: Bucket,
+        below: Epoch,
     ) -> Result<Option<(Epoch, Bucket)>, OutboxError> {
         let mut first: Option<(Epoch, Bucket)> = None;
         for kind in [RowKind::Marker, RowKind::Event] {
             let from = bucket_prefix(kind, set, epoch, bucket);
-            let mut end = set_prefix(kind, set);
-            *end.last_mut().expect("a prefix has two bytes") += 1;
+            let end = epoch_prefix(kind, set, below);
+            if from >= end {
+                return Ok(None);
+            }
             let Some(row) = self.rows.range(from..end).next() else { continue };
             let key = crate::keys::OutboxKey::decode(kind, &row?.0)?;
             let place = (key.epoch, key.bucket);

@@ -4,7 +4,7 @@
 //! ten bits of the splitmix64 finalizer of the id. Snowflakes of one moment differ in their low bits only;
 //! the finalizer spreads them evenly.
 
-use crate::limits::SLOTS_PER_SET;
+use model::limits::SLOTS_PER_SET;
 
 /// What is hashed onto the slots of a set. The numbers are persisted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -16,9 +16,11 @@ use crate::{
     engine::{Batch, Engine, Table},
     keys::{FloorKey, META_TABLE},
     leases::{Epoch, LeaseError},
-    limits::ID_FLOOR_INTERVAL_MS,
 };
-use model::snowflake::{EPOCH_MS, TIMESTAMP_SHIFT};
+use model::{
+    limits::ID_FLOOR_MS,
+    snowflake::{EPOCH_MS, TIMESTAMP_SHIFT},
+};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const WORKER_BITS: u32 = 10;
@@ -125,7 +127,7 @@ impl IdFloor {
     /// Adds the record to a batch that is going to be committed, when a second has passed since the last.
     /// Whether it did. Put it into the batch that holds the id.
     pub fn record_if_due(&self, batch: &mut Batch, last_ms: u64) -> bool {
-        let due = |recorded| (last_ms >= recorded + ID_FLOOR_INTERVAL_MS).then_some(last_ms);
+        let due = |recorded| (last_ms >= recorded + ID_FLOOR_MS).then_some(last_ms);
         if self.recorded_ms.fetch_update(Relaxed, Relaxed, due).is_err() {
             return false;
         }

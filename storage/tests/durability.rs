@@ -4,6 +4,8 @@
 //! A test starts this same test binary again for one of the `child_*` functions below, which do nothing unless
 //! the environment variable that names their directory is set.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::{
     collections::HashSet,
     io::{BufRead, BufReader, Read, Write},
@@ -13,7 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use storage::{Batch, Engine, EngineOptions, OpenError, Table};
 
@@ -202,11 +204,9 @@ fn cpu_ticks(pid: u32) -> u64 {
 #[test]
 fn an_idle_engine_uses_no_processor_time() {
     let dir = tempfile::tempdir().unwrap();
-    let started = Instant::now();
     let mut child = child("child_holds_the_database", dir.path());
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| heard(&line.unwrap(), "open").is_some()));
-    assert!(started.elapsed() < Duration::from_secs(5));
     let before = cpu_ticks(child.id());
     std::thread::sleep(Duration::from_secs(2));
     let used = cpu_ticks(child.id()) - before;

@@ -1,7 +1,7 @@
 //! What one caller wants written: puts and deletes over any tables, all or nothing.
 
 use super::Table;
-use crate::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX};
+use model::limits::{STORE_BATCH_BYTES_MAX, STORE_KEY_BYTES_MAX};
 
 /// Changes to any number of tables, in order; of two changes to one key the later holds.
 #[derive(Default)]
@@ -22,13 +22,13 @@ pub(super) struct Change {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
     /// Too large.
-    #[error("commit: the batch has {bytes} bytes, at most {BATCH_BYTES_MAX} are allowed; split it")]
+    #[error("commit: the batch has {bytes} bytes, at most {STORE_BATCH_BYTES_MAX} are allowed; split it")]
     TooLarge {
         /// Its size.
         bytes: usize,
     },
     /// An empty or too long key.
-    #[error("commit: the batch has a key of {len} bytes, 1 to {KEY_BYTES_MAX} are allowed")]
+    #[error("commit: the batch has a key of {len} bytes, 1 to {STORE_KEY_BYTES_MAX} are allowed")]
     KeyLength {
         /// Length of the first such key.
         len: usize,
@@ -79,14 +79,14 @@ impl Batch {
         if let Some(len) = self.bad_key_len {
             return Err(BatchError::KeyLength { len });
         }
-        if self.bytes > BATCH_BYTES_MAX {
+        if self.bytes > STORE_BATCH_BYTES_MAX {
             return Err(BatchError::TooLarge { bytes: self.bytes });
         }
         Ok(())
     }
 
     fn push(&mut self, table: &Table, key: &[u8], value: Option<&[u8]>) {
-        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        if key.is_empty() || key.len() > STORE_KEY_BYTES_MAX {
             self.bad_key_len.get_or_insert(key.len());
             return;
         }

@@ -4,16 +4,16 @@
 //! fdatasync: readers never see what is not durable, and a torn record is dropped whole at recovery.
 
 use super::{Batch, EngineStats, SyncHook, stats::Counters};
-use crate::limits::{COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_LEN_MAX, GROUP_BYTES_MAX, GROUP_LEN_MAX};
+use model::limits::{STORE_GROUP_BYTES_MAX, STORE_GROUP_LEN_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_LEN_MAX};
 use parking_lot::Mutex;
 use std::{
     io::{self, Write},
     path::PathBuf,
     sync::Arc,
     thread::JoinHandle,
-    time::Instant,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// The committer's handle: the way in, and the thread to join.
 pub(super) struct Committer {
@@ -54,11 +54,11 @@ const PERMIT_BYTES: usize = 1_024;
 
 impl Committer {
     pub(super) fn start(db: fjall::Database, dir: PathBuf, sync_hook: Option<SyncHook>) -> io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(COMMIT_QUEUE_LEN_MAX);
+        let (sender, receiver) = mpsc::channel(STORE_QUEUE_LEN_MAX);
         let stats = Arc::new(Counters::default());
         let worker = Worker { db, dir, sync_hook, stats: stats.clone(), receiver };
         let thread = std::thread::Builder::new().name("storage-commit".to_owned()).spawn(|| worker.run())?;
-        let room = Arc::new(Semaphore::new(COMMIT_QUEUE_BYTES_MAX / PERMIT_BYTES));
+        let room = Arc::new(Semaphore::new(STORE_QUEUE_BYTES_MAX / PERMIT_BYTES));
         Ok(Self { sender: Some(sender), room, thread: Mutex::new(Some(thread)), stats })
     }
 
@@ -109,7 +109,7 @@ impl Drop for Committer {
 impl Worker {
     fn run(mut self) {
         let _guard = AbortOnPanic;
-        let mut group = Vec::with_capacity(GROUP_LEN_MAX);
+        let mut group = Vec::with_capacity(STORE_GROUP_LEN_MAX);
         let mut closers = Vec::new();
         while let Some(first) = self.receiver.blocking_recv() {
             self.take(first, &mut group, &mut closers);
@@ -125,7 +125,7 @@ impl Worker {
     /// group is being written the next one gathers by itself.
     fn gather(&mut self, group: &mut Vec<Commit>, closers: &mut Vec<oneshot::Sender<()>>) {
         let mut bytes: usize = group.iter().map(|commit| commit.batch.bytes()).sum();
-        while group.len() < GROUP_LEN_MAX && bytes < GROUP_BYTES_MAX {
+        while group.len() < STORE_GROUP_LEN_MAX && bytes < STORE_GROUP_BYTES_MAX {
             let Ok(request) = self.receiver.try_recv() else { return };
             if let Request::Commit(commit) = &request {
                 bytes += commit.batch.bytes();

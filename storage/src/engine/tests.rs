@@ -1,7 +1,8 @@
 //! The engine in one process; what needs a process that dies lies in `tests/durability.rs`.
 
 use super::*;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::sync_channel;
+use tokio::{task::JoinSet, time::Instant};
 
 fn open(dir: &tempfile::TempDir) -> (Engine, Table) {
     let engine = Engine::open(dir.path(), EngineOptions::default()).unwrap();
@@ -75,7 +76,7 @@ async fn concurrent_commits_share_fsyncs() {
     let options = EngineOptions { sync_hook: Some(slow), ..EngineOptions::default() };
     let engine = Engine::open(dir.path(), options).unwrap();
     let table = engine.table("rows").unwrap();
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for number in 0..100_u64 {
         let (engine, table) = (engine.clone(), table.clone());
         tasks.spawn(async move {
@@ -98,8 +99,8 @@ async fn concurrent_commits_share_fsyncs() {
 #[tokio::test]
 async fn readers_see_a_batch_only_after_its_fsync() {
     let dir = tempfile::tempdir().unwrap();
-    let (entered, wait) = std::sync::mpsc::channel();
-    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (entered, wait) = sync_channel(1);
+    let (release, released) = sync_channel::<()>(1);
     let released = parking_lot::Mutex::new(released);
     let gate: SyncHook = Arc::new(move || {
         entered.send(()).unwrap();
@@ -111,14 +112,15 @@ async fn readers_see_a_batch_only_after_its_fsync() {
     let table = engine.table("rows").unwrap();
     let mut batch = Batch::new();
     batch.put(&table, "key", "value");
-    let commit = tokio::spawn({
+    let mut commits = JoinSet::new();
+    commits.spawn({
         let engine = engine.clone();
         async move { engine.commit(batch).await }
     });
     tokio::task::spawn_blocking(move || wait.recv_timeout(Duration::from_secs(5)).unwrap()).await.unwrap();
-    assert!(!commit.is_finished() && !table.contains("key").unwrap());
+    assert!(commits.try_join_next().is_none() && !table.contains("key").unwrap());
     release.send(()).unwrap();
-    commit.await.unwrap().unwrap();
+    commits.join_next().await.unwrap().unwrap().unwrap();
     assert!(table.contains("key").unwrap());
 }
 
@@ -129,11 +131,11 @@ async fn bad_batches_are_refused_whole() {
     let mut batch = Batch::new();
     batch.put(&table, "good", "");
     batch.put(&table, "", "");
-    batch.put(&table, [0; limits::KEY_BYTES_MAX + 1], "");
+    batch.put(&table, [0; limits::STORE_KEY_BYTES_MAX + 1], "");
     let error = engine.commit(batch).await.unwrap_err();
     assert!(matches!(error, CommitError::Batch(BatchError::KeyLength { len: 0 })), "{error}");
     let mut batch = Batch::new();
-    batch.put(&table, "good", vec![0; limits::BATCH_BYTES_MAX]);
+    batch.put(&table, "good", vec![0; limits::STORE_BATCH_BYTES_MAX]);
     let error = engine.commit(batch).await.unwrap_err();
     assert!(matches!(error, CommitError::Batch(BatchError::TooLarge { .. })), "{error}");
     engine.commit(Batch::new()).await.unwrap();
@@ -145,22 +147,21 @@ async fn bad_batches_are_refused_whole() {
 async fn close_writes_what_waits_and_refuses_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, table) = open(&dir);
-    let commits: Vec<_> = (0..50_u8)
-        .map(|number| {
-            let (engine, table) = (engine.clone(), table.clone());
-            tokio::spawn(async move {
-                let mut batch = Batch::new();
-                batch.put(&table, [number], [number]);
-                engine.commit(batch).await
-            })
-        })
-        .collect();
+    let mut commits = JoinSet::new();
+    for number in 0..50_u8 {
+        let (engine, table) = (engine.clone(), table.clone());
+        commits.spawn(async move {
+            let mut batch = Batch::new();
+            batch.put(&table, [number], [number]);
+            engine.commit(batch).await
+        });
+    }
     tokio::task::yield_now().await;
     engine.close().await.unwrap();
     engine.close().await.unwrap();
     let mut written = 0;
-    for commit in commits {
-        match commit.await.unwrap() {
+    while let Some(commit) = commits.join_next().await {
+        match commit.unwrap() {
             Ok(()) => written += 1,
             Err(error) => assert!(matches!(error, CommitError::Closed), "{error}"),
         }

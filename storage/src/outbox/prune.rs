@@ -8,11 +8,12 @@
 use super::{Bucket, Outbox, OutboxError};
 use crate::{
     engine::{Batch, CommitError},
-    keys::{RowKind, SweptKey, WatermarkKey, bucket_prefix, set_prefix},
+    keys::{RowKind, SweptKey, WatermarkKey, bucket_prefix, epoch_prefix},
     leases::Epoch,
     slots::SlotSet,
 };
 use model::limits::OUTBOX_ROW_MS;
+use std::{ops::Range, sync::atomic::Ordering::Relaxed};
 
 /// What a call removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,40 +47,56 @@ impl Outbox {
         limit: usize,
     ) -> Result<PruneReport, PruneError> {
         let mut batch = Batch::new();
-        let mut report = PruneReport::default();
+        let mut room = limit;
         let expired = Bucket::of_ms(now_ms.saturating_sub(OUTBOX_ROW_MS));
-        for epoch in self.epochs_below(set, Epoch(mine.0 + 1))? {
-            if epoch != mine && !self.is_swept(set, epoch)? {
-                continue;
-            }
-            for kind in [RowKind::Marker, RowKind::Event] {
-                let range =
-                    bucket_prefix(kind, set, epoch, Bucket(0))..bucket_prefix(kind, set, epoch, expired);
-                let room = limit - report.rows;
-                for row in self.rows.range(range).take(room) {
-                    batch.delete(&self.rows, row.map_err(OutboxError::from)?.0);
-                    report.rows += 1;
-                }
+        for epoch in self.epochs_below(set, mine)? {
+            if self.is_swept(set, epoch)? {
+                self.prune_epoch(&mut batch, set, epoch, Bucket(0)..expired, &mut room)?;
             }
         }
-        report.more = report.rows == limit;
-        report.marks = self.prune_marks(&mut batch, set, mine)?;
+        let pruned = &self.pruned[usize::from(set.code()) - 1];
+        self.prune_epoch(&mut batch, set, mine, Bucket(pruned.load(Relaxed))..expired, &mut room)?;
+        let marks = self.prune_marks(&mut batch, set, mine)?;
         self.engine.commit(batch).await?;
-        Ok(report)
+        if room > 0 {
+            pruned.fetch_max(expired.0, Relaxed);
+        }
+        Ok(PruneReport { rows: limit - room, marks, more: room == 0 })
+    }
+
+    fn prune_epoch(
+        &self,
+        batch: &mut Batch,
+        set: SlotSet,
+        epoch: Epoch,
+        buckets: Range<Bucket>,
+        room: &mut usize,
+    ) -> Result<(), OutboxError> {
+        if buckets.is_empty() {
+            return Ok(());
+        }
+        for kind in [RowKind::Marker, RowKind::Event] {
+            let start = bucket_prefix(kind, set, epoch, buckets.start);
+            let end = bucket_prefix(kind, set, epoch, buckets.end);
+            for row in self.rows.range(start..end).take(*room) {
+                batch.delete(&self.rows, row?.0);
+                *room -= 1;
+            }
+        }
+        Ok(())
     }
 
     /// Removes marks and watermarks of earlier epochs that have no rows any more.
     fn prune_marks(&self, batch: &mut Batch, set: SlotSet, mine: Epoch) -> Result<usize, OutboxError> {
         let mut marks = 0;
         for kind in [RowKind::Swept, RowKind::Watermark] {
-            for row in self.meta.prefix(set_prefix(kind, set)) {
+            for row in self.meta.range(epoch_prefix(kind, set, Epoch(0))..epoch_prefix(kind, set, mine)) {
                 let (key, _) = row?;
                 let epoch = match kind {
                     RowKind::Swept => SweptKey::decode(&key)?.epoch,
                     _ => WatermarkKey::decode(&key)?.epoch,
                 };
-                let left = self.first_from(set, epoch, Bucket(0))?.is_some_and(|(first, _)| first == epoch);
-                if epoch < mine && !left {
+                if self.first(set, epoch, Bucket(0), epoch.next())?.is_none() {
                     batch.delete(&self.meta, key);
                     marks += 1;
                 }

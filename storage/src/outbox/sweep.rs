@@ -13,10 +13,10 @@ use crate::{
     engine::{Batch, CommitError, Row},
     keys::{EventKey, MarkerKey, RowKind, bucket_prefix},
     leases::Epoch,
-    limits::OUTBOX_PAGE_LEN,
     slots::SlotSet,
 };
 use async_trait::async_trait;
+use model::limits::OUTBOX_PAGE_LEN;
 use std::ops::Bound;
 
 /// What may not have been published.
@@ -132,10 +132,8 @@ impl EpochSweep<'_> {
     async fn run(&mut self, republish: &mut dyn Republish) -> Result<(), SweepError> {
         // Buckets that end at or below the watermark are published as a whole.
         let mut from = Bucket::of_ms(self.published_ms);
-        while let Some((epoch, bucket)) = self.outbox.first_from(self.set, self.epoch, from)? {
-            if epoch != self.epoch {
-                break;
-            }
+        let below = self.epoch.next();
+        while let Some((_, bucket)) = self.outbox.first(self.set, self.epoch, from, below)? {
             for kind in [RowKind::Marker, RowKind::Event] {
                 self.bucket(kind, bucket, republish).await?;
             }
