@@ -37,6 +37,21 @@ pub const SENDS_PER_WINDOW: u32 = 5;
 pub const SENDS_WINDOW_MS: u64 = 5_000;
 pub const GLOBAL_REQUESTS_PER_SEC: u32 = 50;
 pub const INVALID_REQUESTS_PER_10_MIN: u32 = 10_000;
+/// Connections to the HTTP edge at one time.
+pub const API_CONNECTIONS_MAX: usize = 8192;
+/// How long a connection may stay without a whole request head: clients keep connections alive between requests.
+pub const API_IDLE_MS: u64 = 60_000;
+pub const API_REQUESTS_MAX: usize = 1024;
+pub const COMPONENTS_BYTES_MAX: usize = 64 * 1024;
+/// Logins and registrations of one address.
+pub const LOGINS_PER_MIN: u32 = 60;
+/// Counters of one kind that the HTTP edge keeps.
+pub const RATE_BUCKETS_MAX: usize = 64 * 1024;
+/// All request bodies that are held at one time.
+pub const REQUEST_BODIES_BYTES_MAX: usize = 128 * 1024 * 1024;
+pub const ROUTE_READS_PER_WINDOW: u32 = 100;
+pub const ROUTE_WINDOW_MS: u64 = 5_000;
+pub const ROUTE_WRITES_PER_WINDOW: u32 = 50;
 
 // --- Queues --------------------------------------------------------------------------------------------------------
 pub const CHANNEL_QUEUE_MAX: usize = 1024;
@@ -44,6 +59,19 @@ pub const GUILD_QUEUE_MAX: usize = 1024;
 pub const SUBSCRIPTION_QUEUE_MAX: usize = 16 * 1024;
 pub const GAP_BUFFER_EVENTS_MAX: usize = 16 * 1024;
 pub const ACTOR_IDLE_MS: u64 = 60_000;
+/// Event ids that one in-process stream remembers at most, within [`DUPLICATE_WINDOW_MS`].
+pub const DUPLICATE_IDS_MAX: usize = 128 * 1024;
+/// Event ids that a reader of one partition remembers at most, to drop what was published again.
+pub const FENCE_IDS_MAX: usize = 2048;
+/// Batches that wait for one pod at most.
+pub const POD_INBOX_BATCHES_MAX: usize = 64;
+/// Users whose pods one in-memory registry holds at most.
+pub const REGISTRY_USERS_MAX: usize = 4_000_000;
+/// Events that one read of a repair asks for at most.
+pub const REPAIR_EVENTS_MAX: usize = 1000;
+/// What one in-process stream keeps at most, whatever its age.
+pub const STREAM_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const STREAM_EVENTS_MAX: usize = 64 * 1024;
 
 // --- Gateway -------------------------------------------------------------------------------------------------------
 pub const GATEWAY_PAYLOAD_BYTES_MAX: usize = 15 * 1024;
@@ -105,16 +133,27 @@ pub const STORE_QUEUE_LEN_MAX: usize = 4_096;
 
 // --- Windows -------------------------------------------------------------------------------------------------------
 pub const DRAIN_MS: u64 = 60_000;
+/// A publish with the same event id within it is a repeat.
+pub const DUPLICATE_WINDOW_MS: u64 = 120_000;
 pub const NONCE_MS: u64 = 300_000;
 pub const OUTBOX_ROW_MS: u64 = 900_000;
+/// How long a pod has to take a batch of user events.
+pub const POD_TAKE_MS: u64 = 2_000;
 pub const PRESENCE_LEASE_MS: u64 = 60_000;
 pub const PRESENCE_RENEW_MS: u64 = 15_000;
 pub const REGISTRY_ENTRY_MS: u64 = 90_000;
+/// A repair that failed is tried again after this long, then twice as long, up to [`REPAIR_BACKOFF_MAX_MS`].
+pub const REPAIR_BACKOFF_MIN_MS: u64 = 20;
+pub const REPAIR_BACKOFF_MAX_MS: u64 = 2_000;
+/// How long one question of a repair may take.
+pub const REPAIR_TIMEOUT_MS: u64 = 2_000;
 pub const RESUME_MS: u64 = 180_000;
 pub const RING_AGE_MS: u64 = 300_000;
 pub const SLOT_LEASE_MS: u64 = 10_000;
 pub const SLOT_LEASE_STOP_MS: u64 = 8_000;
 pub const STREAM_AGE_MS: u64 = 600_000;
+/// A reader that is behind the tail for this long has missed something.
+pub const TAIL_BEHIND_MS: u64 = 500;
 /// Without a heartbeat for this long a connection is dead: one and a half intervals.
 pub const ZOMBIE_MS: u64 = 62_000;
 
