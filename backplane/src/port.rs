@@ -88,7 +88,11 @@ pub struct Ack {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// A guild event, `previous` being the sequence of the one before it on the same subject (0: none, or expired).
-    Event { sequence: u64, previous: u64, envelope: Bytes },
+    Event {
+        sequence: u64,
+        previous: u64,
+        envelope: Bytes,
+    },
     Ephemeral(Bytes),
     /// Something before this point was lost.
     Gap,

@@ -1,0 +1,97 @@
+//! Drops what an owner wrote after it had lost its slot, and what was published twice.
+//!
+//! A replica that was cut off may still publish when another has taken its slot over: its epoch is below the highest
+//! that was seen for the slot. And a new owner publishes again what it cannot know to be published: the event id was
+//! seen before. Ids are remembered in a ring of bounded length.
+
+use std::collections::VecDeque;
+
+use proto::Envelope;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// What a reader of one partition has seen of writers and event ids.
+#[derive(Debug)]
+pub struct Fence {
+    epochs: FxHashMap<(u8, u16), u64>,
+    ids: FxHashSet<u64>,
+    order: VecDeque<u64>,
+    ids_max: usize,
+}
+
+/// What is to be done with an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    /// Its writer has been replaced.
+    Fenced,
+    /// It came before.
+    Repeat,
+}
+
+impl Fence {
+    pub fn new(ids_max: usize) -> Self {
+        let ids_max = ids_max.max(1);
+        Self { epochs: FxHashMap::default(), ids: FxHashSet::default(), order: VecDeque::new(), ids_max }
+    }
+
+    /// Judges an envelope and remembers it.
+    pub fn check(&mut self, envelope: &Envelope) -> Verdict {
+        let writer = envelope.writer;
+        let highest = self.epochs.entry((writer.set, writer.slot)).or_insert(writer.epoch);
+        if writer.epoch < *highest {
+            return Verdict::Fenced;
+        }
+        *highest = writer.epoch;
+        if !self.ids.insert(envelope.event_id) {
+            return Verdict::Repeat;
+        }
+        self.order.push_back(envelope.event_id);
+        if self.order.len() > self.ids_max
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        Verdict::Pass
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::EventKind;
+    use proto::Writer;
+
+    fn envelope(event_id: u64, slot: u16, epoch: u64) -> Envelope {
+        Envelope::new(event_id, EventKind::MessageCreate, Writer { set: 1, slot, epoch }, "{}")
+    }
+
+    #[test]
+    fn a_replaced_writer_is_fenced_on_its_slot_alone() {
+        let mut fence = Fence::new(16);
+        assert_eq!(fence.check(&envelope(1, 5, 2)), Verdict::Pass);
+        assert_eq!(fence.check(&envelope(2, 5, 1)), Verdict::Fenced);
+        assert_eq!(fence.check(&envelope(3, 6, 1)), Verdict::Pass);
+        assert_eq!(fence.check(&envelope(4, 5, 3)), Verdict::Pass);
+        assert_eq!(fence.check(&envelope(5, 5, 2)), Verdict::Fenced);
+    }
+
+    #[test]
+    fn a_fenced_event_may_come_from_the_new_writer() {
+        let mut fence = Fence::new(16);
+        fence.check(&envelope(1, 5, 2));
+        assert_eq!(fence.check(&envelope(2, 5, 1)), Verdict::Fenced);
+        assert_eq!(fence.check(&envelope(2, 5, 2)), Verdict::Pass);
+        assert_eq!(fence.check(&envelope(2, 5, 2)), Verdict::Repeat);
+    }
+
+    #[test]
+    fn ids_are_forgotten_oldest_first() {
+        let mut fence = Fence::new(2);
+        for id in [1, 2, 3] {
+            assert_eq!(fence.check(&envelope(id, 5, 1)), Verdict::Pass);
+        }
+        assert_eq!(fence.check(&envelope(2, 5, 1)), Verdict::Repeat);
+        assert_eq!(fence.check(&envelope(1, 5, 1)), Verdict::Pass);
+        assert_eq!(fence.ids.len(), 2);
+    }
+}

@@ -1,0 +1,96 @@
+//! A repair in flight: the read, then the state, each under a timeout, after a pause if the last one failed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::limits;
+use tokio::time::{sleep, timeout};
+
+use super::REPAIR_TIMEOUT;
+use crate::chain::Repair;
+use crate::port::{Backplane, Listener, ReadError, StreamState, Unavailable};
+use crate::subject::{Partition, Stream};
+
+/// What a repair found.
+pub(super) struct Answer {
+    pub(super) repair: Repair,
+    pub(super) read: Vec<(u64, Bytes)>,
+    /// The range may have more than was read.
+    pub(super) is_full: bool,
+    pub(super) state: StreamState,
+    /// A new subscription, where the stream turned out to be another one.
+    pub(super) listener: Option<Listener>,
+}
+
+pub(super) type InFlight = Pin<Box<dyn Future<Output = Result<Answer, Unavailable>> + Send>>;
+
+pub(super) fn begin(
+    backplane: Arc<dyn Backplane>,
+    partition: Partition,
+    repair: Repair,
+    failures: u32,
+) -> InFlight {
+    let answer = async move {
+        if failures > 0 {
+            sleep(backoff(failures)).await;
+        }
+        let asked = ask(&*backplane, partition, repair);
+        timeout(REPAIR_TIMEOUT, asked)
+            .await
+            .unwrap_or_else(|_| Err(Unavailable(format!("no answer in {} ms", limits::REPAIR_TIMEOUT_MS))))
+    };
+    Box::pin(answer)
+}
+
+/// Waits for the repair in flight; for ever when there is none.
+pub(super) async fn answer_of(in_flight: &mut Option<InFlight>) -> Result<Answer, Unavailable> {
+    match in_flight {
+        Some(repair) => repair.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A subscription, and a state that is younger than it.
+pub(super) async fn subscribe(
+    backplane: &dyn Backplane,
+    partition: Partition,
+) -> Result<(Listener, StreamState), Unavailable> {
+    let listener = backplane.listen(partition).await?;
+    let state = backplane.state(Stream::Guilds(partition)).await?;
+    Ok((listener, state))
+}
+
+async fn ask(backplane: &dyn Backplane, partition: Partition, repair: Repair) -> Result<Answer, Unavailable> {
+    let stream = Stream::Guilds(partition);
+    let mut read = Vec::new();
+    let mut is_full = true;
+    if let Some(range) = repair.range.clone() {
+        match backplane.read(stream, range, limits::REPAIR_EVENTS_MAX).await {
+            Ok(stored) => {
+                is_full = stored.len() >= limits::REPAIR_EVENTS_MAX;
+                read = stored.into_iter().map(|stored| (stored.sequence, stored.envelope)).collect();
+            }
+            Err(ReadError::Unavailable(error)) => return Err(error),
+            // The state will tell which of the two is wrong.
+            Err(ReadError::BeyondEnd(..)) => {}
+        }
+    }
+    let mut state = backplane.state(stream).await?;
+    let mut listener = None;
+    if repair.is_foreign(&state) {
+        // What the old subscription still holds may be of either incarnation.
+        let (fresh, younger) = subscribe(backplane, partition).await?;
+        listener = Some(fresh);
+        state = younger;
+    }
+    Ok(Answer { repair, read, is_full, state, listener })
+}
+
+fn backoff(failures: u32) -> Duration {
+    let doubled = limits::REPAIR_BACKOFF_MIN_MS << (failures - 1).min(16);
+    let most = doubled.min(limits::REPAIR_BACKOFF_MAX_MS);
+    Duration::from_millis(most / 2 + model::entropy::below(most / 2 + 1))
+}

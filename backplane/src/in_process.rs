@@ -1,0 +1,255 @@
+//! The backplane inside one process: the same promises as the cluster's, without a network.
+//!
+//! Each stream is a [`log::Log`] behind its own lock, which is never held across an await. A listener is a bounded
+//! queue whose last place is kept free for a [`Delivery::Gap`]: when the queue fills, what comes is dropped, and the
+//! gap stands exactly where it would have been. Nothing survives the process, so every start is a new incarnation.
+
+mod inbox;
+mod log;
+mod registry;
+mod users;
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use model::clock::SharedClock;
+use model::limits;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::port::{
+    Ack, Backplane, DeliverError, Delivery, Listener, PodBatch, ReadError, Stored, StreamState, Unavailable,
+    UserConsumer, UserEvent,
+};
+use crate::registry::PodName;
+use crate::subject::{Ephemeral, Layout, Partition, Stream, Subject};
+use inbox::Inboxes;
+use log::Log;
+pub use registry::InMemoryRegistry;
+use users::UserStream;
+
+/// What an in-process backplane keeps at most. The bounds of storage hold for each stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    pub stream_age_ms: u64,
+    pub stream_bytes_max: usize,
+    pub stream_events_max: usize,
+    /// Deliveries that wait for one listener; at least 1.
+    pub subscription_queue_max: usize,
+    pub pod_take_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            stream_age_ms: limits::STREAM_AGE_MS,
+            stream_bytes_max: limits::STREAM_BYTES_MAX,
+            stream_events_max: limits::STREAM_EVENTS_MAX,
+            subscription_queue_max: limits::SUBSCRIPTION_QUEUE_MAX,
+            pod_take_ms: limits::POD_TAKE_MS,
+        }
+    }
+}
+
+/// The in-process adapter.
+pub struct InProcess {
+    layout: Layout,
+    clock: SharedClock,
+    options: Options,
+    incarnation: u64,
+    guilds: Box<[GuildStream]>,
+    users: Box<[Arc<UserStream>]>,
+    inboxes: Inboxes,
+}
+
+struct GuildStream {
+    live: Mutex<Live>,
+    ephemeral: Mutex<Vec<mpsc::Sender<Delivery>>>,
+    tail: AtomicU64,
+}
+
+struct Live {
+    log: Log,
+    listeners: Vec<mpsc::Sender<Delivery>>,
+}
+
+impl InProcess {
+    pub fn new(layout: Layout, clock: SharedClock, options: Options) -> Arc<Self> {
+        let options = Options { subscription_queue_max: options.subscription_queue_max.max(1), ..options };
+        let guild = || GuildStream {
+            live: Mutex::new(Live { log: Log::new(&options), listeners: Vec::new() }),
+            ephemeral: Mutex::default(),
+            tail: AtomicU64::new(0),
+        };
+        Arc::new(Self {
+            layout,
+            clock,
+            options,
+            incarnation: model::entropy::number(),
+            guilds: (0..layout.guild_partitions).map(|_| guild()).collect(),
+            users: (0..layout.user_partitions)
+                .map(|_| Arc::new(UserStream::new(Log::new(&options))))
+                .collect(),
+            inboxes: Inboxes::new(options.pod_take_ms),
+        })
+    }
+
+    /// Frees what is too old, also on streams that nobody touches.
+    pub fn expire(&self) {
+        let now_ms = self.clock.now_ms();
+        for stream in self.layout.guild_partitions().map(Stream::Guilds) {
+            let _ = self.with_log(stream, |log| log.expire(now_ms));
+        }
+        for stream in self.layout.user_partitions().map(Stream::Users) {
+            let _ = self.with_log(stream, |log| log.expire(now_ms));
+        }
+    }
+
+    fn guild(&self, partition: Partition) -> Result<&GuildStream, Unavailable> {
+        self.guilds.get(usize::from(partition.0)).ok_or_else(|| no_partition(Stream::Guilds(partition)))
+    }
+
+    fn user(&self, partition: Partition) -> Result<&Arc<UserStream>, Unavailable> {
+        self.users.get(usize::from(partition.0)).ok_or_else(|| no_partition(Stream::Users(partition)))
+    }
+
+    fn with_log<T>(&self, stream: Stream, use_log: impl FnOnce(&mut Log) -> T) -> Result<T, Unavailable> {
+        match stream {
+            Stream::Guilds(partition) => Ok(use_log(&mut self.guild(partition)?.live.lock().log)),
+            Stream::Users(partition) => Ok(self.user(partition)?.with_log(use_log)),
+        }
+    }
+
+    fn publish_guild(&self, stream: &GuildStream, subject: Subject, event_id: u64, envelope: Bytes) -> Ack {
+        let mut live = stream.live.lock();
+        let Live { log, listeners } = &mut *live;
+        let appended = log.append(self.clock.now_ms(), subject, event_id, envelope.clone());
+        let sequence = appended.ack.sequence;
+        if !appended.ack.duplicate {
+            stream.tail.store(sequence, Ordering::Release);
+            let previous = appended.previous;
+            listeners.retain(|listener| offer(listener, sequence, previous, &envelope));
+        }
+        appended.ack
+    }
+
+    fn listener(&self) -> (mpsc::Sender<Delivery>, Listener) {
+        let (sender, receiver) = mpsc::channel(self.options.subscription_queue_max + 1);
+        (sender, Listener::new(receiver))
+    }
+}
+
+/// Gives an event to a listener, or a gap in its place; whether the listener is still there.
+///
+/// Called under the stream's lock, so nobody else fills the queue meanwhile. The last free place takes the gap. From
+/// then on the gap is the newest in the queue until there are two free places again: it stands for all that is dropped.
+fn offer(listener: &mpsc::Sender<Delivery>, sequence: u64, previous: u64, envelope: &Bytes) -> bool {
+    let delivery = match listener.capacity() {
+        0 => return !listener.is_closed(),
+        1 => Delivery::Gap,
+        _ => Delivery::Event { sequence, previous, envelope: envelope.clone() },
+    };
+    !matches!(listener.try_send(delivery), Err(mpsc::error::TrySendError::Closed(_)))
+}
+
+fn no_partition(stream: Stream) -> Unavailable {
+    Unavailable(format!("there is no {stream:?}: all pods must have the same number of partitions"))
+}
+
+#[async_trait]
+impl Backplane for InProcess {
+    fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    async fn publish(&self, subject: Subject, event_id: u64, envelope: Bytes) -> Result<Ack, Unavailable> {
+        match subject.stream(self.layout) {
+            Stream::Guilds(partition) => {
+                Ok(self.publish_guild(self.guild(partition)?, subject, event_id, envelope))
+            }
+            Stream::Users(partition) => {
+                let now_ms = self.clock.now_ms();
+                Ok(self.user(partition)?.publish(|log| log.append(now_ms, subject, event_id, envelope).ack))
+            }
+        }
+    }
+
+    fn publish_ephemeral(&self, subject: Ephemeral, envelope: Bytes) {
+        let Ok(stream) = self.guild(self.layout.guild(subject.guild)) else { return };
+        stream.ephemeral.lock().retain(|listener| {
+            let sent = listener.try_send(Delivery::Ephemeral(envelope.clone()));
+            !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
+        });
+    }
+
+    async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {
+        let (sender, listener) = self.listener();
+        self.guild(partition)?.live.lock().listeners.push(sender);
+        Ok(listener)
+    }
+
+    async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable> {
+        let (sender, listener) = self.listener();
+        self.guild(partition)?.ephemeral.lock().push(sender);
+        Ok(listener)
+    }
+
+    async fn state(&self, stream: Stream) -> Result<StreamState, Unavailable> {
+        let now_ms = self.clock.now_ms();
+        self.with_log(stream, |log| {
+            log.expire(now_ms);
+            StreamState { incarnation: self.incarnation, first: log.first(), last: log.last() }
+        })
+    }
+
+    async fn last(&self, subject: Subject) -> Result<u64, Unavailable> {
+        let now_ms = self.clock.now_ms();
+        self.with_log(subject.stream(self.layout), |log| {
+            log.expire(now_ms);
+            log.last_of(subject)
+        })
+    }
+
+    fn tail(&self, partition: Partition) -> u64 {
+        self.guild(partition).map_or(0, |stream| stream.tail.load(Ordering::Acquire))
+    }
+
+    async fn read(
+        &self,
+        stream: Stream,
+        range: RangeInclusive<u64>,
+        max: usize,
+    ) -> Result<Vec<Stored>, ReadError> {
+        let now_ms = self.clock.now_ms();
+        self.with_log(stream, |log| {
+            log.expire(now_ms);
+            log.read(range, max)
+        })?
+    }
+
+    async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable> {
+        let now_ms = self.clock.now_ms();
+        self.with_log(subject.stream(self.layout), |log| {
+            log.expire(now_ms);
+            log.contains(subject, event_id)
+        })
+    }
+
+    async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable> {
+        Ok(Box::new(UserStream::consume(self.user(partition)?)))
+    }
+
+    async fn serve_pod(&self, pod: &PodName) -> Result<mpsc::Receiver<PodBatch>, Unavailable> {
+        Ok(self.inboxes.serve(pod))
+    }
+
+    async fn deliver(&self, pod: &PodName, events: Vec<UserEvent>) -> Result<(), DeliverError> {
+        self.inboxes.deliver(pod, events).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! The in-process adapter: what can be seen only with its clock and its bounds in hand.
