@@ -1,0 +1,84 @@
+//! Which limits a request passes, in which order.
+
+use std::net::IpAddr;
+
+use model::clock::SharedClock;
+use proto::v1;
+
+use super::{Key, Windows, address};
+use crate::config::{Limits, WindowLimit};
+use crate::error::{ApiError, ApiResult};
+use crate::routes::{Limit, Route};
+
+/// Whose requests are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
+    User(u64),
+    /// An IPv4 address.
+    Address(u64),
+    /// An IPv6 network.
+    Network(u64),
+}
+
+/// Lets requests pass, or says when to come back.
+pub(crate) struct Gate {
+    limits: Limits,
+    global: Windows,
+    routes: Windows,
+    invalid: Windows,
+}
+
+impl Gate {
+    pub(crate) fn new(clock: &SharedClock, limits: Limits) -> Self {
+        let table = || Windows::new(clock.clone(), limits.buckets_max);
+        Self { limits, global: table(), routes: table(), invalid: table() }
+    }
+
+    /// Refuses an address that keeps sending what is refused.
+    pub(crate) fn check_address(&self, ip: IpAddr) -> ApiResult<()> {
+        match self.invalid.look(anywhere(address(ip)), self.limits.invalid) {
+            Some(count) if !count.allowed => Err(ApiError::limited(count.as_rate_limit(String::new()), true)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts an answer of 401, 403 or 429.
+    pub(crate) fn count_invalid(&self, ip: IpAddr) {
+        self.invalid.take(anywhere(address(ip)), self.limits.invalid);
+    }
+
+    /// Counts a user's request over all routes.
+    pub(crate) fn pass_global(&self, user_id: u64) -> ApiResult<()> {
+        match self.global.take(anywhere(Subject::User(user_id)), self.limits.global) {
+            Some(count) if !count.allowed => Err(ApiError::limited(count.as_rate_limit(String::new()), true)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a request to a route, and gives the state that the answer tells.
+    pub(crate) fn pass_route(
+        &self,
+        subject: Subject,
+        route: &Route,
+        major_id: u64,
+    ) -> ApiResult<Option<v1::RateLimit>> {
+        let limit = self.limit_of(route.limit);
+        let key = Key { subject, route: route.index, major_id };
+        let Some(count) = self.routes.take(key, limit) else { return Ok(None) };
+        let state = count.as_rate_limit(route.bucket.clone());
+        if count.allowed { Ok(Some(state)) } else { Err(ApiError::limited(state, false)) }
+    }
+
+    fn limit_of(&self, limit: Limit) -> WindowLimit {
+        match limit {
+            Limit::Reads => self.limits.reads,
+            Limit::Writes => self.limits.writes,
+            Limit::Logins => self.limits.logins,
+            Limit::Service => WindowLimit::new(0, 0),
+        }
+    }
+}
+
+fn anywhere(subject: Subject) -> Key {
+    Key { subject, route: 0, major_id: 0 }
+}
