@@ -1,0 +1,369 @@
+//! One channel's task.
+//!
+//! ```text
+//! commands → checks, id → stores (concurrent) → publish (in order of id, one at a time) → answer
+//! ```
+//!
+//! Changes of messages that are there (edits, deletes, reactions) are stored in one write at a time: while one is under
+//! way the next ones gather, and then go together. So each sees what the one before made, however many react at once.
+//!
+//! A publish that fails is repeated in place, for ever: what is behind it would otherwise overtake it. Who waits is told
+//! after `PUBLISH_WAIT` that the outcome is unknown, and new sends are refused until it has gone through.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, StreamExt};
+use model::limits::{ACTOR_IDLE_MS, CHANNEL_QUEUE_MAX};
+use model::{ChannelId, MessageId};
+use proto::Failure;
+use storage::{Bucket, Lease};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::change::{self, Group};
+use super::limiter::Limiter;
+use super::load::{self, Loaded};
+use super::nonces::{Found, Nonces};
+use super::staged::{Answer, ChangeAnswer, CreateAnswer, Staged, publish};
+use super::{
+    Change, Changed, Channels, Command, Created, Draft, Reply, Shared, overloaded, store_failure,
+    unknown_outcome,
+};
+use crate::events::Origin;
+use crate::limits::{CHANGES_PER_WRITE_MAX, PUBLISH_WAIT};
+use crate::render::Scene;
+use crate::store::{NewMessage, StoreError};
+
+/// Runs until the channel is idle or the service stops.
+pub(super) async fn run(channels: &Channels, channel: ChannelId, mut commands: mpsc::Receiver<Command>) {
+    match load::load(&channels.shared, channel).await {
+        Ok(loaded) => Actor::new(channels, channel, loaded).run(commands).await,
+        Err(failure) => {
+            channels.remove(channel);
+            while let Some(command) = commands.recv().await {
+                command.refuse(failure.clone());
+            }
+        }
+    }
+}
+
+struct Actor<'a> {
+    channels: &'a Channels,
+    shared: &'a Arc<Shared>,
+    channel: ChannelId,
+    lease: Lease,
+    nonces: Nonces,
+    limiter: Limiter,
+    /// The newest bucket whose marker is stored.
+    marked: Option<Bucket>,
+    stores: FuturesOrdered<BoxFuture<'static, Staged>>,
+    /// Changes that wait for the write before them.
+    changes: VecDeque<(Change, Reply<Changed>)>,
+    is_changing: bool,
+    stored: VecDeque<Staged>,
+    head: Option<Head>,
+}
+
+/// What is being published.
+struct Head {
+    staged: Staged,
+    publish: BoxFuture<'static, bool>,
+    waits_until: Instant,
+    is_stalled: bool,
+}
+
+impl<'a> Actor<'a> {
+    fn new(channels: &'a Channels, channel: ChannelId, loaded: Loaded) -> Self {
+        let shared = &channels.shared;
+        Self {
+            channels,
+            shared,
+            channel,
+            lease: loaded.lease,
+            nonces: loaded.nonces,
+            limiter: Limiter::new(shared.rate_limit),
+            marked: None,
+            stores: FuturesOrdered::new(),
+            changes: VecDeque::new(),
+            is_changing: false,
+            stored: VecDeque::new(),
+            head: None,
+        }
+    }
+
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let idle = Duration::from_millis(ACTOR_IDLE_MS);
+        let mut idle_at = Instant::now() + idle;
+        let mut is_open = true;
+        loop {
+            self.begin_changes();
+            self.begin_publish();
+            if !is_open && self.is_quiet() {
+                return;
+            }
+            let stalls_at = self.head.as_ref().filter(|head| !head.is_stalled).map(|head| head.waits_until);
+            tokio::select! {
+                biased;
+                () = self.channels.stop.cancelled(), if is_open => {
+                    is_open = false;
+                    self.channels.remove(self.channel);
+                    commands.close();
+                    while let Ok(command) = commands.try_recv() {
+                        self.take(command);
+                    }
+                }
+                is_published = published(&mut self.head) => self.published(is_published),
+                Some(staged) = self.stores.next() => self.stored(staged),
+                () = until(stalls_at) => self.stall(),
+                command = commands.recv(), if is_open && self.has_room() => match command {
+                    Some(command) => {
+                        idle_at = Instant::now() + idle;
+                        self.take(command);
+                    }
+                    None => is_open = false,
+                },
+                () = sleep_until(idle_at), if is_open && self.is_quiet() => {
+                    if self.channels.retire(self.channel, &commands) {
+                        return;
+                    }
+                    idle_at = Instant::now() + idle;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        if self.is_stalled() {
+            return command.refuse(overloaded());
+        }
+        if let Err(error) = self.shared.leases.check(&self.lease) {
+            return command.refuse(load::not_owner(&error));
+        }
+        match command {
+            Command::Create(draft, reply) => self.create(*draft, reply),
+            Command::Change(change, reply) => self.changes.push_back((*change, reply)),
+        }
+    }
+
+    fn create(&mut self, draft: Draft, reply: Reply<Created>) {
+        let author = draft.message.author_id;
+        let now_ms = self.shared.ids.now_ms();
+        self.nonces.expire(now_ms);
+        let key = draft.message.nonce.clone().map(|nonce| (author, nonce));
+        let reply = match key.as_ref().filter(|_| draft.enforce_nonce) {
+            None => reply,
+            Some(key) => match self.nonces.find(key, reply) {
+                Found::New(reply) if self.nonces.is_full() => return answer(reply, Err(overloaded())),
+                Found::New(reply) => reply,
+                Found::Waiting => return,
+                Found::Refused(reply) => return answer(reply, Err(unknown_outcome())),
+                Found::Made(id, reply) => {
+                    self.shared.stats.repeated.add(1);
+                    let created = Created { id, json: None, rate_limit: None, repeated: true };
+                    return answer(reply, Ok(created));
+                }
+            },
+        };
+        let limited = self.limiter.take(author).and_then(|rate_limit| match draft.slow_mode {
+            Some(slow) => {
+                self.limiter.check_slow_mode(author, slow.secs, slow.last_sent, now_ms).map(|()| rate_limit)
+            }
+            None => Ok(rate_limit),
+        });
+        let rate_limit = match limited {
+            Ok(rate_limit) => rate_limit,
+            Err(failure) => {
+                self.shared.stats.rate_limited.add(1);
+                return answer(reply, Err(failure));
+            }
+        };
+        let id = self.shared.ids.begin();
+        let message_id = MessageId::new(id).expect("a snowflake is never 0");
+        if let Some(slow) = draft.slow_mode {
+            self.limiter.note_sent(author, message_id, slow.secs);
+        }
+        let key = key.filter(|key| self.nonces.begin(key, now_ms));
+        let created = Created { id: message_id, json: None, rate_limit: Some(rate_limit), repeated: false };
+        let mark = self.marked.is_none_or(|marked| marked < Bucket::of_snowflake(id));
+        let pending = CreateAnswer {
+            outcome: Ok(created),
+            key,
+            is_unknown: false,
+            marked: mark.then(|| Bucket::of_snowflake(id)),
+            reply: Some(reply),
+        };
+        let store = store_new(Arc::clone(self.shared), self.lease, draft, pending);
+        self.stores.push_back(Box::pin(store));
+    }
+
+    /// Stores the changes that have gathered, when the write before is done.
+    fn begin_changes(&mut self) {
+        if self.is_changing || self.changes.is_empty() {
+            return;
+        }
+        let mut group = Group::new(self.lease, self.channel);
+        while let Some((next, _)) = self.changes.front()
+            && group.len() < CHANGES_PER_WRITE_MAX
+            && group.takes(&next.op)
+            && let Some((change, reply)) = self.changes.pop_front()
+        {
+            group.push(self.shared.ids.begin(), change, reply);
+        }
+        self.is_changing = true;
+        self.stores.push_back(Box::pin(change::store(Arc::clone(self.shared), group)));
+    }
+
+    fn stored(&mut self, mut staged: Staged) {
+        match &staged.answer {
+            Answer::Create(create) => {
+                if create.outcome.is_ok() {
+                    self.marked = self.marked.max(create.marked);
+                }
+            }
+            Answer::Changes(_) => self.is_changing = false,
+        }
+        if self.is_stalled() {
+            self.give_up_waiting(&mut staged);
+        }
+        self.stored.push_back(staged);
+    }
+
+    fn begin_publish(&mut self) {
+        if self.head.is_some() {
+            return;
+        }
+        let Some(staged) = self.stored.pop_front() else { return };
+        let publish = publish(Arc::clone(self.shared), self.lease, staged.events.clone());
+        self.head = Some(Head {
+            staged,
+            publish: Box::pin(publish),
+            waits_until: Instant::now() + PUBLISH_WAIT,
+            is_stalled: false,
+        });
+    }
+
+    fn published(&mut self, is_published: bool) {
+        let Some(head) = self.head.take() else { return };
+        let mut staged = head.staged;
+        if !is_published {
+            // The ids stay in flight: the watermark must not pass what another owner has to publish.
+            return self.give_up_waiting(&mut staged);
+        }
+        staged.ids.iter().for_each(|id| self.shared.ids.finish(*id));
+        match staged.answer {
+            Answer::Create(create) => self.finish_create(create),
+            Answer::Changes(changes) => changes.into_iter().for_each(finish_change),
+        }
+    }
+
+    fn finish_create(&mut self, create: CreateAnswer) {
+        let CreateAnswer { outcome, key, is_unknown, reply, .. } = create;
+        let waiting = match (&key, &outcome) {
+            (None, _) => Vec::new(),
+            (Some(key), Ok(created)) => self.nonces.made(key, created.id),
+            (Some(key), Err(_)) if is_unknown => self.nonces.lost(key),
+            (Some(key), Err(_)) => self.nonces.failed(key),
+        };
+        self.shared.stats.created.add(u64::from(outcome.is_ok()));
+        for reply in waiting {
+            self.shared.stats.repeated.add(1);
+            answer(reply, outcome.clone().map(|created| Created { repeated: true, ..created }));
+        }
+        if let Some(reply) = reply {
+            answer(reply, outcome);
+        }
+    }
+
+    /// The head has not gone through in time: whoever waits is told so.
+    fn stall(&mut self) {
+        let Some(mut head) = self.head.take() else { return };
+        self.shared.stats.stalls.add(1);
+        head.is_stalled = true;
+        self.give_up_waiting(&mut head.staged);
+        self.head = Some(head);
+        let mut stored = std::mem::take(&mut self.stored);
+        stored.iter_mut().for_each(|staged| self.give_up_waiting(staged));
+        self.stored = stored;
+        for (_, reply) in self.changes.drain(..) {
+            answer(reply, Err(overloaded()));
+        }
+    }
+
+    fn give_up_waiting(&mut self, staged: &mut Staged) {
+        match &mut staged.answer {
+            Answer::Create(create) => {
+                let waiting = create.key.as_ref().map(|key| self.nonces.take_waiting(key));
+                let failure = || create.outcome.as_ref().err().cloned().unwrap_or_else(unknown_outcome);
+                for reply in waiting.into_iter().flatten().chain(create.reply.take()) {
+                    answer(reply, Err(failure()));
+                }
+            }
+            Answer::Changes(changes) => {
+                for reply in changes.iter_mut().filter_map(|change| change.reply.take()) {
+                    answer(reply, Err(unknown_outcome()));
+                }
+            }
+        }
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.is_stalled)
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.head.is_none() && self.stored.is_empty() && self.stores.is_empty() && self.changes.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.stores.len() + self.stored.len() + self.changes.len() < CHANNEL_QUEUE_MAX
+    }
+}
+
+async fn store_new(shared: Arc<Shared>, lease: Lease, draft: Draft, mut pending: CreateAnswer) -> Staged {
+    let Draft { guild, mut message, member, cast, referenced, slow_mode, .. } = draft;
+    let Ok(created) = &mut pending.outcome else { unreachable!("a send that failed is not stored") };
+    message.id = created.id;
+    let id = message.id.get();
+    let scene = Scene { member: Some(&member), referenced: referenced.as_ref(), ..Scene::new(&cast) };
+    let event = Origin { lease, guild, channel: message.channel_id }.create(&message, &scene);
+    created.json = Some(scene.answer(&message).into());
+    let new = NewMessage { lease, message, mark: pending.marked.is_some(), keep_sender: slow_mode.is_some() };
+    match shared.store.create(&new).await {
+        Ok(()) => Staged { ids: vec![id], events: vec![event], answer: Answer::Create(pending) },
+        Err(error) => {
+            pending.is_unknown = matches!(error, StoreError::Unknown);
+            pending.outcome = Err(store_failure(&error));
+            // What may have been stored stays in flight, so that the next owner looks for it.
+            let ids = if pending.is_unknown { Vec::new() } else { vec![id] };
+            Staged { ids, events: Vec::new(), answer: Answer::Create(pending) }
+        }
+    }
+}
+
+fn finish_change(change: ChangeAnswer) {
+    if let Some(reply) = change.reply {
+        answer(reply, change.outcome);
+    }
+}
+
+fn answer<T>(reply: Reply<T>, outcome: Result<T, Failure>) {
+    // An error means that the caller has gone.
+    let _ = reply.send(outcome);
+}
+
+async fn published(head: &mut Option<Head>) -> bool {
+    match head {
+        Some(head) => (&mut head.publish).await,
+        None => pending().await,
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
+    }
+}

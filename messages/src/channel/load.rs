@@ -1,0 +1,56 @@
+//! What an actor reads before its first command: the lease, where ids begin, the nonces of the last five minutes.
+
+use model::limits::NONCE_MS;
+use model::{ChannelId, MessageId, snowflake};
+use proto::{Failure, FailureKind};
+use storage::{Lease, LeaseError, Slot, SlotSet};
+
+use super::nonces::Nonces;
+use super::{Shared, store_failure};
+use crate::limits::{PAGE_LEN, RETRY_MS};
+use crate::store::{Page, StoreError};
+
+/// The state that an actor begins with.
+pub(super) struct Loaded {
+    pub(super) lease: Lease,
+    pub(super) nonces: Nonces,
+}
+
+pub(super) async fn load(shared: &Shared, channel: ChannelId) -> Result<Loaded, Failure> {
+    let lease = acquire(shared, channel).await?;
+    let nonces = read(shared, channel).await.map_err(|error| store_failure(&error))?;
+    Ok(Loaded { lease, nonces })
+}
+
+/// The lease of the channel's slot.
+pub(super) async fn acquire(shared: &Shared, channel: ChannelId) -> Result<Lease, Failure> {
+    shared.leases.acquire(SlotSet::Channels, Slot::of(channel.get())).await.map_err(|error| match error {
+        LeaseError::NotOwner(error) => not_owner(&error),
+        error => Failure::unavailable(error.to_string(), RETRY_MS),
+    })
+}
+
+pub(super) fn not_owner(error: &storage::NotOwner) -> Failure {
+    Failure::new(FailureKind::NotOwner, 0, error.to_string())
+}
+
+async fn read(shared: &Shared, channel: ChannelId) -> Result<Nonces, StoreError> {
+    let mut nonces = Nonces::default();
+    let newest = shared.store.list(channel, Page::Newest, 1).await?;
+    let lasts = shared.store.last_ids(&[channel]).await?;
+    let last = newest.first().map(|message| message.id).max(lasts.into_iter().flatten().next());
+    let Some(last) = last else { return Ok(nonces) };
+    shared.ids.raise_above(last.get());
+    let since = snowflake::lowest_at(shared.ids.now_ms().saturating_sub(NONCE_MS)).max(1);
+    let mut after = MessageId::new(since);
+    while let Some(from) = after {
+        let messages = shared.store.list(channel, Page::After(from), PAGE_LEN).await?;
+        after = messages.first().map(|message| message.id).filter(|_| messages.len() == PAGE_LEN);
+        for message in messages.into_iter().rev() {
+            if let Some(nonce) = message.nonce {
+                nonces.restore((message.author_id, nonce), message.id);
+            }
+        }
+    }
+    Ok(nonces)
+}

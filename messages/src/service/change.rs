@@ -1,0 +1,150 @@
+//! Edits, deletes and reactions: what is checked before the channel's actor has them.
+
+use model::emoji::Emoji;
+use model::{ChannelId, MessageId, Permissions, UserId};
+use proto::convert::{id, ids, required};
+use proto::failure::code;
+use proto::{Failure, FailureKind, v1};
+
+use super::{Messages, unknown_message, within_deadline};
+use crate::channel::{Change, Changed, Edit, Op, store_failure};
+use crate::content;
+use crate::limits::{BULK_DELETE_AGE_MS, BULK_DELETE_MAX};
+use crate::mentions::Mentions;
+use crate::views::Access;
+
+impl Messages {
+    pub(super) async fn edit(&self, request: v1::EditMessageRequest) -> Result<v1::MessageReply, Failure> {
+        let channel: ChannelId = id("channel_id", request.channel_id)?;
+        let message_id: MessageId = id("message_id", request.message_id)?;
+        let editor: UserId = id("editor_id", request.editor_id)?;
+        let mut mentions = request.content.as_deref().map(Mentions::parse);
+        let roles = mentions.as_ref().map(|mentions| mentions.roles.clone()).unwrap_or_default();
+        let access = self.access(channel, editor, &roles).await?;
+        let message = self.inner.shared.store.get(channel, message_id).await;
+        let message = message.map_err(|error| store_failure(&error))?.ok_or_else(unknown_message)?;
+        if message.author_id == editor {
+            self.check_content(
+                request.content.as_deref().unwrap_or(&message.content),
+                request.embeds_json.as_deref().unwrap_or(&message.embeds_json),
+                request.components_json.as_deref().unwrap_or(&message.components_json),
+            )?;
+        }
+        let referenced = self.answered(&message).await?;
+        let allowed = request.allowed_mentions.as_ref();
+        if let Some(mentions) = &mut mentions {
+            mentions.roles.clone_from(&access.roles);
+            mentions.limit(allowed);
+            mentions.everyone &= access.may(Permissions::MENTION_EVERYONE);
+            if let Some(referenced) = &referenced
+                && message.mentions.contains(&referenced.author_id)
+            {
+                mentions.add_replied(referenced.author_id, allowed);
+            }
+        }
+        let shown = mentions.as_ref().map_or(&message.mentions, |mentions| &mentions.users);
+        let answered =
+            referenced.iter().flat_map(|message| message.mentions.iter().copied().chain([message.author_id]));
+        let people: Vec<_> = shown.iter().copied().chain(answered).collect();
+        let mut cast = self.inner.views.people.cast(access.guild_id, people).await?;
+        cast.add(&access.member.user);
+        if let Some(mentions) = &mut mentions {
+            mentions.users.retain(|id| cast.get(*id).is_some());
+        }
+        let edit = Edit {
+            id: message_id,
+            editor: access.member,
+            content: request.content.zip(mentions),
+            embeds_json: request.embeds_json.map(content::stored),
+            components_json: request.components_json.map(content::stored),
+            flags: request.flags.map(|flags| flags & content::FLAGS_SETTABLE),
+            cast,
+            referenced,
+        };
+        let change = Change { guild: access.guild_id, op: Op::Edit(edit) };
+        let json = within_deadline(self.inner.channels.change(channel, change)).await?;
+        Ok(v1::MessageReply { message_json: json.unwrap_or_default() })
+    }
+
+    pub(super) async fn delete(&self, request: v1::DeleteMessagesRequest) -> Result<(), Failure> {
+        let channel: ChannelId = id("channel_id", request.channel_id)?;
+        let actor: UserId = id("actor_id", request.actor_id)?;
+        let mut messages: Vec<MessageId> = ids("message_ids", &request.message_ids)?;
+        messages.sort_unstable();
+        messages.dedup();
+        let access = self.access(channel, actor, &[]).await?;
+        if request.bulk {
+            access.require(Permissions::MANAGE_MESSAGES)?;
+            self.check_bulk(&messages)?;
+        } else if messages.len() != 1 {
+            return Err(Failure::invalid_field(
+                "message_ids",
+                "BASE_TYPE_BAD_LENGTH",
+                "Must be 1 in length.",
+            ));
+        }
+        let may_manage = access.may(Permissions::MANAGE_MESSAGES);
+        let op = Op::Delete { ids: messages, actor, may_manage, bulk: request.bulk };
+        self.change(channel, &access, op).await.map(|_| ())
+    }
+
+    pub(super) async fn react(&self, request: v1::ReactionRequest) -> Result<(), Failure> {
+        let channel: ChannelId = id("channel_id", request.channel_id)?;
+        let message: MessageId = id("message_id", request.message_id)?;
+        let user: UserId = id("user_id", request.user_id)?;
+        let emoji = emoji(request.emoji)?;
+        let access = self.access(channel, user, &[]).await?;
+        access.require(Permissions::READ_MESSAGE_HISTORY)?;
+        let may_add = access.may(Permissions::ADD_REACTIONS);
+        let op = Op::React { message, emoji, member: access.member.clone(), may_add };
+        self.change(channel, &access, op).await.map(|_| ())
+    }
+
+    pub(super) async fn unreact(&self, request: v1::RemoveReactionsRequest) -> Result<(), Failure> {
+        let channel: ChannelId = id("channel_id", request.channel_id)?;
+        let message: MessageId = id("message_id", request.message_id)?;
+        let actor: UserId = id("actor_id", request.actor_id)?;
+        let emoji = request.emoji.map(|wire| emoji(Some(wire))).transpose()?;
+        let user = request.user_id.map(|user| id("user_id", user)).transpose()?;
+        let access = self.access(channel, actor, &[]).await?;
+        let op = match (user, emoji) {
+            (Some(user), Some(emoji)) => Op::Unreact { message, emoji, user },
+            (Some(_), None) => {
+                let text = "A user's reactions are removed by emoji.";
+                return Err(Failure::invalid_field("emoji", "BASE_TYPE_REQUIRED", text));
+            }
+            (None, emoji) => Op::ClearReactions { message, emoji },
+        };
+        if user != Some(actor) {
+            access.require(Permissions::MANAGE_MESSAGES)?;
+        }
+        self.change(channel, &access, op).await.map(|_| ())
+    }
+
+    async fn change(&self, channel: ChannelId, access: &Access, op: Op) -> Result<Changed, Failure> {
+        let change = Change { guild: access.guild_id, op };
+        within_deadline(self.inner.channels.change(channel, change)).await
+    }
+
+    fn check_bulk(&self, messages: &[MessageId]) -> Result<(), Failure> {
+        if !(2..=BULK_DELETE_MAX).contains(&messages.len()) {
+            let text = format!(
+                "Provided too few or too many messages to delete. Must provide 2 to {BULK_DELETE_MAX}."
+            );
+            return Err(Failure::new(FailureKind::Invalid, code::BULK_DELETE_COUNT, text));
+        }
+        let oldest_ms = self.inner.shared.ids.now_ms().saturating_sub(BULK_DELETE_AGE_MS);
+        if messages.iter().any(|id| id.created_at_ms() < oldest_ms) {
+            let text = "A message provided was too old to bulk delete";
+            return Err(Failure::new(FailureKind::Invalid, code::BULK_DELETE_TOO_OLD, text));
+        }
+        Ok(())
+    }
+}
+
+/// The emoji of a request, if it is one.
+pub(super) fn emoji(wire: Option<v1::Emoji>) -> Result<Emoji, Failure> {
+    let emoji = Emoji::from(required("emoji", wire)?);
+    let parsed: Result<Emoji, _> = emoji.to_string().parse();
+    parsed.map_err(|_| Failure::unknown(code::UNKNOWN_EMOJI, "Emoji"))
+}

@@ -1,0 +1,198 @@
+//! Creating a message: everything that is checked before the channel's actor has it.
+
+use model::message::{MessageReference, Nonce, TYPE_DEFAULT, TYPE_REPLY};
+use model::{ChannelId, Message, MessageId, Permissions, UserId};
+use proto::convert::{id, required};
+use proto::failure::code;
+use proto::{Failure, FailureKind, v1};
+
+use super::{Messages, unknown_message, within_deadline};
+use crate::channel::{Created, Draft, SlowMode, store_failure};
+use crate::content;
+use crate::mentions::Mentions;
+use crate::people::Cast;
+use crate::views::Access;
+
+/// A reply needs to see what it answers.
+const CANNOT_REPLY_WITHOUT_HISTORY: u32 = 160_002;
+
+impl Messages {
+    pub(super) async fn create(
+        &self,
+        request: v1::CreateMessageRequest,
+    ) -> Result<v1::CreateMessageReply, Failure> {
+        let channel: ChannelId = id("channel_id", request.channel_id)?;
+        let author: UserId = id("author_id", request.author_id)?;
+        let nonce: Option<Nonce> = request.nonce.clone().map(TryInto::try_into).transpose()?;
+        content::check_nonce(nonce.as_ref())?;
+        let parts = required("content", request.content.clone())?;
+        self.check_content(&parts.content, &parts.embeds_json, &parts.components_json)?;
+
+        let mut mentions = Mentions::parse(&parts.content);
+        let access = self.access(channel, author, &mentions.roles).await?;
+        require_send(&access, &request, &parts)?;
+        let allowed = parts.allowed_mentions.as_ref();
+        mentions.roles.clone_from(&access.roles);
+        mentions.limit(allowed);
+        mentions.everyone &= access.may(Permissions::MENTION_EVERYONE);
+        let referenced = self.referenced(channel, &access, &request).await?;
+        if let Some(referenced) = &referenced {
+            mentions.add_replied(referenced.author_id, allowed);
+        }
+        let cast = self.cast_of_draft(&access, &mut mentions, referenced.as_ref()).await?;
+        let slow_mode = self.slow_mode(channel, author, &access).await?;
+        let reference = referenced.as_ref().map(|message| MessageReference {
+            message_id: message.id,
+            channel_id: channel,
+            guild_id: Some(access.guild_id),
+        });
+        let message = Message {
+            id: channel.cast(),
+            channel_id: channel,
+            guild_id: Some(access.guild_id),
+            author_id: author,
+            kind: if reference.is_some() { TYPE_REPLY } else { TYPE_DEFAULT },
+            content: parts.content,
+            edited_at: None,
+            tts: request.tts,
+            mention_everyone: mentions.everyone,
+            mentions: mentions.users,
+            mention_roles: mentions.roles,
+            embeds_json: content::stored(parts.embeds_json),
+            components_json: content::stored(parts.components_json),
+            flags: request.flags & content::FLAGS_SETTABLE,
+            pinned: false,
+            nonce,
+            reference,
+            reactions: Vec::new(),
+        };
+        let draft = Draft {
+            guild: access.guild_id,
+            message,
+            member: access.member,
+            cast,
+            referenced,
+            enforce_nonce: request.enforce_nonce,
+            slow_mode,
+        };
+        let created = within_deadline(self.inner.channels.create(draft)).await?;
+        self.created(channel, author, created).await
+    }
+
+    /// Checks text, embeds and components, and counts what the filter blocks.
+    pub(super) fn check_content(&self, text: &str, embeds: &str, components: &str) -> Result<(), Failure> {
+        content::check(&self.inner.filter, text, embeds, components).inspect_err(|failure| {
+            self.stats().filtered.add(u64::from(failure.code == code::FILTERED));
+        })
+    }
+
+    async fn created(
+        &self,
+        channel: ChannelId,
+        author: UserId,
+        created: Created,
+    ) -> Result<v1::CreateMessageReply, Failure> {
+        let json = match created.json {
+            Some(json) => json,
+            None => {
+                let message = self.inner.shared.store.get(channel, created.id).await;
+                let message = message.map_err(|error| store_failure(&error))?.ok_or_else(unknown_message)?;
+                self.show(&message, author).await?.into()
+            }
+        };
+        Ok(v1::CreateMessageReply {
+            message_json: json,
+            message_id: created.id.get(),
+            rate_limit: created.rate_limit,
+            repeated: created.repeated,
+        })
+    }
+
+    /// The answered message, if it is there.
+    async fn referenced(
+        &self,
+        channel: ChannelId,
+        access: &Access,
+        request: &v1::CreateMessageRequest,
+    ) -> Result<Option<Message>, Failure> {
+        let Some(reference) = &request.reference else { return Ok(None) };
+        if reference.channel_id != 0 && reference.channel_id != channel.get() {
+            let text = "Cannot reply to a message in a different channel";
+            return Err(invalid_reference("REPLIES_CANNOT_REFERENCE_OTHER_CHANNEL", text));
+        }
+        if !access.may(Permissions::READ_MESSAGE_HISTORY) {
+            let text = "Cannot reply without permission to read message history";
+            return Err(Failure::new(FailureKind::Forbidden, CANNOT_REPLY_WITHOUT_HISTORY, text));
+        }
+        let message = match MessageId::new(reference.message_id) {
+            Some(id) => {
+                self.inner.shared.store.get(channel, id).await.map_err(|error| store_failure(&error))?
+            }
+            None => None,
+        };
+        if message.is_none() && request.fail_if_not_exists {
+            return Err(invalid_reference("REPLIES_UNKNOWN_MESSAGE", "Unknown message"));
+        }
+        Ok(message)
+    }
+
+    /// Everybody whom the message shows; mentioned users who don't exist are left out of the mentions.
+    async fn cast_of_draft(
+        &self,
+        access: &Access,
+        mentions: &mut Mentions,
+        referenced: Option<&Message>,
+    ) -> Result<Cast, Failure> {
+        let author = &access.member.user;
+        let answered = referenced
+            .into_iter()
+            .flat_map(|message| message.mentions.iter().copied().chain([message.author_id]));
+        let others: Vec<_> =
+            mentions.users.iter().copied().chain(answered).filter(|id| *id != author.id).collect();
+        let mut cast = match others.is_empty() {
+            true => Cast::default(),
+            false => self.inner.views.people.cast(access.guild_id, others).await?,
+        };
+        cast.add(author);
+        mentions.users.retain(|id| cast.get(*id).is_some());
+        Ok(cast)
+    }
+
+    async fn slow_mode(
+        &self,
+        channel: ChannelId,
+        author: UserId,
+        access: &Access,
+    ) -> Result<Option<SlowMode>, Failure> {
+        let secs = access.channel.rate_limit_per_user;
+        let exempt =
+            [Permissions::MANAGE_MESSAGES, Permissions::MANAGE_CHANNELS, Permissions::BYPASS_SLOWMODE];
+        if secs == 0 || exempt.into_iter().any(|permission| access.may(permission)) {
+            return Ok(None);
+        }
+        let last_sent = self.inner.shared.store.last_sent(channel, author).await;
+        Ok(Some(SlowMode { secs, last_sent: last_sent.map_err(|error| store_failure(&error))? }))
+    }
+}
+
+fn require_send(
+    access: &Access,
+    request: &v1::CreateMessageRequest,
+    parts: &v1::MessageContent,
+) -> Result<(), Failure> {
+    if !access.channel.kind.has_messages() {
+        return Err(super::no_text_channel());
+    }
+    access.require(Permissions::SEND_MESSAGES)?;
+    if request.tts {
+        access.require(Permissions::SEND_TTS_MESSAGES)?;
+    }
+    if !content::is_empty(&parts.embeds_json) {
+        access.require(Permissions::EMBED_LINKS)?;
+    }
+    Ok(())
+}
+
+fn invalid_reference(code: &str, text: &str) -> Failure {
+    Failure::invalid_field("message_reference", code, text)
+}

@@ -1,0 +1,47 @@
+//! Typing: told to whoever listens just now, and never stored.
+
+use backplane::Ephemeral;
+use model::{ChannelId, Permissions, UserId};
+use proto::convert::id;
+use proto::{Failure, v1};
+use storage::{LeaseError, Slot, SlotSet};
+use tokio::time::Instant;
+
+use super::Messages;
+use crate::events::Origin;
+use crate::limits::{RETRY_MS, TYPING_EVERY};
+
+impl Messages {
+    pub(super) async fn type_in(&self, request: v1::StartTypingRequest) -> Result<(), Failure> {
+        let channel: ChannelId = id("channel_id", request.channel_id)?;
+        let user: UserId = id("user_id", request.user_id)?;
+        let access = self.access(channel, user, &[]).await?;
+        if !access.channel.kind.has_messages() {
+            return Err(super::no_text_channel());
+        }
+        access.require(Permissions::SEND_MESSAGES)?;
+        if !self.is_due(channel, user) {
+            return Ok(());
+        }
+        let shared = &self.inner.shared;
+        let lease = shared.leases.acquire(SlotSet::Channels, Slot::of(channel.get())).await;
+        let lease = lease.map_err(|error: LeaseError| Failure::unavailable(error.to_string(), RETRY_MS))?;
+        let origin = Origin { lease, guild: access.guild_id, channel };
+        let envelope = origin.typing(shared.ids.next(), &access.member, shared.ids.now_ms() / 1000);
+        let subject = Ephemeral { guild: access.guild_id, channel: Some(channel) };
+        shared.backplane.publish_ephemeral(subject, envelope);
+        shared.stats.typings.add(1);
+        Ok(())
+    }
+
+    /// Whether the user's typing was last told long enough ago.
+    fn is_due(&self, channel: ChannelId, user: UserId) -> bool {
+        let mut typists = self.inner.typists.lock();
+        let key = (channel, user);
+        if typists.get(&key).is_some_and(|last| last.elapsed() < TYPING_EVERY) {
+            return false;
+        }
+        typists.insert(key, Instant::now());
+        true
+    }
+}
