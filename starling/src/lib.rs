@@ -1,0 +1,3 @@
+//! The binary's parts.
+
+pub mod settings;

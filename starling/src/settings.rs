@@ -1,0 +1,196 @@
+//! The settings of the process: one table, from which come the flags, the variables, the keys of the file, the
+//! defaults, the help and `docs/configuration.md`.
+//!
+//! Where a setting is given more than once, a flag wins over a `STARLING_*` variable, that over the file, and that over
+//! the default ([`load`]). How a text becomes a value, and what is allowed, is a matter of the value's type ([`value`]).
+
+pub mod load;
+pub mod show;
+pub mod value;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use model::limits;
+use value::{
+    Endpoint, Endpoints, HttpUrl, LogFilter, LogFormat, Number, Patterns, Secret, Value, Words, WsUrl,
+};
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The key in the file; with `-` for `_` the flag.
+    pub name: &'static str,
+    pub variable: &'static str,
+    /// What stands for the value in the help.
+    pub placeholder: &'static str,
+    pub help: &'static str,
+    pub heading: &'static str,
+    pub default: fn() -> toml::Value,
+}
+
+impl Setting {
+    pub fn flag(&self) -> String {
+        format!("--{}", self.name.replace('_', "-"))
+    }
+}
+
+macro_rules! settings {
+    ($( $heading:literal { $(
+        $name:ident: $type:ty = $default:expr, $variable:literal, $placeholder:literal, $help:literal
+        $(, [$($arg:tt)*])?;
+    )* } )*) => {
+        /// Every setting with its value.
+        #[derive(Debug, Clone)]
+        pub struct Settings { $($( #[doc = $help] pub $name: $type, )*)* }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($( $name: $default, )*)* }
+            }
+        }
+
+        impl Settings {
+            /// Sets one by its name; the text says what is wrong with the value and what is allowed.
+            fn set(&mut self, name: &str, value: toml::Value) -> Result<(), String> {
+                match name {
+                    $($( stringify!($name) => self.$name = <$type>::read(value)?, )*)*
+                    _ => return Err(format!("there is no setting `{name}`")),
+                }
+                Ok(())
+            }
+
+            /// The values in the order of the table, with secrets masked.
+            pub fn shown(&self) -> Vec<(&'static Setting, toml::Value)> {
+                let values = [$($( self.$name.show(), )*)*];
+                SETTINGS.iter().zip(values).collect()
+            }
+        }
+
+        /// The settings that are given as flags.
+        #[derive(Debug, Default, Clone, clap::Args)]
+        pub struct Flags { $($(
+            #[arg(
+                long, value_name = $placeholder, help_heading = $heading,
+                value_parser = value::read_text::<$type>, $($($arg)*)?
+            )]
+            $name: Option<$type>,
+        )*)* }
+
+        impl Flags {
+            /// Puts the given ones into the settings; answers which.
+            fn apply(self, settings: &mut Settings) -> Vec<&'static str> {
+                let mut given = Vec::new();
+                $($( if let Some(value) = self.$name {
+                    settings.$name = value;
+                    given.push(stringify!($name));
+                } )*)*
+                given
+            }
+        }
+
+        /// The table.
+        pub const SETTINGS: &[Setting] = &[ $($( Setting {
+            name: stringify!($name),
+            variable: $variable,
+            placeholder: $placeholder,
+            help: $help,
+            heading: $heading,
+            default: || { let value: $type = $default; value.show() },
+        }, )*)* ];
+    };
+}
+
+settings! {
+    "Data" {
+        data_dir: PathBuf = PathBuf::from("./starling-data"), "STARLING_DATA_DIR", "DIR",
+            "Folder of everything that is kept; made when it is not there";
+        demo: bool = false, "STARLING_DEMO", "BOOL",
+            "Make the demo data: users alice and bob, a bot, and a guild with all three", [num_args = 0..=1, require_equals = true, default_missing_value = "true"];
+    }
+    "Addresses" {
+        api_listen: SocketAddr = local(8080), "STARLING_API_LISTEN", "IP:PORT",
+            "Where the REST API listens; port 0 takes a free one";
+        gateway_listen: SocketAddr = local(8081), "STARLING_GATEWAY_LISTEN", "IP:PORT",
+            "Where the gateway (WebSocket) listens; port 0 takes a free one";
+        admin_listen: SocketAddr = local(9090), "STARLING_ADMIN_LISTEN", "IP:PORT",
+            "Where /livez, /readyz, /metrics and `starling admin` are answered; not for the public";
+        public_api_url: HttpUrl = HttpUrl::default(), "STARLING_PUBLIC_API_URL", "URL",
+            "How clients reach the API, such as https://chat.example; empty: its address";
+        public_gateway_url: WsUrl = WsUrl::default(), "STARLING_PUBLIC_GATEWAY_URL", "URL",
+            "How clients reach the gateway, such as wss://gateway.chat.example; empty: its address";
+        behind_proxy: bool = false, "STARLING_BEHIND_PROXY", "BOOL",
+            "Believe the last address of X-Forwarded-For; only behind a proxy that sets it", [num_args = 0..=1, require_equals = true, default_missing_value = "true"];
+    }
+    "Gateway" {
+        gateway_shards: Number<0, 64> = Number::new(0), "STARLING_GATEWAY_SHARDS", "COUNT",
+            "Threads of the gateway; 0: one for each core";
+        gateway_connections_max: Number<1, 1_000_000> = Number::new(limits::CONNECTIONS_MAX as u64), "STARLING_GATEWAY_CONNECTIONS_MAX", "COUNT",
+            "Open sockets at one time";
+        heartbeat_interval_ms: Number<1_000, { limits::HEARTBEAT_INTERVAL_MS }> = Number::new(limits::HEARTBEAT_INTERVAL_MS), "STARLING_HEARTBEAT_INTERVAL_MS", "MS",
+            "How often clients are told to give a sign of life";
+        max_concurrency: Number<1, 10_000> = Number::new(limits::MAX_CONCURRENCY_DEFAULT as u64), "STARLING_MAX_CONCURRENCY", "COUNT",
+            "IDENTIFYs of one bot that may come at once, in 5 seconds";
+    }
+    "Limits" {
+        sends_per_window: Number<1, 1_000_000> = Number::new(limits::SENDS_PER_WINDOW as u64), "STARLING_SENDS_PER_WINDOW", "COUNT",
+            "Messages that a user may send to a channel in a window";
+        sends_window_ms: Number<100, 3_600_000> = Number::new(limits::SENDS_WINDOW_MS), "STARLING_SENDS_WINDOW_MS", "MS",
+            "Length of that window";
+        requests_per_sec: Number<0, 1_000_000> = Number::new(limits::GLOBAL_REQUESTS_PER_SEC as u64), "STARLING_REQUESTS_PER_SEC", "COUNT",
+            "REST requests of one user in a second, over all routes; 0: no limit";
+        route_limits: bool = true, "STARLING_ROUTE_LIMITS", "BOOL",
+            "Limit requests per route, logins and invalid requests too; off for load tests only", [require_equals = false];
+    }
+    "Content" {
+        filter_words: Words = Words::default(), "STARLING_FILTER_WORDS", "WORDS",
+            "Words that no message may hold, whole and without regard to case; separated by commas";
+        filter_patterns: Patterns = Patterns::default(), "STARLING_FILTER_PATTERNS", "REGEX",
+            "Regular expressions that no message may match; one on each line";
+    }
+    "Voice" {
+        voice_endpoint: Endpoint = Endpoint::default(), "STARLING_VOICE_ENDPOINT", "HOST:PORT",
+            "Voice server of channels without a region of their own; empty: clients are told to wait";
+        voice_endpoints: Endpoints = Endpoints::default(), "STARLING_VOICE_ENDPOINTS", "REGION=HOST:PORT",
+            "Voice servers by region, separated by commas; in the file a table";
+        voice_key: Secret = Secret::default(), "STARLING_VOICE_KEY", "HEX",
+            "Key that voice tokens are signed with, 64 hex digits; empty: a new one at each start";
+    }
+    "Logging" {
+        log: LogFilter = LogFilter::default(), "STARLING_LOG", "FILTER",
+            "What is logged, such as `info` or `warn,gateway=debug`";
+        log_format: LogFormat = LogFormat::Text, "STARLING_LOG_FORMAT", "FORMAT",
+            "How it is logged, on stderr: text or json";
+    }
+}
+
+const fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// The row of a setting.
+pub fn setting(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_named_after_their_settings() {
+        for setting in SETTINGS {
+            assert_eq!(setting.variable, format!("STARLING_{}", setting.name.to_uppercase()));
+        }
+    }
+
+    #[test]
+    fn every_default_is_allowed() {
+        let mut settings = Settings::default();
+        for setting in SETTINGS {
+            settings.set(setting.name, (setting.default)()).unwrap();
+        }
+        let defaults: Vec<_> = SETTINGS.iter().map(|setting| (setting.default)()).collect();
+        assert_eq!(settings.shown().into_iter().map(|(_, value)| value).collect::<Vec<_>>(), defaults);
+    }
+}

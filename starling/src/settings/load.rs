@@ -1,0 +1,176 @@
+//! Reads the settings from where they may stand: flags > variables > file > defaults.
+//!
+//! Nothing is ignored: an unknown key or variable is an error, and every error names the setting, the place, and what is
+//! allowed there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::{Flags, SETTINGS, Settings, setting};
+
+/// What all of our variables begin with.
+pub const PREFIX: &str = "STARLING_";
+/// The file's path.
+pub const CONFIG: &str = "STARLING_CONFIG";
+/// For `starling admin`.
+pub const ADMIN_URL: &str = "STARLING_ADMIN_URL";
+pub const ADMIN_TOKEN: &str = "STARLING_ADMIN_TOKEN";
+/// Variables that are no settings.
+const OTHERS: [&str; 3] = [CONFIG, ADMIN_URL, ADMIN_TOKEN];
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    Default,
+    File { path: PathBuf, line: usize },
+    Variable(&'static str),
+    Flag(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// A configuration that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("read the configuration file {path}: {source}")]
+    Unreadable { path: String, source: std::io::Error },
+    #[error("{path}:{line}: {problem}")]
+    Malformed { path: String, line: usize, problem: String },
+    #[error("{place}: unknown setting `{name}`{hint}; `starling --help` lists all of them")]
+    Unknown { place: String, name: String, hint: String },
+    #[error("{name}: unknown variable{hint}; `starling --help` lists all of them")]
+    UnknownVariable { name: String, hint: String },
+    #[error("{place}: {name}: {problem}")]
+    Bad { place: Place, name: &'static str, problem: String },
+    #[error("{place}: {name}: {problem} ({other_name} stands at {other})")]
+    Clash { place: Place, name: &'static str, problem: String, other_name: &'static str, other: Place },
+}
+
+/// The settings that are in force, and where each one comes from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub settings: Settings,
+    places: BTreeMap<&'static str, Place>,
+}
+
+impl Loaded {
+    pub fn place(&self, name: &str) -> Place {
+        self.places.get(name).cloned().unwrap_or(Place::Default)
+    }
+
+    fn set(&mut self, name: &'static str, value: toml::Value, place: Place) -> Result<(), ConfigError> {
+        match self.settings.set(name, value) {
+            Ok(()) => {
+                self.places.insert(name, place);
+                Ok(())
+            }
+            Err(problem) => Err(ConfigError::Bad { place, name, problem }),
+        }
+    }
+
+    fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let shown = || path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: shown(), source })?;
+        let line_at = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
+        let table: BTreeMap<Spanned<String>, toml::Value> =
+            toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+                path: shown(),
+                line: line_at(error.span().map_or(0, |span| span.start)),
+                problem: error.message().to_owned(),
+            })?;
+        for (key, value) in table {
+            let line = line_at(key.span().start);
+            let name = key.into_inner();
+            let Some(setting) = setting(&name) else {
+                let hint = hint(&name, SETTINGS.iter().map(|setting| setting.name));
+                return Err(ConfigError::Unknown { place: format!("{}:{line}", shown()), name, hint });
+            };
+            self.set(setting.name, value, Place::File { path: path.to_owned(), line })?;
+        }
+        Ok(())
+    }
+
+    fn read_variables(&mut self, variables: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        for (name, value) in variables.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+            if OTHERS.contains(&name.as_str()) {
+                continue;
+            }
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.variable == name) else {
+                let hint = hint(name, SETTINGS.iter().map(|setting| setting.variable).chain(OTHERS));
+                return Err(ConfigError::UnknownVariable { name: name.clone(), hint });
+            };
+            let value = toml::Value::String(value.clone());
+            self.set(setting.name, value, Place::Variable(setting.variable))?;
+        }
+        Ok(())
+    }
+
+    /// What no single value shows.
+    fn check(&self) -> Result<(), ConfigError> {
+        let Settings { api_listen, gateway_listen, admin_listen, .. } = &self.settings;
+        let listeners =
+            [("api_listen", api_listen), ("gateway_listen", gateway_listen), ("admin_listen", admin_listen)];
+        for (index, (name, address)) in listeners.iter().enumerate() {
+            let taken = listeners[..index].iter().find(|(_, other)| other == address && address.port() != 0);
+            if let Some((other_name, _)) = taken {
+                return Err(ConfigError::Clash {
+                    place: self.place(name),
+                    name,
+                    problem: format!("{address} is the address of {other_name} as well; give each its own"),
+                    other_name,
+                    other: self.place(other_name),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the settings of a process: `variables` are all that it has, `file` is the one that `--config` names.
+pub fn load(
+    flags: Flags,
+    file: Option<&Path>,
+    variables: &BTreeMap<String, String>,
+) -> Result<Loaded, ConfigError> {
+    let mut loaded = Loaded { settings: Settings::default(), places: BTreeMap::new() };
+    let named = variables.get(CONFIG).filter(|path| !path.is_empty()).map(PathBuf::from);
+    if let Some(path) = file.map(Path::to_owned).or(named) {
+        loaded.read_file(&path)?;
+    }
+    loaded.read_variables(variables)?;
+    for name in flags.apply(&mut loaded.settings) {
+        let flag = setting(name).expect("every flag is a setting").flag();
+        loaded.places.insert(name, Place::Flag(flag));
+    }
+    loaded.check()?;
+    Ok(loaded)
+}
+
+/// The variables of this process. One that is not UTF-8 is read with replacement characters, and so refused as a value.
+pub fn variables() -> BTreeMap<String, String> {
+    let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// "; did you mean …?", if something known is near.
+fn hint(name: &str, known: impl Iterator<Item = &'static str>) -> String {
+    let near = known.map(|known| (strsim::jaro_winkler(name, known), known));
+    let best = near.filter(|(likeness, _)| *likeness > 0.85).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.map_or_else(String::new, |(_, known)| format!("; did you mean `{known}`?"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+use clap::Parser;
+
+use super::*;
+
+#[derive(clap::Parser)]
+struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn flags(arguments: &[&str]) -> Flags {
+    let all = std::iter::once(&"starling").chain(arguments);
+    Arguments::try_parse_from(all).unwrap().flags
+}
+
+fn read(file: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Loaded, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("starling.toml");
+    std::fs::write(&path, file).unwrap();
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let shown = format!("{}/", dir.path().display());
+    load(flags(arguments), Some(&path), &variables).map_err(|error| error.to_string().replace(&shown, ""))
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
+    let file = "max_concurrency = 2\nlog = 'debug'\n";
+    let variables = [("STARLING_MAX_CONCURRENCY", "3"), ("OTHER", "x")];
+    let rows: [(&str, &[(&str, &str)], &[&str], u64, &str); 4] = [
+        ("", &[], &[], 16, "default"),
+        (file, &[], &[], 2, "starling.toml:1"),
+        (file, &variables, &[], 3, "STARLING_MAX_CONCURRENCY"),
+        (file, &variables, &["--max-concurrency", "4"], 4, "--max-concurrency"),
+    ];
+    for (file, variables, arguments, expected, place) in rows {
+        let loaded = read(file, variables, arguments).unwrap();
+        let place_found = loaded.place("max_concurrency").to_string();
+        assert_eq!(loaded.settings.max_concurrency.get(), expected, "{place}");
+        assert!(place_found.ends_with(place), "{place_found} is not {place}");
+    }
+}
+
+/// The same value of every setting from all three places.
+#[test]
+fn every_setting_can_be_given_in_three_ways() {
+    let samples: BTreeMap<&str, (&str, &str)> = [
+        ("data_dir", ("'/x'", "/x")),
+        ("demo", ("true", "true")),
+        ("api_listen", ("'[::1]:1'", "[::1]:1")),
+        ("gateway_listen", ("'0.0.0.0:0'", "0.0.0.0:0")),
+        ("admin_listen", ("'127.0.0.1:2'", "127.0.0.1:2")),
+        ("public_api_url", ("'https://a.example'", "https://a.example/")),
+        ("public_gateway_url", ("'wss://g.example/x'", "wss://g.example/x")),
+        ("behind_proxy", ("true", "true")),
+        ("gateway_shards", ("7", "7")),
+        ("gateway_connections_max", ("7", "7")),
+        ("heartbeat_interval_ms", ("5000", "5000")),
+        ("max_concurrency", ("7", "7")),
+        ("sends_per_window", ("7", "7")),
+        ("sends_window_ms", ("700", "700")),
+        ("requests_per_sec", ("7", "7")),
+        ("route_limits", ("false", "false")),
+        ("filter_words", ("['a', 'b c']", "a, b c")),
+        ("filter_patterns", (r"['x{1,3}', '\d']", "x{1,3}\n\\d")),
+        ("voice_endpoint", ("'v.example:443'", "v.example:443")),
+        ("voice_endpoints", ("{ north = 'n:1', south = 's:2' }", "north=n:1,south=s:2")),
+        (
+            "voice_key",
+            (
+                "'00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff'",
+                "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+            ),
+        ),
+        ("log", ("'warn,gateway=debug'", "warn,gateway=debug")),
+        ("log_format", ("'json'", "json")),
+    ]
+    .into();
+    assert_eq!(samples.len(), SETTINGS.len(), "a setting without a sample");
+    for setting in SETTINGS {
+        let (toml, text) = samples[setting.name];
+        let flag = format!("{}={text}", setting.flag());
+        let ways = [
+            read(&format!("{} = {toml}", setting.name), &[], &[]),
+            read("", &[(setting.variable, text)], &[]),
+            read("", &[], &[&flag]),
+        ];
+        let shown = ways.map(|way| format!("{:?}", way.unwrap().settings.shown()));
+        assert_eq!(shown[0], shown[1], "{}", setting.name);
+        assert_eq!(shown[0], shown[2], "{}", setting.name);
+        let default = format!("{:?}", Settings::default().shown());
+        assert_ne!(shown[0], default, "the sample of {} is its default", setting.name);
+    }
+}
+
+#[test]
+fn an_error_names_the_setting_the_place_and_what_is_allowed() {
+    let rows: [(&str, &[(&str, &str)], &str); 12] = [
+        (
+            "\napi_listn = 'x'",
+            &[],
+            "starling.toml:2: unknown setting `api_listn`; did you mean `api_listen`?; `starling --help` lists all of them",
+        ),
+        ("zebra = 1", &[], "starling.toml:1: unknown setting `zebra`; `starling --help` lists all of them"),
+        (
+            "api_listen = 8080",
+            &[],
+            "starling.toml:1: api_listen: 8080 is not allowed; expected IP:PORT, such as 127.0.0.1:8080 or [::]:8080; port 0 takes a free one",
+        ),
+        ("demo = 'yes'", &[], "starling.toml:1: demo: \"yes\" is not allowed; expected true or false"),
+        (
+            "",
+            &[("STARLING_HEARTBEAT_INTERVAL_MS", "50000")],
+            "STARLING_HEARTBEAT_INTERVAL_MS: heartbeat_interval_ms: \"50000\" is not allowed; expected a whole number from 1000 to 41250",
+        ),
+        (
+            "",
+            &[("STARLING_API_LISTN", "x")],
+            "STARLING_API_LISTN: unknown variable; did you mean `STARLING_API_LISTEN`?; `starling --help` lists all of them",
+        ),
+        (
+            "public_api_url = 'https://x.example/api'",
+            &[],
+            "starling.toml:1: public_api_url: \"https://x.example/api\" is not allowed; expected http://HOST[:PORT] or https://HOST[:PORT] without a path (`/api` is added), or nothing",
+        ),
+        (
+            "filter_patterns = ['(']",
+            &[],
+            "starling.toml:1: filter_patterns: `(` is not allowed: regex parse error:",
+        ),
+        ("log = 'inof'", &[], "starling.toml:1: log: \"inof\" is not allowed; expected a level"),
+        (
+            "voice_key = '12'",
+            &[],
+            "starling.toml:1: voice_key: the value is not allowed; expected 64 hex digits, or nothing",
+        ),
+        ("x = ", &[], "starling.toml:1: string values must be quoted"),
+        (
+            "api_listen = '127.0.0.1:8081'",
+            &[],
+            "default: gateway_listen: 127.0.0.1:8081 is the address of api_listen as well; give each its own (api_listen stands at starling.toml:1)",
+        ),
+    ];
+    for (file, variables, expected) in rows {
+        let error = read(file, variables, &[]).unwrap_err();
+        assert!(error.starts_with(expected), "\n  {error}\nis not\n  {expected}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error() {
+    let error = load(Flags::default(), Some(Path::new("/no/such.toml")), &BTreeMap::new()).unwrap_err();
+    assert!(
+        error.to_string().starts_with("read the configuration file /no/such.toml: No such file"),
+        "{error}"
+    );
+    let variables = [(CONFIG.to_owned(), "/no/other.toml".to_owned())].into();
+    let error = load(Flags::default(), None, &variables).unwrap_err();
+    assert!(error.to_string().contains("/no/other.toml"), "{error}");
+}
