@@ -1,1 +1,35 @@
+//! The WebSocket edge: Discord's gateway protocol (v10) in front of the backplane.
+//!
+//! ```text
+//! acceptor ── handshake ──▶ shard (one per core, own thread)  ◀── intake ◀── backplane
+//!                           │ connections: socket, outbox, Link
+//!                           │ sessions:    Session (ring, cursor)
+//!                           └ guilds:      Audience (who sees what)
+//! ```
+//!
+//! - [`link`] is the protocol of a connection and [`session`] what outlives it; both without I/O. [`audience`] says who
+//!   sees what. These three hold the rules, and are tested by driving them.
+//! - [`wire`] is RFC 6455; [`shard`] owns sockets and sessions, without locks, on one thread; [`intake`] decodes each event
+//!   once for all shards.
+//! - [`Gateway`] starts and stops it all.
+
+mod acceptor;
+pub mod audience;
+mod config;
+mod gateway;
+mod identify_limit;
+mod intake;
+mod interest;
+pub mod link;
+pub mod live;
+mod presence_book;
+mod render;
+mod services;
+pub mod session;
+mod shard;
+mod stats;
 pub mod wire;
+
+pub use config::{Config, Settings};
+pub use gateway::{Gateway, StartError};
+pub use stats::GatewayStats;

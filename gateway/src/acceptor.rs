@@ -1,0 +1,127 @@
+//! Accepts sockets, shakes hands, and gives each to the shard that has the fewest.
+//!
+//! Handshakes run in tasks of their own, bounded in number and time, so that a slow one holds up nobody, and their
+//! buffers are gone when the connection begins.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use model::limits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::services::Services;
+use crate::shard::{Input, NewSocket, SocketStart};
+use crate::stats::Count;
+use crate::wire::handshake::{self, Upgrade};
+use crate::wire::{CloseCode, Encoding};
+
+/// What the accept loop needs.
+pub(crate) struct Acceptor {
+    pub(crate) listener: TcpListener,
+    pub(crate) services: Arc<Services>,
+    pub(crate) shards: Arc<[mpsc::Sender<Input>]>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Acceptor {
+    pub(crate) async fn run(self) {
+        let handshakes = TaskTracker::new();
+        let slots = Arc::new(Semaphore::new(limits::HANDSHAKES_MAX));
+        let next = Arc::new(AtomicUsize::new(0));
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => break,
+                accepted = self.accept() => accepted,
+            };
+            let Some((stream, _)) = accepted else { continue };
+            let stats = &self.services.stats;
+            let Ok(slot) = slots.clone().try_acquire_owned() else {
+                stats.connections_refused.add(1);
+                continue;
+            };
+            if stats.connections.load(Ordering::Relaxed) >= self.services.settings.connections_max as u64 {
+                stats.connections_refused.add(1);
+                handshakes.spawn(refuse(stream));
+                continue;
+            }
+            stats.connections.add(1);
+            let shard = self.shards[next.fetch_add(1, Ordering::Relaxed) % self.shards.len()].clone();
+            let services = self.services.clone();
+            handshakes.spawn(async move {
+                let _slot = slot;
+                if !shake(stream, &services, &shard).await {
+                    services.stats.connections.sub(1);
+                }
+            });
+        }
+        handshakes.close();
+        let _ = timeout(Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS), handshakes.wait()).await;
+    }
+
+    async fn accept(&self) -> Option<(TcpStream, SocketAddr)> {
+        match self.listener.accept().await {
+            Ok(accepted) => Some(accepted),
+            Err(error) => {
+                // Mostly too many open files: wait for some to close.
+                warn!(%error, "socket could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                None
+            }
+        }
+    }
+}
+
+async fn refuse(mut stream: TcpStream) {
+    let response = handshake::service_unavailable(1 + model::entropy::below(5) as u32);
+    let _ = timeout(Duration::from_secs(1), stream.write_all(&response)).await;
+}
+
+/// True once the socket is the shard's.
+async fn shake(mut stream: TcpStream, services: &Services, shard: &mpsc::Sender<Input>) -> bool {
+    let read = timeout(Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS), read_upgrade(&mut stream, services));
+    let Ok(Some((upgrade, rest))) = read.await else { return false };
+    if stream.set_nodelay(true).is_err() || stream.write_all(&handshake::response(&upgrade.key)).await.is_err() {
+        return false;
+    }
+    let start = match upgrade.params.version().and_then(|_| upgrade.params.encoding()) {
+        Ok(Encoding::Json) => SocketStart::Hello,
+        // Payloads in ETF can't be read here yet.
+        Ok(Encoding::Etf) => SocketStart::Close(CloseCode::DecodeError),
+        Err(code) => SocketStart::Close(code),
+    };
+    let Ok(stream) = stream.into_std() else { return false };
+    shard.send(Input::Socket(NewSocket { stream, rest, start })).await.is_ok()
+}
+
+/// Reads until the request is complete; what is no upgrade is answered here.
+async fn read_upgrade(stream: &mut TcpStream, services: &Services) -> Option<(Upgrade, BytesMut)> {
+    let mut buffer = BytesMut::with_capacity(1024);
+    loop {
+        match handshake::parse(&buffer) {
+            Ok(Some(upgrade)) => {
+                let rest = BytesMut::from(&buffer[upgrade.consumed..]);
+                return Some((upgrade, rest));
+            }
+            Ok(None) => {
+                if stream.read_buf(&mut buffer).await.ok()? == 0 {
+                    return None;
+                }
+            }
+            Err(reject) => {
+                services.stats.handshakes_rejected.add(1);
+                let _ = stream.write_all(&reject.response()).await;
+                let _ = stream.shutdown().await;
+                return None;
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Visibility classes: interned sets of visible channels, and the members who have them.
+
+use model::{ChannelId, GuildId, RoleId, UserId};
+use rustc_hash::{FxHashMap, FxHashSet};
+use slab::Slab;
+
+use super::MemberIndex;
+
+pub(super) type ClassIndex = usize;
+
+/// All that a member's visible channels follow from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Signature {
+    is_owner: bool,
+    roles: Box<[RoleId]>,
+    named: Option<UserId>,
+}
+
+impl Signature {
+    /// `roles` are those that matter; `named` is the member if an overwrite names it.
+    pub(super) fn new(is_owner: bool, mut roles: Vec<RoleId>, named: Option<UserId>) -> Self {
+        if is_owner {
+            return Self { is_owner, roles: Box::default(), named: None };
+        }
+        roles.sort_unstable();
+        roles.dedup();
+        Self { is_owner, roles: roles.into(), named }
+    }
+
+    pub(super) fn roles(&self) -> &[RoleId] {
+        &self.roles
+    }
+
+    /// A user to compute permissions for: the owner, the named member, or one that nothing names (the guild's own id,
+    /// which is no user's).
+    pub(super) fn user(&self, owner: UserId, guild: GuildId) -> UserId {
+        if self.is_owner { owner } else { self.named.unwrap_or(guild.cast()) }
+    }
+}
+
+/// Members who see the same channels.
+#[derive(Debug)]
+pub(super) struct Class {
+    pub(super) members: Vec<MemberIndex>,
+    visible: Box<[ChannelId]>,
+}
+
+/// The classes of one guild.
+#[derive(Debug, Default)]
+pub(super) struct Classes {
+    classes: Slab<Class>,
+    by_signature: FxHashMap<Signature, ClassIndex>,
+    by_visible: FxHashMap<Box<[ChannelId]>, ClassIndex>,
+    by_channel: FxHashMap<ChannelId, Vec<ClassIndex>>,
+}
+
+impl Classes {
+    pub(super) fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The class of a signature; `visible` is asked, in ascending order, when it is a new one.
+    pub(super) fn of(&mut self, signature: Signature, visible: impl Fn(&Signature) -> Vec<ChannelId>) -> ClassIndex {
+        if let Some(class) = self.by_signature.get(&signature) {
+            return *class;
+        }
+        let class = self.intern(visible(&signature).into());
+        self.by_signature.insert(signature, class);
+        class
+    }
+
+    fn intern(&mut self, visible: Box<[ChannelId]>) -> ClassIndex {
+        if let Some(class) = self.by_visible.get(&visible) {
+            return *class;
+        }
+        let class = self.classes.insert(Class { members: Vec::new(), visible: visible.clone() });
+        for channel in &visible {
+            self.by_channel.entry(*channel).or_default().push(class);
+        }
+        self.by_visible.insert(visible, class);
+        class
+    }
+
+    pub(super) fn viewers(&self, channel: ChannelId) -> impl Iterator<Item = &Class> {
+        self.by_channel.get(&channel).into_iter().flatten().map(|class| &self.classes[*class])
+    }
+
+    pub(super) fn members(&self, class: ClassIndex) -> &[MemberIndex] {
+        &self.classes[class].members
+    }
+
+    pub(super) fn sees(&self, class: ClassIndex, channel: ChannelId) -> bool {
+        self.classes[class].visible.binary_search(&channel).is_ok()
+    }
+
+    /// Adds a member and answers its place.
+    pub(super) fn enter(&mut self, class: ClassIndex, member: MemberIndex) -> usize {
+        let members = &mut self.classes[class].members;
+        members.push(member);
+        members.len() - 1
+    }
+
+    /// Removes the member at a place; answers the member that has moved there, if one has.
+    pub(super) fn exit(&mut self, class: ClassIndex, place: usize) -> Option<MemberIndex> {
+        let members = &mut self.classes[class].members;
+        members.swap_remove(place);
+        members.get(place).copied()
+    }
+
+    /// The channels that are visible in `after` only, and in `before` only.
+    pub(super) fn difference(&self, before: ClassIndex, after: ClassIndex) -> (Vec<ChannelId>, Vec<ChannelId>) {
+        let (before, after) = (&self.classes[before].visible, &self.classes[after].visible);
+        let only = |these: &[ChannelId], those: &[ChannelId]| {
+            these.iter().filter(|channel| those.binary_search(channel).is_err()).copied().collect()
+        };
+        (only(after, before), only(before, after))
+    }
+
+    /// Forgets what signatures stand for, so that it is worked out again.
+    pub(super) fn forget(&mut self, is_stale: impl Fn(&Signature) -> bool) {
+        self.by_signature.retain(|signature, _| !is_stale(signature));
+    }
+
+    /// Signatures whose sight of one channel is no longer what their class has are forgotten; answers the classes that
+    /// they were in, whose members are to be put where they belong.
+    pub(super) fn recheck(&mut self, channel: ChannelId, sees: impl Fn(&Signature) -> bool) -> Vec<ClassIndex> {
+        let mut stale = FxHashSet::default();
+        let classes = &self.classes;
+        self.by_signature.retain(|signature, class| {
+            let saw = classes[*class].visible.binary_search(&channel).is_ok();
+            let is_stale = saw != sees(signature);
+            if is_stale {
+                stale.insert(*class);
+            }
+            !is_stale
+        });
+        stale.into_iter().collect()
+    }
+
+    /// Forgets classes without members.
+    pub(super) fn prune(&mut self) {
+        let empty: FxHashSet<ClassIndex> =
+            self.classes.iter().filter(|(_, class)| class.members.is_empty()).map(|(index, _)| index).collect();
+        if empty.is_empty() {
+            return;
+        }
+        self.by_signature.retain(|_, class| !empty.contains(class));
+        for index in empty {
+            let class = self.classes.remove(index);
+            for channel in &class.visible {
+                if let Some(classes) = self.by_channel.get_mut(channel) {
+                    classes.retain(|class| *class != index);
+                    if classes.is_empty() {
+                        self.by_channel.remove(channel);
+                    }
+                }
+            }
+            self.by_visible.remove(&class.visible);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a gateway is started with.
+
+use std::sync::Arc;
+
+use backplane::{Backplane, PodName, Registry};
+use model::clock::SharedClock;
+use model::limits;
+use proto::clients::{AccountsClient, GuildsClient, MessagesClient, PresenceClient};
+use tokio::net::TcpListener;
+
+/// Everything that a gateway needs.
+pub struct Config {
+    pub listener: TcpListener,
+    /// What clients are told to resume at: `ws://host[:port][/path]`, without a trailing slash.
+    pub public_url: String,
+    pub pod: PodName,
+    /// How many shards (threads); at most 64.
+    pub shards: usize,
+    pub backplane: Arc<dyn Backplane>,
+    pub registry: Arc<dyn Registry>,
+    pub accounts: AccountsClient,
+    pub guilds: GuildsClient,
+    pub messages: MessagesClient,
+    pub presence: PresenceClient,
+    pub clock: SharedClock,
+    pub settings: Settings,
+}
+
+/// What an operator may change.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub heartbeat_interval_ms: u64,
+    /// IDENTIFYs of one bot that may come at once, per 5 seconds.
+    pub max_concurrency: u32,
+    pub connections_max: usize,
+    pub outbox_bytes_max: usize,
+    /// How long a session without a socket can be resumed.
+    pub resume_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval_ms: limits::HEARTBEAT_INTERVAL_MS,
+            max_concurrency: limits::MAX_CONCURRENCY_DEFAULT,
+            connections_max: limits::CONNECTIONS_MAX,
+            outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
+            resume_ms: limits::RESUME_MS,
+        }
+    }
+}

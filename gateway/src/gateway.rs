@@ -1,0 +1,162 @@
+//! Starts and stops a gateway: threads of the shards, intake, acceptor, presence book.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use backplane::Unavailable;
+use model::limits;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::acceptor::Acceptor;
+use crate::config::Config;
+use crate::identify_limit::IdentifyLimit;
+use crate::intake::Intake;
+use crate::presence_book;
+use crate::services::Services;
+use crate::shard::{self, Input, Shard};
+use crate::stats::GatewayStats;
+
+/// A running gateway.
+pub struct Gateway {
+    local_addr: SocketAddr,
+    services: Arc<Services>,
+    shards: Arc<[mpsc::Sender<Input>]>,
+    threads: Vec<JoinHandle<()>>,
+    tasks: TaskTracker,
+    /// Ends the acceptor, and later the rest.
+    accepting: CancellationToken,
+    serving: CancellationToken,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("address of the listener could not be read: {0}")]
+    Listener(#[source] io::Error),
+    #[error("thread of a shard could not be started: {0}")]
+    Thread(#[source] io::Error),
+    #[error(transparent)]
+    Backplane(#[from] Unavailable),
+    #[error("a gateway has 1 to 64 shards, {0} were asked for")]
+    Shards(usize),
+}
+
+impl Gateway {
+    /// Begins to serve: once this answers, clients may connect.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        if !(1..=64).contains(&config.shards) {
+            return Err(StartError::Shards(config.shards));
+        }
+        let local_addr = config.listener.local_addr().map_err(StartError::Listener)?;
+        let (listener, count) = (config.listener, config.shards);
+        let services = Arc::new(Services {
+            backplane: config.backplane,
+            registry: config.registry,
+            accounts: config.accounts,
+            guilds: config.guilds,
+            messages: config.messages,
+            presence: config.presence,
+            clock: config.clock,
+            identify_limit: IdentifyLimit::new(config.settings.max_concurrency),
+            settings: config.settings,
+            public_url: config.public_url,
+            pod: config.pod,
+            started: tokio::time::Instant::now(),
+            interest: Default::default(),
+            book: Default::default(),
+            stats: GatewayStats::default(),
+        });
+        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
+        let shards: Arc<[mpsc::Sender<Input>]> = senders.into();
+        let threads = start_shards(&services, &shards, inboxes)?;
+        let (tasks, accepting, serving) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let intake = Intake { services: services.clone(), shards: shards.clone(), stop: serving.clone() };
+        intake.start(&tasks).await?;
+        tasks.spawn(presence_book::keep(services.clone(), serving.clone()));
+        tasks.spawn(renew_registry(services.clone(), serving.clone()));
+        let acceptor =
+            Acceptor { listener, services: services.clone(), shards: shards.clone(), stop: accepting.clone() };
+        tasks.spawn(acceptor.run());
+        Ok(Self { local_addr, services, shards, threads, tasks, accepting, serving })
+    }
+
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Counters by name.
+    pub fn stats(&self) -> &GatewayStats {
+        &self.services.stats
+    }
+
+    /// A view of the counters that outlives this handle.
+    pub fn stats_reader(&self) -> impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static {
+        let services = self.services.clone();
+        move || services.stats.all()
+    }
+
+    /// Stops accepting, sends op 7 to everybody, waits at most `grace` for them to go, closes the rest with 1001.
+    pub async fn shutdown(self, grace: Duration) {
+        self.accepting.cancel();
+        let mut drained = Vec::new();
+        for shard in self.shards.iter() {
+            let (done, wait) = oneshot::channel();
+            if shard.send(Input::Drain(grace, done)).await.is_ok() {
+                drained.push(wait);
+            }
+        }
+        for wait in drained {
+            let _ = tokio::time::timeout(grace + Duration::from_secs(1), wait).await;
+        }
+        self.serving.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.is_err() {
+            warn!("tasks of the gateway did not end in time");
+        }
+        // The shards hold senders to each other, so they are told.
+        let stopping = self.shards.iter().map(|shard| shard.send(Input::Stop));
+        futures_util::future::join_all(stopping).await;
+        let joined = tokio::task::spawn_blocking(move || self.threads.into_iter().for_each(|thread| drop(thread.join())));
+        let _ = tokio::time::timeout(Duration::from_secs(10), joined).await;
+    }
+}
+
+fn start_shards(
+    services: &Arc<Services>,
+    shards: &Arc<[mpsc::Sender<Input>]>,
+    inboxes: Vec<mpsc::Receiver<Input>>,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let start = |(index, inbox)| {
+        let (services, shards) = (services.clone(), shards.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+            LocalSet::new().block_on(&runtime, async {
+                shard::run(Shard::new(index, services, shards), inbox).await;
+            });
+        })
+    };
+    inboxes.into_iter().enumerate().map(start).collect::<io::Result<_>>().map_err(StartError::Thread)
+}
+
+/// Keeps this pod's users in the session registry.
+async fn renew_registry(services: Arc<Services>, stop: CancellationToken) {
+    let mut renew = tokio::time::interval(Duration::from_millis(limits::REGISTRY_RENEW_MS));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = renew.tick() => {}
+        }
+        for users in services.interest.users().chunks(limits::REGISTRY_BATCH_MAX) {
+            if let Err(error) = services.registry.register(&services.pod, users).await {
+                warn!(%error, "registry was not renewed, it is tried again");
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The intake: takes each event off the backplane once and hands it to the shards that want it.
+//!
+//! One task a partition follows its guild events (which come in order, or as a loss), another listens to what is never
+//! stored, and one takes what `fanout` delivers to this pod. A shard that is behind holds its intake up; the backplane's
+//! subscription then overflows, and what was missed is read from the stream.
+
+use std::sync::Arc;
+
+use backplane::{Delivery, Followed, Follower, Listener, Partition, Unavailable};
+use proto::Envelope;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, warn};
+
+use crate::interest::ShardSet;
+use crate::live::LiveEvent;
+use crate::services::Services;
+use crate::shard::Input;
+use crate::stats::Count;
+
+/// What every task of the intake has.
+#[derive(Clone)]
+pub(crate) struct Intake {
+    pub(crate) services: Arc<Services>,
+    pub(crate) shards: Arc<[mpsc::Sender<Input>]>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Intake {
+    /// Subscribes to everything, then starts the tasks.
+    pub(crate) async fn start(self, tasks: &TaskTracker) -> Result<(), Unavailable> {
+        let backplane = self.services.backplane.clone();
+        for partition in backplane.layout().guild_partitions() {
+            let follower = Follower::start(backplane.clone(), partition).await?;
+            let listener = backplane.listen_ephemeral(partition).await?;
+            tasks.spawn(self.clone().follow(partition, follower));
+            tasks.spawn(self.clone().listen(listener));
+        }
+        let inbox = backplane.serve_pod(&self.services.pod).await?;
+        tasks.spawn(self.receive(inbox));
+        Ok(())
+    }
+
+    async fn follow(self, partition: Partition, mut follower: Follower) {
+        loop {
+            let followed = tokio::select! {
+                () = self.stop.cancelled() => return,
+                followed = follower.next() => followed,
+            };
+            match followed {
+                None => return error!(partition = partition.0, "backplane has closed a subscription"),
+                Some(Followed::Event(event)) => {
+                    self.give(Arc::new(LiveEvent::new(event.sequence, event.envelope))).await;
+                }
+                Some(lost @ (Followed::Lost { .. } | Followed::NewIncarnation)) => {
+                    warn!(partition = partition.0, ?lost, "events are lost, the sessions that miss them start again");
+                    self.lose(partition).await;
+                }
+            }
+        }
+    }
+
+    async fn listen(self, mut listener: Listener) {
+        loop {
+            let delivery = tokio::select! {
+                () = self.stop.cancelled() => return,
+                delivery = listener.next() => delivery,
+            };
+            let Some(delivery) = delivery else { return };
+            // A gap here is what these events are allowed.
+            let Delivery::Ephemeral(bytes) = delivery else { continue };
+            match Envelope::decode(bytes) {
+                Ok(envelope) => self.give(Arc::new(LiveEvent::new(0, envelope))).await,
+                Err(_) => self.services.stats.events_malformed.add(1),
+            }
+        }
+    }
+
+    async fn receive(self, mut inbox: mpsc::Receiver<backplane::port::PodBatch>) {
+        loop {
+            let batch = tokio::select! {
+                () = self.stop.cancelled() => return,
+                batch = inbox.recv() => batch,
+            };
+            let Some(batch) = batch else { return };
+            for event in batch.events {
+                let shards = self.services.interest.user(event.user);
+                match Envelope::decode(event.envelope) {
+                    Ok(envelope) => {
+                        let live = Arc::new(LiveEvent::new(event.sequence, envelope));
+                        self.send(shards, || Input::UserEvent(event.user, live.clone())).await;
+                    }
+                    Err(_) => self.services.stats.events_malformed.add(1),
+                }
+            }
+            // Whoever waits for it may be gone: then it comes again, and once more is no harm.
+            let _ = batch.taken.send(());
+        }
+    }
+
+    async fn give(&self, event: Arc<LiveEvent>) {
+        let Some(guild) = event.envelope.guild_id else { return };
+        let shards = self.services.interest.guild(guild);
+        self.send(shards, || Input::Event(event.clone())).await;
+    }
+
+    async fn lose(&self, partition: Partition) {
+        let layout = self.services.backplane.layout();
+        for shard in self.shards.iter() {
+            let is_lost = Arc::new(move |guild| layout.guild(guild) == partition);
+            let _ = shard.send(Input::Lost(is_lost)).await;
+        }
+    }
+
+    async fn send(&self, shards: ShardSet, input: impl Fn() -> Input) {
+        for shard in shards.iter() {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                // A shard that has ended has no sessions.
+                _ = self.shards[shard].send(input()) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The protocol of one connection, without I/O: what a client's payloads mean at this point, and when its time is up.
+//!
+//! A link lives as long as its socket. What outlives it, and a RESUME takes over, is the
+//! [`Session`](crate::session::Session).
+//!
+//! ```text
+//! Fresh ── IDENTIFY or RESUME ──▶ Pending ── accepted ──▶ Ready
+//!   ▲                               │
+//!   └────── refused with op 9 ──────┘      (the socket stays: some libraries IDENTIFY again on it)
+//! ```
+
+use bytes::Bytes;
+use model::limits;
+
+use crate::wire::CloseCode;
+
+pub mod command;
+mod fields;
+
+use command::{Command, Identify, MembersRequest, PresenceUpdate, Resume, VoiceUpdate};
+
+/// What the connection has to do for a payload.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Send this payload, which has no sequence number.
+    Send(Bytes),
+    Close(CloseCode),
+    Identify(Box<Identify>),
+    Resume(Resume),
+    /// The client has everything up to this sequence.
+    Confirmed(u64),
+    Presence(Box<PresenceUpdate>),
+    Voice(VoiceUpdate),
+    Members(Box<MembersRequest>),
+    Typing(model::ChannelId),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Fresh,
+    Pending,
+    Ready,
+}
+
+/// The state of one connection's protocol. Times are milliseconds of any clock that does not go backwards.
+#[derive(Debug)]
+pub struct Link {
+    phase: Phase,
+    opened_at_ms: u64,
+    beaten_at_ms: u64,
+    window_began_ms: u64,
+    window_commands: u32,
+}
+
+/// The answer to a heartbeat.
+pub const HEARTBEAT_ACK: &[u8] = br#"{"t":null,"s":null,"op":11,"d":null}"#;
+/// A request to beat at once.
+pub const HEARTBEAT_REQUEST: &[u8] = br#"{"t":null,"s":null,"op":1,"d":null}"#;
+/// "Reconnect and resume."
+pub const RECONNECT: &[u8] = br#"{"t":null,"s":null,"op":7,"d":null}"#;
+/// "The session is gone: identify."
+pub const INVALID_SESSION: &[u8] = br#"{"t":null,"s":null,"op":9,"d":false}"#;
+
+/// The first payload: how often to beat.
+pub fn hello(heartbeat_interval_ms: u64) -> Bytes {
+    format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{heartbeat_interval_ms},"_trace":["starling"]}}}}"#)
+        .into()
+}
+
+impl Link {
+    pub fn new(now_ms: u64) -> Self {
+        Self {
+            phase: Phase::Fresh,
+            opened_at_ms: now_ms,
+            beaten_at_ms: now_ms,
+            window_began_ms: now_ms,
+            window_commands: 0,
+        }
+    }
+
+    /// Takes one payload; nothing is to be done for those that are known and ignored.
+    pub fn payload(&mut self, now_ms: u64, payload: &[u8]) -> Option<Action> {
+        if self.over_limit(now_ms) {
+            return Some(Action::Close(CloseCode::RateLimited));
+        }
+        match Command::parse(payload) {
+            Ok(command) => self.command(now_ms, command),
+            Err(code) => Some(Action::Close(code)),
+        }
+    }
+
+    /// Counts a ping or a pong, which cost us as much as a payload.
+    pub fn control_frame(&mut self, now_ms: u64) -> Result<(), CloseCode> {
+        if self.over_limit(now_ms) { Err(CloseCode::RateLimited) } else { Ok(()) }
+    }
+
+    /// The socket comes from another shard, where it sent RESUME.
+    pub fn moved_for_resume(&mut self) {
+        self.phase = Phase::Pending;
+    }
+
+    /// IDENTIFY or RESUME was accepted.
+    pub fn accepted(&mut self) {
+        self.phase = Phase::Ready;
+    }
+
+    /// The session is not (or no longer) there. A heartbeat request goes first: as its very first frame one library
+    /// would wait for ever on op 9.
+    pub fn refused(&mut self, now_ms: u64) -> [Bytes; 2] {
+        self.phase = Phase::Fresh;
+        self.opened_at_ms = now_ms;
+        [Bytes::from_static(HEARTBEAT_REQUEST), Bytes::from_static(INVALID_SESSION)]
+    }
+
+    /// When [`Self::expired`] is worth asking again.
+    pub fn deadline_ms(&self) -> u64 {
+        let zombie = self.beaten_at_ms + limits::ZOMBIE_MS;
+        match self.phase {
+            Phase::Fresh => zombie.min(self.opened_at_ms + limits::IDENTIFY_TIMEOUT_MS),
+            Phase::Pending | Phase::Ready => zombie,
+        }
+    }
+
+    /// Why the connection is to be closed by now, if it is: no heartbeat (resumable), or no IDENTIFY.
+    pub fn expired(&self, now_ms: u64) -> Option<CloseCode> {
+        if now_ms < self.deadline_ms() {
+            None
+        } else if self.phase == Phase::Fresh {
+            Some(CloseCode::SessionTimedOut)
+        } else {
+            Some(CloseCode::UnknownError)
+        }
+    }
+
+    fn over_limit(&mut self, now_ms: u64) -> bool {
+        if now_ms >= self.window_began_ms + limits::GATEWAY_COMMANDS_WINDOW_MS {
+            self.window_began_ms = now_ms;
+            self.window_commands = 0;
+        }
+        self.window_commands += 1;
+        self.window_commands > limits::GATEWAY_COMMANDS_MAX
+    }
+
+    fn command(&mut self, now_ms: u64, command: Command) -> Option<Action> {
+        match (command, self.phase) {
+            (Command::Heartbeat(seq), phase) => return self.heartbeat(now_ms, seq, phase),
+            (Command::Identify(identify), Phase::Fresh) => {
+                self.phase = Phase::Pending;
+                Some(Action::Identify(identify))
+            }
+            (Command::Resume(resume), Phase::Fresh) => {
+                self.phase = Phase::Pending;
+                Some(Action::Resume(resume))
+            }
+            (Command::Identify(_) | Command::Resume(_), Phase::Pending | Phase::Ready) => {
+                Some(Action::Close(CloseCode::AlreadyAuthenticated))
+            }
+            (_, Phase::Fresh | Phase::Pending) => Some(Action::Close(CloseCode::NotAuthenticated)),
+            (Command::Presence(update), Phase::Ready) => Some(Action::Presence(update)),
+            (Command::Voice(update), Phase::Ready) => Some(Action::Voice(update)),
+            (Command::Members(request), Phase::Ready) => Some(Action::Members(request)),
+            (Command::Typing(channel), Phase::Ready) => Some(Action::Typing(channel)),
+            (Command::Ignored, Phase::Ready) => None,
+        }
+    }
+
+    /// The acknowledgement is sent by the connection, with [`Action::Confirmed`] as with [`Action::Send`].
+    fn heartbeat(&mut self, now_ms: u64, seq: Option<u64>, phase: Phase) -> Option<Action> {
+        self.beaten_at_ms = now_ms;
+        match seq {
+            Some(seq) if phase == Phase::Ready => Some(Action::Confirmed(seq)),
+            _ => Some(Action::Send(Bytes::from_static(HEARTBEAT_ACK))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTIFY: &[u8] = br#"{"op":2,"d":{"token":"t","intents":0,"properties":{}}}"#;
+
+    fn ready() -> Link {
+        let mut link = Link::new(0);
+        assert!(matches!(link.payload(0, IDENTIFY), Some(Action::Identify(_))));
+        link.accepted();
+        link
+    }
+
+    #[test]
+    fn before_identify_only_heartbeats_are_taken() {
+        let mut link = Link::new(0);
+        let ack = Some(Action::Send(Bytes::from_static(HEARTBEAT_ACK)));
+        assert_eq!(link.payload(0, br#"{"op":1,"d":null}"#), ack);
+        let typing = br#"{"op":100,"d":{"channel_id":"1"}}"#;
+        assert_eq!(link.payload(0, typing), Some(Action::Close(CloseCode::NotAuthenticated)));
+    }
+
+    #[test]
+    fn a_second_identify_is_refused() {
+        assert_eq!(ready().payload(1, IDENTIFY), Some(Action::Close(CloseCode::AlreadyAuthenticated)));
+    }
+
+    #[test]
+    fn after_op_9_the_socket_takes_an_identify() {
+        let mut link = Link::new(0);
+        let resume = br#"{"op":6,"d":{"token":"t","session_id":"x","seq":1}}"#;
+        assert!(matches!(link.payload(0, resume), Some(Action::Resume(_))));
+        assert_eq!(link.refused(5), [HEARTBEAT_REQUEST, INVALID_SESSION].map(Bytes::from_static));
+        assert!(matches!(link.payload(6, IDENTIFY), Some(Action::Identify(_))));
+    }
+
+    #[test]
+    fn the_hundred_and_twenty_first_payload_of_a_minute_closes() {
+        let mut link = ready();
+        let beat = br#"{"op":1,"d":7}"#;
+        for _ in 1..limits::GATEWAY_COMMANDS_MAX {
+            assert_eq!(link.payload(1000, beat), Some(Action::Confirmed(7)));
+        }
+        assert_eq!(link.payload(59_999, beat), Some(Action::Close(CloseCode::RateLimited)));
+        assert_eq!(link.payload(60_000, beat), Some(Action::Confirmed(7)));
+    }
+
+    #[test]
+    fn silence_ends_a_connection() {
+        let fresh = Link::new(0);
+        assert_eq!(fresh.expired(limits::IDENTIFY_TIMEOUT_MS - 1), None);
+        assert_eq!(fresh.expired(limits::IDENTIFY_TIMEOUT_MS), Some(CloseCode::SessionTimedOut));
+        let mut link = ready();
+        link.payload(10_000, br#"{"op":1,"d":null}"#);
+        assert_eq!(link.expired(limits::ZOMBIE_MS), None);
+        assert_eq!(link.expired(limits::ZOMBIE_MS + 10_000), Some(CloseCode::UnknownError));
+    }
+}

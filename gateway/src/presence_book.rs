@@ -1,0 +1,142 @@
+//! What this pod has told, and has yet to tell, the presence service about its sessions.
+//!
+//! Shards write into the book and never wait; one task sends what changed in batches, renews the pod's lease, and sends
+//! everything again when the service asks for it. While the service is away the book is the queue: the last word of
+//! each session counts, so it is bounded by the number of sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::limits;
+use parking_lot::Mutex;
+use proto::v1;
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::services::Services;
+use crate::session::SessionId;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct PresenceBook {
+    pages: Mutex<Pages>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    sessions: FxHashMap<SessionId, v1::SessionPresence>,
+    dirty: FxHashSet<SessionId>,
+    gone: FxHashMap<SessionId, v1::SessionGone>,
+}
+
+impl PresenceBook {
+    /// A session's presence, from now on.
+    pub(crate) fn set(&self, id: SessionId, presence: v1::SessionPresence) {
+        let mut pages = self.pages.lock();
+        pages.sessions.insert(id, presence);
+        pages.dirty.insert(id);
+        self.changed.notify_one();
+    }
+
+    /// Changes what is there of a session.
+    pub(crate) fn update(&self, id: SessionId, change: impl FnOnce(&mut v1::SessionPresence)) {
+        let mut pages = self.pages.lock();
+        if let Some(presence) = pages.sessions.get_mut(&id) {
+            change(presence);
+            pages.dirty.insert(id);
+            self.changed.notify_one();
+        }
+    }
+
+    /// The session has ended.
+    pub(crate) fn remove(&self, id: SessionId) {
+        let mut pages = self.pages.lock();
+        pages.dirty.remove(&id);
+        if let Some(presence) = pages.sessions.remove(&id) {
+            let gone = v1::SessionGone { session_id: presence.session_id, owner_epoch: presence.owner_epoch };
+            pages.gone.insert(id, gone);
+            self.changed.notify_one();
+        }
+    }
+
+    fn batch(&self, pod: &str, complete: bool) -> v1::UpdateSessionsRequest {
+        let mut pages = self.pages.lock();
+        let dirty = std::mem::take(&mut pages.dirty);
+        let gone = std::mem::take(&mut pages.gone).into_values().collect();
+        let sessions = if complete {
+            pages.sessions.values().cloned().collect()
+        } else {
+            dirty.iter().filter_map(|id| pages.sessions.get(id)).cloned().collect()
+        };
+        v1::UpdateSessionsRequest { pod: pod.to_owned(), sessions, gone, complete }
+    }
+
+    /// The batch was not taken: it is to be told again, except what has changed since.
+    fn put_back(&self, batch: v1::UpdateSessionsRequest) {
+        let mut pages = self.pages.lock();
+        for session in &batch.sessions {
+            if let Ok(id) = session.session_id.parse::<SessionId>()
+                && pages.sessions.contains_key(&id)
+            {
+                pages.dirty.insert(id);
+            }
+        }
+        for gone in batch.gone {
+            if let Ok(id) = gone.session_id.parse() {
+                pages.gone.entry(id).or_insert(gone);
+            }
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.pages.lock().sessions.len() as u64
+    }
+}
+
+/// Keeps the presence service informed until it is told to stop.
+pub(crate) async fn keep(services: Arc<Services>, stop: CancellationToken) {
+    let mut renew = tokio::time::interval(Duration::from_millis(limits::PRESENCE_RENEW_MS));
+    let mut complete = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = renew.tick() => complete |= renew_lease(&services).await,
+            () = services.book.changed.notified() => {
+                tokio::time::sleep(Duration::from_millis(limits::PRESENCE_BATCH_MS)).await;
+            }
+        }
+        complete = !send(&services, complete).await && complete;
+    }
+}
+
+/// Whether the service wants everything again.
+async fn renew_lease(services: &Services) -> bool {
+    let request =
+        v1::RenewLeaseRequest { pod: services.pod.as_str().to_owned(), session_count: services.book.count() };
+    match services.presence.clone().renew_lease(request).await {
+        Ok(reply) => reply.into_inner().resync,
+        Err(status) => {
+            warn!(%status, "presence lease was not renewed, it is tried again");
+            false
+        }
+    }
+}
+
+async fn send(services: &Services, complete: bool) -> bool {
+    let batch = services.book.batch(services.pod.as_str(), complete);
+    if batch.sessions.is_empty() && batch.gone.is_empty() && !complete {
+        return true;
+    }
+    match services.presence.clone().update_sessions(batch.clone()).await {
+        Ok(_) => true,
+        Err(status) => {
+            warn!(%status, "presence changes were not taken, they wait for the next batch");
+            services.book.put_back(batch);
+            services.book.changed.notify_one();
+            false
+        }
+    }
+}

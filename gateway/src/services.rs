@@ -1,0 +1,58 @@
+//! What all shards of a pod share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backplane::{Backplane, PodName, Registry};
+use model::clock::SharedClock;
+use model::{Timestamp, limits};
+use proto::clients::{AccountsClient, GuildsClient, MessagesClient, PresenceClient};
+use tokio::time::Instant;
+
+use crate::config::Settings;
+use crate::identify_limit::IdentifyLimit;
+use crate::interest::Interest;
+use crate::presence_book::PresenceBook;
+use crate::stats::GatewayStats;
+
+/// Clients of the other services, settings and shared state.
+pub(crate) struct Services {
+    pub(crate) backplane: Arc<dyn Backplane>,
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) accounts: AccountsClient,
+    pub(crate) guilds: GuildsClient,
+    pub(crate) messages: MessagesClient,
+    pub(crate) presence: PresenceClient,
+    pub(crate) clock: SharedClock,
+    pub(crate) settings: Settings,
+    pub(crate) public_url: String,
+    pub(crate) pod: PodName,
+    pub(crate) started: Instant,
+    pub(crate) interest: Interest,
+    pub(crate) identify_limit: IdentifyLimit,
+    pub(crate) book: PresenceBook,
+    pub(crate) stats: GatewayStats,
+}
+
+impl Services {
+    /// Milliseconds since the start, which never go backwards.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    pub(crate) fn wall(&self) -> Timestamp {
+        Timestamp::from_ms(self.clock.now_ms())
+    }
+
+    /// An interval for HELLO, never the same for all clients.
+    pub(crate) fn heartbeat_interval_ms(&self) -> u64 {
+        let interval = self.settings.heartbeat_interval_ms;
+        interval - model::entropy::below(limits::HEARTBEAT_JITTER_MS.min(interval / 2))
+    }
+}
+
+/// How long to wait before trying again for the `attempt`th time, with jitter.
+pub(crate) fn backoff(attempt: u32) -> Duration {
+    let ceiling = limits::RETRY_MS_MIN.saturating_mul(1 << attempt.min(10)).min(limits::RETRY_MS_MAX);
+    Duration::from_millis(ceiling / 2 + model::entropy::below(ceiling / 2 + 1))
+}

@@ -1,0 +1,217 @@
+//! A session, without I/O: what outlives a connection and is resumed.
+//!
+//! A session numbers what it is given and remembers it in its [`Ring`]. A socket, when there is one, is served from the
+//! ring through a *cursor*: while the cursor is at the end, an event goes straight to the outbox; while it is behind
+//! (during a replay, or while the outbox is full of a large start) the events wait in the ring. So a replay, the start
+//! of a session and its ordinary life are one thing, and `s` numbers exactly what a resume can replay.
+
+use std::sync::Arc;
+
+use model::{GuildId, Intents, UserId, limits};
+use rustc_hash::FxHashMap;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::link::command::Shard;
+use crate::live::LiveEvent;
+use crate::wire::SharedBody;
+
+mod id;
+mod ring;
+
+pub use id::SessionId;
+pub use ring::{Entry, Ring};
+
+/// The hash of the token that a session was identified with.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// Of a token with or without its prefix.
+    pub fn of(token: &str) -> Self {
+        let token = token.strip_prefix("Bot ").or_else(|| token.strip_prefix("Bearer ")).unwrap_or(token);
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+
+    /// Compares without telling by its time how much is equal.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+/// What a session was identified as.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    pub id: SessionId,
+    pub user_id: UserId,
+    pub is_bot: bool,
+    pub token_id: u64,
+    pub token_hash: TokenHash,
+    pub intents: Intents,
+    pub large_threshold: u32,
+    pub shard: Shard,
+}
+
+/// What a session knows of a guild.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuildState {
+    /// It is being opened; events wait with the opening.
+    Opening,
+    /// GUILD_CREATE had this revision: directory events up to it are not given.
+    Open { revision: u64 },
+}
+
+/// A session.
+#[derive(Debug)]
+pub struct Session {
+    pub profile: Profile,
+    pub guilds: FxHashMap<GuildId, GuildState>,
+    ring: Ring,
+    /// The sequence of what is sent next; `None` without a socket.
+    cursor: Option<u64>,
+    /// RESUMED goes out when the cursor has reached the end.
+    owes_resumed: bool,
+}
+
+/// Why a resume is not possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResumeRefusal {
+    /// Another token than the session's.
+    WrongToken,
+    /// A sequence that the session never reached.
+    SeqAhead,
+    /// What is to be replayed is no longer in the ring.
+    SeqTooOld,
+}
+
+/// The next thing to send to a session's socket.
+#[derive(Debug)]
+pub enum Next<'a> {
+    Entry { seq: u32, entry: &'a Entry },
+    Resumed { seq: u32 },
+    /// The cursor is at the end.
+    Nothing,
+}
+
+impl Session {
+    pub fn new(profile: Profile) -> Self {
+        Self { profile, guilds: FxHashMap::default(), ring: Ring::default(), cursor: None, owes_resumed: false }
+    }
+
+    /// The sequence of the last numbered event.
+    pub fn seq(&self) -> u32 {
+        self.ring.last_seq() as u32
+    }
+
+    pub fn is_attached(&self) -> bool {
+        self.cursor.is_some()
+    }
+
+    /// Whether sequences are used up: the session must end before they do not fit the clients' integers.
+    pub fn is_exhausted(&self) -> bool {
+        self.ring.last_seq() >= limits::SEQUENCE_MAX
+    }
+
+    /// Whether the intents ask for events of this kind.
+    pub fn wants(&self, intent: Intents) -> bool {
+        self.profile.intents.contains(intent)
+    }
+
+    /// The form of an event that this session may see: without content, unless it has the intent, wrote the message or
+    /// is mentioned in it.
+    pub fn form<'a>(&self, event: &'a LiveEvent) -> &'a SharedBody {
+        let envelope = &event.envelope;
+        let user = self.profile.user_id;
+        let entitled = || envelope.user_id == Some(user) || envelope.mentions.contains(&user);
+        if self.profile.intents.contains(Intents::MESSAGE_CONTENT) || !event.has_content() || entitled() {
+            event.full()
+        } else {
+            event.without_content()
+        }
+    }
+
+    /// Numbers an event. Says whether it goes straight to the socket, with this sequence.
+    pub fn push(&mut self, now_ms: u64, entry: Entry) -> Option<u32> {
+        let at_end = self.cursor.is_some_and(|cursor| cursor > self.ring.last_seq()) && !self.owes_resumed;
+        let seq = self.ring.push(now_ms, entry);
+        if at_end {
+            self.cursor = Some(seq + 1);
+            Some(seq as u32)
+        } else {
+            None
+        }
+    }
+
+    /// A shared event.
+    pub fn push_event(&mut self, now_ms: u64, event: &Arc<LiveEvent>) -> Option<u32> {
+        self.push(now_ms, Entry::Shared(event.clone()))
+    }
+
+    /// A socket has identified as this session: it is served from the beginning.
+    pub fn attach(&mut self) {
+        self.cursor = Some(self.ring.first_seq());
+    }
+
+    pub fn detach(&mut self) {
+        self.cursor = None;
+        self.owes_resumed = false;
+    }
+
+    /// Whether a socket may take this session over at `seq`.
+    pub fn check_resume(&self, token: &TokenHash, seq: u64) -> Result<(), ResumeRefusal> {
+        if !self.profile.token_hash.matches(token) {
+            Err(ResumeRefusal::WrongToken)
+        } else if seq > self.ring.last_seq() {
+            Err(ResumeRefusal::SeqAhead)
+        } else if seq + 1 < self.ring.first_seq() {
+            Err(ResumeRefusal::SeqTooOld)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A socket takes the session over; everything above `seq` is replayed, then RESUMED.
+    pub fn resume(&mut self, seq: u64) {
+        self.cursor = Some(seq + 1);
+        self.owes_resumed = true;
+    }
+
+    /// What to send next. After sending it, call [`Self::advance`].
+    pub fn next(&self) -> Next<'_> {
+        let Some(cursor) = self.cursor else { return Next::Nothing };
+        match self.ring.get(cursor) {
+            Some(entry) => Next::Entry { seq: cursor as u32, entry },
+            None if self.owes_resumed => Next::Resumed { seq: self.seq() },
+            None => Next::Nothing,
+        }
+    }
+
+    /// What [`Self::next`] gave has been sent.
+    pub fn advance(&mut self) {
+        match self.cursor {
+            Some(cursor) if cursor <= self.ring.last_seq() => self.cursor = Some(cursor + 1),
+            _ => self.owes_resumed = false,
+        }
+    }
+
+    /// The sequence that the socket is at: unnumbered events may go out only at the end.
+    pub fn is_at_end(&self) -> bool {
+        self.cursor.is_some_and(|cursor| cursor > self.ring.last_seq()) && !self.owes_resumed
+    }
+
+    /// The client has everything up to here; nonsense is ignored.
+    pub fn confirmed(&mut self, seq: u64) {
+        let sent = self.cursor.map_or(0, |cursor| cursor - 1);
+        if seq <= sent {
+            self.ring.confirm(seq);
+        }
+    }
+
+    /// Bytes that the ring is accounted for.
+    pub fn ring_bytes(&self) -> usize {
+        self.ring.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

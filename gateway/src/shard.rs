@@ -1,0 +1,188 @@
+//! A shard: one thread with its own runtime, its own connections, sessions and audience tables, and no locks.
+//!
+//! Everything that changes a shard happens in a short borrow of [`Shard`] on its thread, never across an await: the
+//! shard's inbox (events, new sockets), its connections' tasks, answers of other services, and one tick a second for all
+//! timers. Work that waits (a call to a service) is a task of the shard's tracker that borrows again when it is done.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use model::{GuildId, UserId};
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Duration;
+use tokio_util::task::TaskTracker;
+
+use crate::audience::SessionKey;
+use crate::link::command::Resume;
+use crate::live::LiveEvent;
+use crate::services::Services;
+use crate::session::SessionId;
+use crate::stats::Count;
+use crate::wire::{CloseCode, WriteStats};
+
+mod command;
+mod conn;
+mod deliver;
+mod guild;
+mod identify;
+mod members;
+mod opening;
+mod pump;
+mod resume;
+mod session;
+mod task;
+mod wheel;
+
+use conn::{Conn, ConnId};
+use guild::GuildTable;
+use opening::Opening;
+use session::SessionSlot;
+use wheel::{Timer, Wheel};
+
+/// What comes to a shard from outside its thread.
+pub(crate) enum Input {
+    Event(Arc<LiveEvent>),
+    /// An event for one user's sessions.
+    UserEvent(UserId, Arc<LiveEvent>),
+    /// Events of these guilds' partition are lost: what was built from them is void.
+    Lost(Arc<dyn Fn(GuildId) -> bool + Send + Sync>),
+    Socket(NewSocket),
+    /// Send op 7 to everybody and close what remains after this time.
+    Drain(Duration, oneshot::Sender<()>),
+    Stop,
+}
+
+/// A socket whose handshake is done.
+pub(crate) struct NewSocket {
+    pub(crate) stream: std::net::TcpStream,
+    /// What was read behind the handshake.
+    pub(crate) rest: BytesMut,
+    pub(crate) start: SocketStart,
+}
+
+/// How a socket begins on a shard.
+pub(crate) enum SocketStart {
+    Hello,
+    /// It comes from the shard where it sent RESUME for a session of this one.
+    Resume(Resume),
+    Close(CloseCode),
+}
+
+/// A shard, shared by the tasks of its thread.
+pub(crate) type ShardRef = Rc<RefCell<Shard>>;
+
+pub(crate) struct Shard {
+    index: usize,
+    services: Arc<Services>,
+    /// The inboxes of all shards, this one's included.
+    peers: Arc<[mpsc::Sender<Input>]>,
+    tasks: TaskTracker,
+    conns: Slab<Conn>,
+    /// Tells connections that have had the same place apart.
+    conn_serial: u64,
+    sessions: Slab<SessionSlot>,
+    by_id: FxHashMap<SessionId, SessionKey>,
+    by_user: FxHashMap<UserId, Vec<SessionKey>>,
+    /// Users who are identifying, and what came for them meanwhile.
+    identifying: Vec<(ConnId, UserId, Vec<Arc<LiveEvent>>)>,
+    guilds: FxHashMap<GuildId, GuildTable>,
+    openings: FxHashMap<GuildId, Vec<Opening>>,
+    wheel: Wheel,
+    /// Connections with something new to write.
+    dirty: Vec<ConnId>,
+    scratch: Vec<SessionKey>,
+    writes: WriteStats,
+    is_draining: bool,
+    is_stopped: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(index: usize, services: Arc<Services>, peers: Arc<[mpsc::Sender<Input>]>) -> ShardRef {
+        let now_ms = services.now_ms();
+        Rc::new(RefCell::new(Self {
+            index,
+            services,
+            peers,
+            tasks: TaskTracker::new(),
+            conns: Slab::new(),
+            conn_serial: 0,
+            sessions: Slab::new(),
+            by_id: FxHashMap::default(),
+            by_user: FxHashMap::default(),
+            identifying: Vec::new(),
+            guilds: FxHashMap::default(),
+            openings: FxHashMap::default(),
+            wheel: Wheel::new(now_ms),
+            dirty: Vec::new(),
+            scratch: Vec::new(),
+            writes: WriteStats::default(),
+            is_draining: false,
+            is_stopped: false,
+        }))
+    }
+
+    fn input(&mut self, me: &ShardRef, input: Input) {
+        match input {
+            Input::Event(event) => self.on_event(me, &event),
+            Input::UserEvent(user, event) => self.on_user_event(me, user, &event),
+            Input::Lost(is_lost) => self.lost(&*is_lost),
+            Input::Socket(socket) => self.on_socket(me, socket),
+            Input::Drain(grace, done) => self.drain(me, grace, done),
+            Input::Stop => self.is_stopped = true,
+        }
+    }
+
+    /// Every second: connections that were silent for too long, sessions that nobody resumed.
+    fn tick(&mut self) {
+        let now_ms = self.services.now_ms();
+        for timer in self.wheel.due(now_ms) {
+            match timer {
+                Timer::Conn(id) => self.check_conn(id, now_ms),
+                Timer::Session(key, id) => self.check_session(key, id, now_ms),
+            }
+        }
+        let written = std::mem::take(&mut self.writes);
+        self.services.stats.writes.add(written.syscalls);
+        self.services.stats.written_bytes.add(written.bytes);
+    }
+}
+
+/// Runs a shard until it is told to stop.
+pub(crate) async fn run(shard: ShardRef, mut inbox: mpsc::Receiver<Input>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    loop {
+        tokio::select! {
+            biased;
+            count = inbox.recv_many(&mut batch, BATCH_MAX) => {
+                if count == 0 {
+                    break;
+                }
+                let mut this = shard.borrow_mut();
+                for input in batch.drain(..) {
+                    this.input(&shard, input);
+                }
+                this.flush_dirty(&shard);
+                if this.is_stopped {
+                    break;
+                }
+            }
+            _ = tick.tick() => {
+                let mut this = shard.borrow_mut();
+                this.tick();
+                this.flush_dirty(&shard);
+            }
+        }
+    }
+    let tasks = shard.borrow_mut().end();
+    tasks.close();
+    let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;
+}
+
+/// How many inputs are dealt with before what they gave is written: writes of one batch are merged.
+const BATCH_MAX: usize = 256;

@@ -1,0 +1,252 @@
+//! From one event to the sessions that are entitled to it.
+//!
+//! An event with a channel goes to those who see the channel, any other to everybody in the guild, each if the intents
+//! ask for it. An event that changes who sees what is applied to the audience table first; those for whom a channel
+//! appears or vanishes are told so with a CHANNEL_CREATE or CHANNEL_DELETE of their own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::view::ViewChange;
+use model::{ChannelId, EventKind, GuildId, Intents, UserId};
+use rustc_hash::FxHashSet;
+use serde_json::json;
+
+use super::{Shard, ShardRef};
+use crate::audience::{SessionKey, Shift};
+use crate::live::LiveEvent;
+use crate::session::GuildState;
+use crate::stats::Count;
+use crate::wire::SharedBody;
+
+impl Shard {
+    /// Takes an event of a guild.
+    pub(super) fn on_event(&mut self, me: &ShardRef, event: &Arc<LiveEvent>) {
+        let Some(guild) = event.envelope.guild_id else { return };
+        self.services.stats.events_taken.add(1);
+        if event.sequence > 0
+            && let Some(openings) = self.openings.get_mut(&guild)
+        {
+            openings.iter_mut().for_each(|opening| opening.take(event));
+        }
+        if !self.guilds.contains_key(&guild) {
+            return;
+        }
+        match (&event.envelope.view, event.envelope.revision) {
+            (Some(ViewChange::Deleted), _) => self.guild_deleted(guild, event),
+            (Some(ViewChange::Member { id, after: None, .. }), Some(revision)) => {
+                self.member_removed(guild, *id, revision, event);
+            }
+            (Some(ViewChange::Channel { id, .. }), Some(revision)) => {
+                self.channel_changed(guild, *id, revision, event);
+            }
+            (Some(change), Some(revision)) => {
+                let table = self.guilds.get_mut(&guild).expect("it was there a moment ago");
+                let shifts = table.audience.apply(revision, change);
+                self.give_all(guild, event, &FxHashSet::default());
+                self.tell_shifts(guild, &shifts, None);
+            }
+            _ => self.give_all(guild, event, &FxHashSet::default()),
+        }
+        self.drop_if_unused(guild);
+        let _ = me;
+    }
+
+    /// Gives the event to everybody who is entitled to it, except some.
+    fn give_all(&mut self, guild: GuildId, event: &Arc<LiveEvent>, except: &FxHashSet<SessionKey>) {
+        let mut keys = std::mem::take(&mut self.scratch);
+        keys.clear();
+        if let Some(table) = self.guilds.get(&guild) {
+            match event.envelope.channel_id {
+                Some(channel) => keys.extend(table.audience.viewers(channel)),
+                None => keys.extend(table.audience.sessions()),
+            }
+            keys.extend(self.owed_anyway(guild, event));
+        }
+        let intent = event.intent();
+        for key in keys.iter().filter(|key| !except.contains(key)) {
+            if self.is_wanted(*key, event, intent) && self.is_news(*key, guild, event.envelope.revision) {
+                self.give(*key, event);
+            }
+        }
+        self.scratch = keys;
+    }
+
+    /// The concerned user's own sessions that do not see the channel: of their own voice state they hear all the same.
+    fn owed_anyway(&self, guild: GuildId, event: &LiveEvent) -> Vec<SessionKey> {
+        let (Some(user), Some(channel)) = (event.envelope.user_id, event.envelope.channel_id) else { return Vec::new() };
+        let Some(table) = self.guilds.get(&guild) else { return Vec::new() };
+        if event.envelope.kind != EventKind::VoiceStateUpdate || table.audience.sees(user, channel) {
+            return Vec::new();
+        }
+        table.audience.sessions_of(user).to_vec()
+    }
+
+    /// Whether the session's intents ask for the event; of themselves users always hear.
+    fn is_wanted(&self, key: SessionKey, event: &LiveEvent, intent: Intents) -> bool {
+        let Some(slot) = self.sessions.get(key) else { return false };
+        let is_own = event.envelope.kind == EventKind::GuildMemberUpdate
+            && event.envelope.user_id == Some(slot.session.profile.user_id);
+        is_own || slot.session.wants(intent)
+    }
+
+    /// The same for one session.
+    pub(super) fn give_if_entitled(&mut self, key: SessionKey, guild: GuildId, event: &Arc<LiveEvent>) {
+        let Some(slot) = self.sessions.get(key) else { return };
+        let user = slot.session.profile.user_id;
+        let Some(table) = self.guilds.get(&guild) else { return };
+        let sees = event.envelope.channel_id.is_none_or(|channel| table.audience.sees(user, channel));
+        if sees && self.is_wanted(key, event, event.intent()) {
+            self.give(key, event);
+        }
+    }
+
+    fn guild_deleted(&mut self, guild: GuildId, event: &Arc<LiveEvent>) {
+        let Some(table) = self.guilds.get(&guild) else { return };
+        let keys: Vec<SessionKey> = table.audience.sessions().collect();
+        for key in keys {
+            if self.is_wanted(key, event, Intents::GUILDS) {
+                self.give(key, event);
+            }
+            self.leave_guild(key, guild);
+        }
+    }
+
+    fn member_removed(&mut self, guild: GuildId, user: UserId, revision: u64, event: &Arc<LiveEvent>) {
+        let Some(table) = self.guilds.get(&guild) else { return };
+        if table.audience.is_newer_member(user, revision) {
+            for key in table.audience.sessions_of(user).to_vec() {
+                self.tell_left(key, guild);
+            }
+        }
+        self.give_all(guild, event, &FxHashSet::default());
+    }
+
+    /// The session's user is no longer in the guild.
+    pub(super) fn tell_left(&mut self, key: SessionKey, guild: GuildId) {
+        let Some(slot) = self.sessions.get(key) else { return };
+        let was_open = matches!(slot.session.guilds.get(&guild), Some(GuildState::Open { .. }));
+        let wants = slot.session.wants(Intents::GUILDS);
+        self.leave_guild(key, guild);
+        if was_open && wants {
+            self.give_own(key, SharedBody::json("GUILD_DELETE", json!({"id": guild}).to_string().as_bytes()));
+        }
+    }
+
+    fn leave_guild(&mut self, key: SessionKey, guild: GuildId) {
+        let Some(slot) = self.sessions.get_mut(key) else { return };
+        let (user_id, id) = (slot.session.profile.user_id, slot.session.profile.id);
+        if slot.session.guilds.remove(&guild) == Some(GuildState::Opening) {
+            slot.opening_count -= 1;
+        }
+        self.services.book.update(id, |presence| presence.guild_ids.retain(|other| *other != guild.get()));
+        self.leave_audience(guild, user_id, key);
+    }
+
+    /// A channel was made, changed or deleted. Who sees it before and after gets the event, who sees it only now a
+    /// CHANNEL_CREATE, who no longer sees it a CHANNEL_DELETE.
+    fn channel_changed(&mut self, guild: GuildId, channel: ChannelId, revision: u64, event: &Arc<LiveEvent>) {
+        let Some(table) = self.guilds.get_mut(&guild) else { return };
+        if revision <= table.audience.view().revision && event.envelope.kind != EventKind::ChannelUpdate {
+            // A repeat of what the table was made from.
+            if revision < table.audience.view().revision {
+                return;
+            }
+        }
+        let Some(change) = &event.envelope.view else { return };
+        let old = match event.envelope.kind {
+            EventKind::ChannelDelete => table.channels.remove(&channel),
+            _ => table.channels.insert(channel, event.envelope.data.clone()),
+        };
+        let shifts = table.audience.apply(revision, change);
+        let moved: FxHashSet<SessionKey> = shifts.iter().flat_map(|shift| shift.sessions.iter().copied()).collect();
+        self.tell_shifts(guild, &shifts, old.map(|old| (channel, old)));
+        if event.envelope.kind == EventKind::ChannelUpdate {
+            self.give_all(guild, event, &moved);
+        }
+    }
+
+    /// Tells sessions which channels appeared and vanished for them. `old` is what a channel was before it changed: who
+    /// may not see it now does not learn what it has become.
+    fn tell_shifts(&mut self, guild: GuildId, shifts: &[Shift], old: Option<(ChannelId, Bytes)>) {
+        for shift in shifts {
+            for channel in &shift.lost {
+                let old = old.as_ref().filter(|(id, _)| id == channel).map(|(_, json)| json);
+                self.tell_channel(guild, *channel, "CHANNEL_DELETE", old, &shift.sessions);
+            }
+            for channel in &shift.gained {
+                self.tell_channel(guild, *channel, "CHANNEL_CREATE", None, &shift.sessions);
+            }
+        }
+    }
+
+    fn tell_channel(
+        &mut self,
+        guild: GuildId,
+        channel: ChannelId,
+        name: &str,
+        old: Option<&Bytes>,
+        sessions: &[SessionKey],
+    ) {
+        let Some(table) = self.guilds.get(&guild) else { return };
+        let Some(json) = old.or_else(|| table.channels.get(&channel)) else { return };
+        let body = SharedBody::json(name, json);
+        for key in sessions {
+            if self.sessions.get(*key).is_some_and(|slot| slot.session.wants(Intents::GUILDS)) {
+                self.give_own(*key, body.clone());
+            }
+        }
+    }
+
+    /// Takes an event for one user's sessions.
+    pub(super) fn on_user_event(&mut self, me: &ShardRef, user: UserId, event: &Arc<LiveEvent>) {
+        self.services.stats.user_events.add(1);
+        for (_, identifying, events) in &mut self.identifying {
+            if *identifying == user && events.len() < model::limits::OPENING_EVENTS_MAX {
+                events.push(event.clone());
+            }
+        }
+        for key in self.by_user.get(&user).cloned().unwrap_or_default() {
+            self.give_user_event(me, key, event);
+        }
+    }
+
+    pub(super) fn give_user_event(&mut self, me: &ShardRef, key: SessionKey, event: &Arc<LiveEvent>) {
+        let envelope = &event.envelope;
+        match (envelope.kind, envelope.guild_id) {
+            (EventKind::GuildJoined, Some(guild)) => {
+                let has = |slot: &super::SessionSlot| slot.session.profile.shard.has(guild);
+                if self.sessions.get(key).is_some_and(has) {
+                    self.open_guild(me, key, guild);
+                }
+            }
+            (EventKind::GuildLeft, Some(guild)) => self.left_by_user_event(key, guild),
+            (EventKind::TokenRevoked, _) => {
+                if let (Some(slot), Some(token)) = (self.sessions.get(key), envelope.token_id) {
+                    let user = slot.session.profile.user_id;
+                    self.revoke(user, token);
+                }
+            }
+            (kind, _) if kind.is_internal() => {}
+            _ => {
+                let intent = event.intent();
+                // Outside guilds events belong to the first shard, but for what is the user's own.
+                let takes = |slot: &super::SessionSlot| {
+                    slot.session.wants(intent) && (slot.session.profile.shard.index == 0 || intent.is_empty())
+                };
+                if self.sessions.get(key).is_some_and(takes) {
+                    self.give(key, event);
+                }
+            }
+        }
+    }
+
+    /// The guild's own event says the same, in its order with the guild's others. Only while the guild is not open here
+    /// does this one count; a snapshot that is being loaded would still hold the member.
+    fn left_by_user_event(&mut self, key: SessionKey, guild: GuildId) {
+        let state = self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild));
+        if state == Some(&GuildState::Opening) {
+            self.leave_guild(key, guild);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The table of a guild that has sessions on this shard.
+
+use bytes::Bytes;
+use model::{ChannelId, GuildId, UserId};
+use rustc_hash::FxHashMap;
+
+use super::Shard;
+use crate::audience::{Audience, SessionKey};
+use crate::stats::Count;
+
+pub(super) struct GuildTable {
+    pub(super) audience: Audience,
+    /// The JSON of each channel, for the CHANNEL_CREATE and CHANNEL_DELETE of those who gain or lose sight of it.
+    pub(super) channels: FxHashMap<ChannelId, Bytes>,
+}
+
+impl Shard {
+    /// The session leaves the guild's audience; the table goes with the last one.
+    pub(super) fn leave_audience(&mut self, guild: GuildId, user_id: UserId, key: SessionKey) {
+        if let Some(table) = self.guilds.get_mut(&guild) {
+            table.audience.leave(user_id, key);
+        }
+        if let Some(openings) = self.openings.get_mut(&guild) {
+            openings.retain(|opening| opening.session != key);
+        }
+        self.drop_if_unused(guild);
+    }
+
+    /// Forgets the guild when nobody has it open or is opening it.
+    pub(super) fn drop_if_unused(&mut self, guild: GuildId) {
+        if self.openings.get(&guild).is_some_and(Vec::is_empty) {
+            self.openings.remove(&guild);
+        }
+        if self.guilds.get(&guild).is_some_and(|table| table.audience.is_empty()) {
+            self.guilds.remove(&guild);
+            self.services.stats.guilds_open.sub(1);
+        }
+        if !self.guilds.contains_key(&guild) && !self.openings.contains_key(&guild) {
+            self.services.interest.remove_guild(guild, self.index);
+        }
+    }
+
+    /// Events of these guilds are lost for good: their sessions can't be right any more.
+    pub(super) fn lost(&mut self, is_lost: &dyn Fn(GuildId) -> bool) {
+        let hit = |slot: &super::SessionSlot| slot.session.guilds.keys().any(|guild| is_lost(*guild));
+        let keys: Vec<SessionKey> =
+            self.sessions.iter().filter(|(_, slot)| hit(slot)).map(|(key, _)| key).collect();
+        self.services.stats.events_lost.add(keys.len() as u64);
+        for key in keys {
+            self.invalidate(key);
+        }
+    }
+}

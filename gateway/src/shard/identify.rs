@@ -1,0 +1,213 @@
+//! IDENTIFY: who it is, whether they may, and the beginning of their session.
+
+use std::sync::Arc;
+
+use model::{GuildId, Intents, User, UserId, limits};
+use proto::{Failure, FailureKind, v1};
+use tracing::warn;
+
+use super::conn::ConnId;
+use super::{Shard, ShardRef};
+use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
+use crate::live::LiveEvent;
+use crate::render::Ready;
+use crate::services::Services;
+use crate::session::{Profile, Session, SessionId, TokenHash};
+use crate::stats::Count;
+use crate::wire::{CloseCode, SharedBody};
+
+/// Why an IDENTIFY did not become a session.
+enum Refusal {
+    Close(CloseCode),
+    /// Too many at once: op 9, and the client tries again.
+    Later,
+}
+
+/// Whom the token belongs to.
+struct Authenticated {
+    user: User,
+    token_id: u64,
+    application: Option<v1::Application>,
+    intents: Intents,
+}
+
+impl Shard {
+    pub(super) fn identify(&mut self, me: &ShardRef, conn: ConnId, identify: Identify) {
+        let (me, services, index) = (me.clone(), self.services.clone(), self.index);
+        self.tasks.spawn_local(async move {
+            let outcome = start(&me, &services, conn, index, &identify).await;
+            let mut this = me.borrow_mut();
+            match outcome {
+                Ok((authenticated, guilds)) => this.identified(&me, conn, &identify, authenticated, guilds),
+                Err(refusal) => this.not_identified(conn, &refusal),
+            }
+            this.flush_dirty(&me);
+        });
+    }
+
+    /// From here on what comes for the user is kept for this connection.
+    fn begin_identifying(&mut self, conn: ConnId, user: UserId) -> bool {
+        if self.conn(conn).is_none() {
+            return false;
+        }
+        self.services.interest.add_user(user, self.index);
+        self.identifying.push((conn, user, Vec::new()));
+        true
+    }
+
+    fn end_identifying(&mut self, conn: ConnId) -> Vec<Arc<LiveEvent>> {
+        let Some(index) = self.identifying.iter().position(|(other, ..)| *other == conn) else { return Vec::new() };
+        let (_, user, events) = self.identifying.swap_remove(index);
+        if !self.by_user.contains_key(&user) {
+            self.forget_user(user);
+        }
+        events
+    }
+
+    fn not_identified(&mut self, conn: ConnId, refusal: &Refusal) {
+        self.end_identifying(conn);
+        self.services.stats.identifies_refused.add(1);
+        match refusal {
+            Refusal::Close(code) => self.close(conn, *code),
+            Refusal::Later => self.refuse(conn),
+        }
+    }
+
+    fn identified(
+        &mut self,
+        me: &ShardRef,
+        conn: ConnId,
+        identify: &Identify,
+        authenticated: Authenticated,
+        guilds: Vec<GuildId>,
+    ) {
+        let Some(connection) = self.conn(conn) else {
+            self.end_identifying(conn);
+            return;
+        };
+        connection.link.accepted();
+        self.services.stats.identifies.add(1);
+        let id = SessionId::new(self.index as u8, model::entropy::bytes());
+        let profile = Profile {
+            id,
+            user_id: authenticated.user.id,
+            is_bot: authenticated.user.bot,
+            token_id: authenticated.token_id,
+            token_hash: TokenHash::of(&identify.token),
+            intents: authenticated.intents,
+            large_threshold: identify.large_threshold,
+            shard: identify.shard,
+        };
+        let ready = Ready {
+            user: &authenticated.user,
+            application: authenticated.application.as_ref(),
+            session_id: id.to_string(),
+            resume_gateway_url: &self.services.public_url,
+            guilds: &guilds,
+            shard: identify.shard_given.then_some(identify.shard),
+        };
+        let body = SharedBody::json("READY", &ready.json());
+        let mut session = Session::new(profile);
+        session.attach();
+        let key = self.insert_session(session, conn);
+        self.give_own(key, body);
+        self.announce(id, &authenticated.user, identify);
+        self.sessions[key].to_open = guilds.into();
+        self.open_more(me, key);
+        for event in self.end_identifying(conn) {
+            self.give_user_event(me, key, &event);
+        }
+    }
+
+    fn announce(&self, id: SessionId, user: &User, identify: &Identify) {
+        let online = PresenceUpdate { status: model::presence::Status::Online, activities_json: String::new() };
+        let presence = identify.presence.as_ref().unwrap_or(&online);
+        let platform = if user.bot { model::presence::Platform::Web } else { identify.platform };
+        self.services.book.set(
+            id,
+            v1::SessionPresence {
+                session_id: id.to_string(),
+                owner_epoch: 1,
+                user_id: user.id.get(),
+                status: v1::Status::from(presence.status).into(),
+                platform: platform as u32,
+                activities_json: presence.activities_json.clone(),
+                guild_ids: Vec::new(),
+            },
+        );
+    }
+}
+
+/// Everything that has to be asked before a session can begin.
+async fn start(
+    me: &ShardRef,
+    services: &Services,
+    conn: ConnId,
+    index: usize,
+    identify: &Identify,
+) -> Result<(Authenticated, Vec<GuildId>), Refusal> {
+    let authenticated = authenticate(services, identify).await?;
+    if authenticated.user.bot
+        && !services.identify_limit.admit(services.now_ms(), authenticated.user.id, identify.shard)
+    {
+        return Err(Refusal::Later);
+    }
+    let user = authenticated.user.id;
+    if !me.borrow_mut().begin_identifying(conn, user) {
+        return Err(Refusal::Close(CloseCode::UnknownError));
+    }
+    // Without the registry events still arrive, later; it is told again at the next renewal.
+    if let Err(error) = services.registry.register(&services.pod, &[user]).await {
+        warn!(%error, shard = index, "user could not be registered");
+    }
+    let guilds = guilds(services, user, identify.shard).await?;
+    if authenticated.user.bot && guilds.len() > limits::SHARD_GUILDS_MAX {
+        return Err(Refusal::Close(CloseCode::ShardingRequired));
+    }
+    Ok((authenticated, guilds))
+}
+
+async fn authenticate(services: &Services, identify: &Identify) -> Result<Authenticated, Refusal> {
+    let request = v1::AuthenticateRequest { token: identify.token.clone() };
+    let identity = services.accounts.clone().authenticate(request).await.map_err(|status| refusal(&status.into()))?;
+    let identity = identity.into_inner();
+    let user = identity.user.and_then(|user| User::try_from(user).ok());
+    let user = user.ok_or(Refusal::Close(CloseCode::UnknownError))?;
+    let intents = match identify.intents {
+        Some(intents) => intents,
+        None if user.bot => return Err(Refusal::Close(CloseCode::InvalidIntents)),
+        None => Intents::ALL,
+    };
+    let granted = match &identity.application {
+        Some(application) => Intents::from_bits(application.privileged_intents.into()).unwrap_or_default(),
+        None => Intents::PRIVILEGED,
+    };
+    if !granted.contains(intents.intersection(Intents::PRIVILEGED)) {
+        return Err(Refusal::Close(CloseCode::DisallowedIntents));
+    }
+    Ok(Authenticated { user, token_id: identity.token_id, application: identity.application, intents })
+}
+
+async fn guilds(services: &Services, user: UserId, shard: ClientShard) -> Result<Vec<GuildId>, Refusal> {
+    let request = v1::ListUserGuildsRequest {
+        user_id: user.get(),
+        before: None,
+        after: None,
+        limit: 0,
+        details: false,
+    };
+    let reply = services.guilds.clone().list_user_guilds(request).await;
+    let guilds = reply.map_err(|status| refusal(&status.into()))?.into_inner().guilds;
+    let ids = guilds.iter().filter_map(|guild| GuildId::new(guild.id));
+    Ok(ids.filter(|guild| shard.has(*guild)).collect())
+}
+
+fn refusal(failure: &Failure) -> Refusal {
+    match failure.kind {
+        FailureKind::Unauthenticated => Refusal::Close(CloseCode::AuthenticationFailed),
+        _ => {
+            warn!(%failure, "an IDENTIFY could not be served");
+            Refusal::Close(CloseCode::UnknownError)
+        }
+    }
+}

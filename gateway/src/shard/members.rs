@@ -1,0 +1,147 @@
+//! Op 8: members of a guild in chunks.
+//!
+//! Every chunk but the last has exactly 1,000 members, since one library takes a smaller one for the last. A large guild
+//! is read twice, first for the number of chunks, so that no more than one chunk is in memory at a time.
+
+use model::presence::Presence;
+use model::{Intents, Member, UserId, limits};
+use proto::convert;
+use proto::{Failure, v1};
+use tracing::warn;
+
+use super::conn::ConnId;
+use super::{Shard, ShardRef};
+use crate::audience::SessionKey;
+use crate::link::command::{MembersRequest, Wanted};
+use crate::render::{Chunk, to_json};
+use crate::services::Services;
+use crate::session::{GuildState, SessionId};
+use crate::wire::SharedBody;
+
+/// A session that is given chunks.
+struct Recipient {
+    me: ShardRef,
+    key: SessionKey,
+    id: SessionId,
+}
+
+impl Shard {
+    pub(super) fn request_members(&mut self, me: &ShardRef, conn: ConnId, mut request: MembersRequest) {
+        let Some(key) = self.key_of(conn) else { return };
+        let session = &self.sessions[key].session;
+        if !matches!(session.guilds.get(&request.guild_id), Some(GuildState::Open { .. })) {
+            return;
+        }
+        if request.wanted == Wanted::All && !session.wants(Intents::GUILD_MEMBERS) {
+            return;
+        }
+        request.presences &= session.wants(Intents::GUILD_PRESENCES);
+        let recipient = Recipient { me: me.clone(), key, id: session.profile.id };
+        let services = self.services.clone();
+        self.tasks.spawn_local(async move {
+            if let Err(failure) = send_members(&services, &recipient, &request).await {
+                warn!(%failure, guild = %request.guild_id, "members could not be sent");
+            }
+        });
+    }
+}
+
+async fn send_members(services: &Services, to: &Recipient, request: &MembersRequest) -> Result<(), Failure> {
+    let mut guilds = services.guilds.clone();
+    let guild_id = request.guild_id.get();
+    match &request.wanted {
+        Wanted::All => send_all(services, to, request).await,
+        Wanted::Prefix { query, limit } => {
+            let search = v1::SearchMembersRequest { guild_id, query: query.clone(), limit: *limit };
+            let members = convert::all(guilds.search_members(search).await?.into_inner().members)?;
+            to.give(services, request, &members, 0, 1, &[]).await;
+            Ok(())
+        }
+        Wanted::Users(users) => {
+            let get = v1::GetMembersRequest { guild_id, user_ids: convert::numbers(users) };
+            let members: Vec<Member> = convert::all(guilds.get_members(get).await?.into_inner().members)?;
+            let is_missing = |user: &&UserId| !members.iter().any(|member| member.user.id == **user);
+            let not_found: Vec<UserId> = users.iter().filter(is_missing).copied().collect();
+            to.give(services, request, &members, 0, 1, &not_found).await;
+            Ok(())
+        }
+    }
+}
+
+async fn send_all(services: &Services, to: &Recipient, request: &MembersRequest) -> Result<(), Failure> {
+    let size = limits::MEMBERS_CHUNK_MAX;
+    let mut page = list(services, request, None).await?;
+    let total = count(services, request).await?.max(page.len());
+    let chunks = total.div_ceil(size).max(1);
+    for index in 0..chunks {
+        let after = page.last().map(|member| member.user.id);
+        let is_last = index + 1 == chunks || page.len() < size;
+        // Who joined or left since the count shows in the last chunk only.
+        let count = if is_last { index + 1 } else { chunks };
+        if !to.give(services, request, &page, index, count.max(chunks.min(index + 1)), &[]).await || is_last {
+            return Ok(());
+        }
+        page = list(services, request, after).await?;
+    }
+    Ok(())
+}
+
+async fn count(services: &Services, request: &MembersRequest) -> Result<usize, Failure> {
+    let get = v1::GetGuildRequest { guild_id: request.guild_id.get(), reader_id: None };
+    let details = services.guilds.clone().get_guild(get).await?.into_inner();
+    Ok(details.guild.map_or(0, |guild| guild.member_count as usize))
+}
+
+async fn list(
+    services: &Services,
+    request: &MembersRequest,
+    after: Option<UserId>,
+) -> Result<Vec<Member>, Failure> {
+    let list = v1::ListMembersRequest {
+        guild_id: request.guild_id.get(),
+        after: after.map(u64::from),
+        limit: limits::MEMBERS_CHUNK_MAX as u32,
+    };
+    Ok(convert::all(services.guilds.clone().list_members(list).await?.into_inner().members)?)
+}
+
+impl Recipient {
+    /// Gives a chunk; false when the session is gone.
+    async fn give(
+        &self,
+        services: &Services,
+        request: &MembersRequest,
+        members: &[Member],
+        chunk_index: usize,
+        chunk_count: usize,
+        not_found: &[UserId],
+    ) -> bool {
+        let presences = if request.presences { Some(presences(services, members).await) } else { None };
+        let chunk = Chunk {
+            guild_id: request.guild_id,
+            members,
+            chunk_index,
+            chunk_count,
+            not_found,
+            presences,
+            nonce: request.nonce.as_deref(),
+        };
+        let body = SharedBody::json("GUILD_MEMBERS_CHUNK", &to_json(&chunk));
+        let mut this = self.me.borrow_mut();
+        if this.session(self.key, self.id).is_none() {
+            return false;
+        }
+        this.give_own(self.key, body);
+        this.flush_dirty(&self.me);
+        true
+    }
+}
+
+async fn presences(services: &Services, members: &[Member]) -> Vec<serde_json::Value> {
+    let user_ids = members.iter().map(|member| member.user.id.get()).collect();
+    let request = v1::GetPresencesRequest { user_ids, guild_id: None, limit: limits::MEMBERS_CHUNK_MAX as u32 };
+    let reply = services.presence.clone().get_presences(request).await;
+    let presences = reply.map(|reply| reply.into_inner().presences).unwrap_or_default();
+    let known = presences.into_iter().filter_map(|presence| Presence::try_from(presence).ok());
+    known.filter_map(|presence| serde_json::to_value(presence.object(None)).ok()).collect()
+}

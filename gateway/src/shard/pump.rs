@@ -1,0 +1,118 @@
+//! From a session's ring to its socket, as far as the socket keeps up: the rest of a start, and replays.
+
+use model::{EventKind, GuildId};
+
+use super::Shard;
+use super::ShardRef;
+use crate::audience::SessionKey;
+use crate::live::LiveEvent;
+use crate::session::{Entry, Next, SessionId};
+use crate::stats::Count;
+use crate::wire::{Class, SharedBody};
+
+/// What the ring says is next, without a borrow of it.
+enum Step {
+    Send { seq: u32, body: SharedBody },
+    Skip,
+    Remake(GuildId),
+    Resumed { seq: u32 },
+    Done,
+}
+
+impl Shard {
+    /// Sends what is next in the ring until the outbox is half full or nothing is left.
+    pub(super) fn pump(&mut self, me: &ShardRef, key: SessionKey) {
+        loop {
+            let Some(slot) = self.sessions.get(key) else { return };
+            let Some(conn) = slot.conn else { return };
+            let half = self.services.settings.outbox_bytes_max / 2;
+            if slot.is_remaking || self.conn(conn).is_none_or(|conn| conn.outbox.pending_bytes() > half) {
+                return;
+            }
+            match self.step(key) {
+                Step::Send { seq, body } => {
+                    self.sessions[key].session.advance();
+                    self.services.stats.replayed_events.add(1);
+                    self.dispatch(conn, seq, body, Class::Durable);
+                }
+                Step::Skip => self.sessions[key].session.advance(),
+                Step::Resumed { seq } => {
+                    self.sessions[key].session.advance();
+                    self.dispatch(conn, seq, SharedBody::json("RESUMED", br#"{"_trace":["starling"]}"#), Class::Durable);
+                }
+                Step::Remake(guild) => return self.remake(me, key, guild),
+                Step::Done => return self.open_more(me, key),
+            }
+        }
+    }
+
+    fn step(&self, key: SessionKey) -> Step {
+        let session = &self.sessions[key].session;
+        match session.next() {
+            Next::Nothing => Step::Done,
+            Next::Resumed { seq } => Step::Resumed { seq },
+            Next::Entry { seq, entry: Entry::Own(body) } => Step::Send { seq, body: body.clone() },
+            Next::Entry { entry: Entry::Void, .. } => Step::Skip,
+            Next::Entry { entry: Entry::GuildCreate(guild), .. } => {
+                if session.guilds.contains_key(guild) { Step::Remake(*guild) } else { Step::Skip }
+            }
+            Next::Entry { seq, entry: Entry::Shared(event) } => {
+                if self.is_visible_now(key, event) {
+                    Step::Send { seq, body: session.form(event).clone() }
+                } else {
+                    Step::Skip
+                }
+            }
+        }
+    }
+
+    /// What was visible when it happened is replayed only if it still is. That a channel is gone is always told.
+    fn is_visible_now(&self, key: SessionKey, event: &LiveEvent) -> bool {
+        let (envelope, profile) = (&event.envelope, &self.sessions[key].session.profile);
+        let Some(guild) = envelope.guild_id else { return true };
+        if matches!(envelope.kind, EventKind::ChannelDelete | EventKind::GuildDelete) {
+            return true;
+        }
+        match (self.guilds.get(&guild), envelope.channel_id) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(table), Some(channel)) => {
+                table.audience.sees(profile.user_id, channel) || envelope.user_id == Some(profile.user_id)
+            }
+        }
+    }
+
+    /// Makes a GUILD_CREATE of the ring anew, from the guild as it is now.
+    fn remake(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId) {
+        let slot = &mut self.sessions[key];
+        slot.is_remaking = true;
+        let (id, request) = (slot.session.profile.id, super::opening::Request::new(&slot.session.profile, guild));
+        let (services, me) = (self.services.clone(), me.clone());
+        self.tasks.spawn_local(async move {
+            let snapshot = super::opening::load(&services, &request).await;
+            let body = snapshot.ok().flatten().map(|snapshot| request.body(&services, &snapshot));
+            let mut this = me.borrow_mut();
+            this.remade(&me, key, id, body);
+            this.flush_dirty(&me);
+        });
+    }
+
+    fn remade(&mut self, me: &ShardRef, key: SessionKey, id: SessionId, body: Option<SharedBody>) {
+        let Some(slot) = self.session(key, id) else { return };
+        slot.is_remaking = false;
+        let conn = slot.conn;
+        if let Next::Entry { seq, entry: Entry::GuildCreate(_) } = slot.session.next()
+            && let Some(conn) = conn
+        {
+            match body {
+                Some(body) => {
+                    slot.session.advance();
+                    self.dispatch(conn, seq, body, Class::Durable);
+                }
+                // The directory does not answer: the client comes back and tries again.
+                None => return self.close(conn, crate::wire::CloseCode::UnknownError),
+            }
+        }
+        self.pump(me, key);
+    }
+}

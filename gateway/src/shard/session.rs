@@ -1,0 +1,200 @@
+//! Sessions as the shard has them: made, attached to a connection, detached, ended.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use model::{GuildId, UserId};
+
+use super::Shard;
+use super::conn::ConnId;
+use super::wheel::Timer;
+use crate::audience::SessionKey;
+use crate::live::LiveEvent;
+use crate::session::{Entry, GuildState, Session, SessionId};
+use crate::stats::Count;
+use crate::wire::{Class, CloseCode, SharedBody};
+
+pub(super) struct SessionSlot {
+    pub(super) session: Session,
+    pub(super) conn: Option<ConnId>,
+    /// When the last connection went away.
+    pub(super) detached_at_ms: u64,
+    /// Guilds that are still to be opened.
+    pub(super) to_open: VecDeque<GuildId>,
+    pub(super) opening_count: usize,
+    /// A GUILD_CREATE is being made anew for a replay.
+    pub(super) is_remaking: bool,
+}
+
+impl Shard {
+    pub(super) fn insert_session(&mut self, session: Session, conn: ConnId) -> SessionKey {
+        let (id, user_id) = (session.profile.id, session.profile.user_id);
+        let key = self.sessions.insert(SessionSlot {
+            session,
+            conn: Some(conn),
+            detached_at_ms: 0,
+            to_open: VecDeque::new(),
+            opening_count: 0,
+            is_remaking: false,
+        });
+        self.by_id.insert(id, key);
+        self.by_user.entry(user_id).or_default().push(key);
+        self.services.stats.sessions.add(1);
+        if let Some(conn) = self.conn(conn) {
+            conn.session = Some(key);
+        }
+        key
+    }
+
+    /// The session, unless another has its key by now.
+    pub(super) fn session(&mut self, key: SessionKey, id: SessionId) -> Option<&mut SessionSlot> {
+        self.sessions.get_mut(key).filter(|slot| slot.session.profile.id == id)
+    }
+
+    /// Takes a connection's session off it. The session waits for a RESUME.
+    pub(super) fn detach(&mut self, conn: ConnId) {
+        let Some(key) = self.conn(conn).and_then(|conn| conn.session.take()) else { return };
+        let now_ms = self.services.now_ms();
+        let resume_ms = self.services.settings.resume_ms;
+        let Some(slot) = self.sessions.get_mut(key) else { return };
+        slot.conn = None;
+        slot.session.detach();
+        slot.detached_at_ms = now_ms;
+        let id = slot.session.profile.id;
+        self.wheel.set(now_ms + resume_ms, Timer::Session(key, id));
+        if self.sessions[key].session.is_exhausted() {
+            self.end_session(key);
+        }
+    }
+
+    pub(super) fn check_session(&mut self, key: SessionKey, id: SessionId, now_ms: u64) {
+        let resume_ms = self.services.settings.resume_ms;
+        let Some(slot) = self.session(key, id) else { return };
+        if slot.conn.is_none() && now_ms >= slot.detached_at_ms + resume_ms {
+            self.end_session(key);
+        }
+    }
+
+    /// The session is over: nobody can resume it.
+    pub(super) fn end_session(&mut self, key: SessionKey) {
+        let Some(slot) = self.sessions.try_remove(key) else { return };
+        let profile = &slot.session.profile;
+        self.by_id.remove(&profile.id);
+        for guild in slot.session.guilds.keys() {
+            self.leave_audience(*guild, profile.user_id, key);
+        }
+        self.services.book.remove(profile.id);
+        self.services.stats.sessions.sub(1);
+        if let Some(conn) = slot.conn.and_then(|conn| self.conn(conn)) {
+            conn.session = None;
+        }
+        self.forget_user_session(profile.user_id, key);
+    }
+
+    fn forget_user_session(&mut self, user_id: UserId, key: SessionKey) {
+        let Some(keys) = self.by_user.get_mut(&user_id) else { return };
+        keys.retain(|other| *other != key);
+        if keys.is_empty() {
+            self.by_user.remove(&user_id);
+            self.forget_user(user_id);
+        }
+    }
+
+    /// No session of the user is left on this shard.
+    pub(super) fn forget_user(&mut self, user_id: UserId) {
+        let is_identifying = self.identifying.iter().any(|(_, user, _)| *user == user_id);
+        if self.by_user.contains_key(&user_id) || is_identifying {
+            return;
+        }
+        if self.services.interest.remove_user(user_id, self.index) {
+            let services = self.services.clone();
+            self.tasks.spawn_local(async move {
+                // The entry ends by itself if this fails.
+                let _ = services.registry.unregister(&services.pod, user_id).await;
+            });
+        }
+    }
+
+    /// The session can't go on: op 9 on its socket, if it has one, which may IDENTIFY again.
+    pub(super) fn invalidate(&mut self, key: SessionKey) {
+        let Some(conn) = self.sessions.get(key).map(|slot| slot.conn) else { return };
+        self.end_session(key);
+        if let Some(conn) = conn {
+            self.refuse(conn);
+        }
+    }
+
+    /// Op 1, op 9: the connection has no session.
+    pub(super) fn refuse(&mut self, conn: ConnId) {
+        let now_ms = self.services.now_ms();
+        let Some(payloads) = self.conn(conn).map(|conn| conn.link.refused(now_ms)) else { return };
+        for payload in payloads {
+            self.send(conn, payload);
+        }
+    }
+
+    /// Gives an event to a session that is entitled to it: numbered, or as what may be lost.
+    pub(super) fn give(&mut self, key: SessionKey, event: &Arc<LiveEvent>) {
+        let now_ms = self.services.now_ms();
+        let Some(slot) = self.sessions.get_mut(key) else { return };
+        let form = slot.session.form(event).clone();
+        let conn = slot.conn;
+        if event.envelope.kind.is_numbered() {
+            let sent = slot.session.push_event(now_ms, event);
+            self.after_push(key, conn, sent, form);
+        } else if slot.session.is_at_end()
+            && let Some(conn) = conn
+        {
+            let seq = slot.session.seq();
+            self.dispatch(conn, seq, form, Class::Ephemeral);
+        }
+    }
+
+    /// Gives a session something of its own, numbered.
+    pub(super) fn give_own(&mut self, key: SessionKey, body: SharedBody) {
+        let now_ms = self.services.now_ms();
+        let Some(slot) = self.sessions.get_mut(key) else { return };
+        let (conn, sent) = (slot.conn, slot.session.push(now_ms, Entry::Own(body.clone())));
+        self.after_push(key, conn, sent, body);
+    }
+
+    /// Gives a session a GUILD_CREATE that was just made.
+    pub(super) fn give_guild_create(&mut self, key: SessionKey, guild: GuildId, body: SharedBody) {
+        let now_ms = self.services.now_ms();
+        let Some(slot) = self.sessions.get_mut(key) else { return };
+        let (conn, sent) = (slot.conn, slot.session.push(now_ms, Entry::GuildCreate(guild)));
+        self.after_push(key, conn, sent, body);
+    }
+
+    fn after_push(&mut self, key: SessionKey, conn: Option<ConnId>, sent: Option<u32>, body: SharedBody) {
+        if let (Some(conn), Some(seq)) = (conn, sent) {
+            self.dispatch(conn, seq, body, Class::Durable);
+        }
+        if self.sessions.get(key).is_some_and(|slot| slot.session.is_exhausted()) {
+            self.invalidate(key);
+        }
+    }
+
+    /// Whether the session has the guild open and has not been told of this revision yet.
+    pub(super) fn is_news(&self, key: SessionKey, guild: GuildId, revision: Option<u64>) -> bool {
+        match self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild)) {
+            Some(GuildState::Open { revision: known }) => revision.is_none_or(|revision| revision > *known),
+            Some(GuildState::Opening) | None => false,
+        }
+    }
+
+    /// The token was revoked: its sessions end.
+    pub(super) fn revoke(&mut self, user_id: UserId, token_id: u64) {
+        let keys = self.by_user.get(&user_id).cloned().unwrap_or_default();
+        for key in keys {
+            let slot = &self.sessions[key];
+            if slot.session.profile.token_id == token_id {
+                let conn = slot.conn;
+                self.end_session(key);
+                if let Some(conn) = conn {
+                    self.close(conn, CloseCode::AuthenticationFailed);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Counters of a gateway, for `/metrics`. Never an id as a label.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters since the start, and gauges of what is there now.
+        #[derive(Debug, Default)]
+        pub struct GatewayStats { $( $(#[$doc])* pub $name: AtomicU64, )* }
+
+        impl GatewayStats {
+            /// Every counter by name.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![ $( (stringify!($name), self.$name.load(Ordering::Relaxed)), )* ]
+            }
+        }
+    };
+}
+
+stats! {
+    /// Open sockets.
+    connections,
+    connections_refused,
+    handshakes_rejected,
+    /// Sessions, with and without a socket.
+    sessions,
+    identifies,
+    identifies_refused,
+    resumes,
+    resumes_refused,
+    replayed_events,
+    zombies,
+    slow_consumers,
+    closes,
+    payloads,
+    events_taken,
+    events_malformed,
+    events_lost,
+    dispatches,
+    ephemeral_dropped,
+    writes,
+    written_bytes,
+    /// Guilds with a session on this pod, counted once per shard.
+    guilds_open,
+    openings_repeated,
+    user_events,
+}
+
+pub(crate) trait Count {
+    fn add(&self, count: u64);
+    fn sub(&self, count: u64);
+}
+
+impl Count for AtomicU64 {
+    fn add(&self, count: u64) {
+        self.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn sub(&self, count: u64) {
+        self.fetch_sub(count, Ordering::Relaxed);
+    }
+}
