@@ -1,0 +1,234 @@
+//! Guilds as actors: one task makes a guild's changes one after another, and ends when nobody asked for a while.
+//!
+//! Callers hold no actor; they name a guild to [`Actors`], which starts its task at the first touch (one load, however
+//! many callers wait). Readers take the committed state and never wait for a change; what is visible is durable.
+//! A full queue answers 503 at once, and so does a change whose publish takes too long: it may yet take effect.
+//!
+//! A task leaves the registry only under the registry's lock and only when nobody holds its queue, so there are never
+//! two writers of one guild in a process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::GuildId;
+use model::limits::{ACTOR_IDLE_MS, CHANGE_WAIT_MS, GUILD_QUEUE_MAX, UNAVAILABLE_RETRY_MS};
+use parking_lot::{Mutex, RwLock};
+use proto::{Failure, FailureKind};
+use storage::{Lease, SlotSet};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::accounts::locks::Stripes;
+use crate::changes::{Changes, Stored, outcome_unknown};
+use crate::cleanup;
+use crate::command::{Change, Command};
+use crate::state::{GuildState, unknown_guild};
+
+/// All guilds of this process.
+pub(crate) struct Actors {
+    changes: Arc<Changes>,
+    running: Mutex<HashMap<GuildId, Handle>>,
+    /// One load per guild at a time.
+    loading: Stripes,
+    idle: Duration,
+}
+
+#[derive(Clone)]
+struct Handle {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    state: Arc<RwLock<Arc<GuildState>>>,
+}
+
+/// A command with where its answer goes.
+#[async_trait]
+trait Job: Send {
+    async fn run(self: Box<Self>, actor: &mut GuildActor);
+    fn refuse(self: Box<Self>, failure: Failure);
+}
+
+struct Asked<C: Command> {
+    command: C,
+    reply: oneshot::Sender<Result<C::Reply, Failure>>,
+}
+
+struct GuildActor {
+    id: GuildId,
+    lease: Lease,
+    owner: Arc<Actors>,
+    state: Arc<RwLock<Arc<GuildState>>>,
+    /// Set when it can't know the guild's state any more, or may not write.
+    ended: Option<Failure>,
+}
+
+// === impl Actors ===
+
+impl Actors {
+    pub(crate) fn new(changes: Arc<Changes>, idle_ms: Option<u64>) -> Arc<Self> {
+        let idle = Duration::from_millis(idle_ms.unwrap_or(ACTOR_IDLE_MS));
+        Arc::new(Self { changes, running: Mutex::default(), loading: Stripes::new(), idle })
+    }
+
+    /// The guild's committed state.
+    pub(crate) async fn state(self: &Arc<Self>, id: GuildId) -> Result<Arc<GuildState>, Failure> {
+        let state = self.handle(id).await?.state.read().clone();
+        if state.is_gone { Err(unknown_guild()) } else { Ok(state) }
+    }
+
+    /// Makes a change.
+    pub(crate) async fn change<C: Command>(
+        self: &Arc<Self>,
+        id: GuildId,
+        command: C,
+    ) -> Result<C::Reply, Failure> {
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(CHANGE_WAIT_MS);
+        let (reply, answer) = oneshot::channel();
+        let handle = self.handle(id).await?;
+        match handle.jobs.try_send(Box::new(Asked { command, reply })) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                return Err(Failure::unavailable(
+                    "too many changes of this guild are waiting",
+                    UNAVAILABLE_RETRY_MS,
+                ));
+            }
+            Err(TrySendError::Closed(_)) => {
+                self.forget(id, &handle);
+                return Err(Failure::unavailable("the guild is being started again", UNAVAILABLE_RETRY_MS));
+            }
+        }
+        drop(handle);
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(outcome_unknown()),
+        }
+    }
+
+    /// How many guilds have a task.
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> usize {
+        self.running.lock().len()
+    }
+
+    async fn handle(self: &Arc<Self>, id: GuildId) -> Result<Handle, Failure> {
+        let running = |actors: &Self| actors.running.lock().get(&id).cloned();
+        if let Some(handle) = running(self) {
+            return Ok(handle);
+        }
+        let _loading = self.loading.lock(&[id.get()]).await;
+        if let Some(handle) = running(self) {
+            return Ok(handle);
+        }
+        if self.changes.stop.is_cancelled() {
+            return Err(Failure::unavailable("the directory is shutting down", UNAVAILABLE_RETRY_MS));
+        }
+        let lease = self.changes.lease(SlotSet::Guilds, id.get()).await?;
+        let rows = self.changes.store.guild(id).await?.ok_or_else(unknown_guild)?;
+        let (jobs, queue) = mpsc::channel(GUILD_QUEUE_MAX);
+        let state = Arc::new(RwLock::new(Arc::new(GuildState::from(rows))));
+        let handle = Handle { jobs, state: state.clone() };
+        self.running.lock().insert(id, handle.clone());
+        let actor = GuildActor { id, lease, owner: self.clone(), state, ended: None };
+        self.changes.tasks.spawn(actor.run(queue));
+        Ok(handle)
+    }
+
+    fn forget(&self, id: GuildId, handle: &Handle) {
+        let mut running = self.running.lock();
+        if running.get(&id).is_some_and(|other| other.jobs.same_channel(&handle.jobs)) {
+            running.remove(&id);
+        }
+    }
+
+    /// Takes an idle guild out, unless somebody is about to ask it.
+    fn retire(&self, id: GuildId, queue: &mpsc::Receiver<Box<dyn Job>>) -> bool {
+        let mut running = self.running.lock();
+        let alone = queue.is_empty() && queue.sender_strong_count() <= 1;
+        if alone {
+            running.remove(&id);
+        }
+        alone
+    }
+}
+
+// === impl GuildActor ===
+
+impl GuildActor {
+    async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+        let stop = self.owner.changes.stop.clone();
+        let failure = loop {
+            let job = tokio::select! {
+                biased;
+                () = stop.cancelled() => break shutting_down(),
+                job = tokio::time::timeout(self.owner.idle, queue.recv()) => job,
+            };
+            match job {
+                Ok(Some(job)) => job.run(&mut self).await,
+                Ok(None) => return,
+                Err(_) if self.owner.retire(self.id, &queue) => return,
+                Err(_) => {}
+            }
+            if let Some(failure) = self.ended.take() {
+                break failure;
+            }
+        };
+        self.owner.running.lock().remove(&self.id);
+        queue.close();
+        while let Ok(job) = queue.try_recv() {
+            job.refuse(failure.clone());
+        }
+    }
+
+    /// Checks and stores; what is stored has still to be published.
+    async fn perform<C: Command>(&mut self, command: C) -> Result<(C::Reply, Option<Stored>), Failure> {
+        let state = self.state.read().clone();
+        if state.is_gone {
+            return Err(unknown_guild());
+        }
+        let mut at = Change::new(&state, &self.owner.changes);
+        let reply = command.run(&mut at).await?;
+        let draft = at.into_draft();
+        if draft.is_empty() {
+            return Ok((reply, None));
+        }
+        let mut next = GuildState::clone(&state);
+        draft.writes.iter().for_each(|write| next.apply(write));
+        let stored = self.owner.changes.store(&self.lease, draft).await.inspect_err(|failure| {
+            if failure.kind == FailureKind::NotOwner || *failure == outcome_unknown() {
+                self.ended = Some(failure.clone());
+            }
+        })?;
+        if next.is_gone {
+            self.ended = Some(unknown_guild());
+            let changes = self.owner.changes.clone();
+            changes.tasks.spawn(cleanup::delete_guild(changes.clone(), self.id));
+        }
+        *self.state.write() = Arc::new(next);
+        Ok((reply, Some(stored)))
+    }
+}
+
+#[async_trait]
+impl<C: Command> Job for Asked<C> {
+    async fn run(self: Box<Self>, actor: &mut GuildActor) {
+        if self.reply.is_closed() {
+            // The caller has been told that nobody knows; nothing was done.
+            return;
+        }
+        let answer = match actor.perform(self.command).await {
+            Ok((reply, None)) => Ok(reply),
+            Ok((reply, Some(stored))) => actor.owner.changes.publish(stored).await.map(|()| reply),
+            Err(failure) => Err(failure),
+        };
+        let _ = self.reply.send(answer);
+    }
+
+    fn refuse(self: Box<Self>, failure: Failure) {
+        let _ = self.reply.send(Err(failure));
+    }
+}
+
+fn shutting_down() -> Failure {
+    Failure::unavailable("the directory is shutting down", UNAVAILABLE_RETRY_MS)
+}

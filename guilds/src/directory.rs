@@ -1,0 +1,115 @@
+//! The service as a whole: opened, served, shut down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backplane::Backplane;
+use model::clock::SharedClock;
+use model::limits::{CLEANUP_PAGE_LEN, DIRECTORY_STOP_MS};
+use proto::Failure;
+use storage::{Engine, IdFloor, Leases, SlotSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::Accounts;
+use crate::accounts::passwords::PasswordCost;
+use crate::actor::Actors;
+use crate::changes::Changes;
+use crate::cleanup;
+use crate::ids::{Ledger, SharedIds};
+use crate::store::{DirectoryStore, EmbeddedStore, StoreError};
+
+/// What a directory stands on.
+pub struct Config {
+    pub engine: Engine,
+    pub leases: Arc<dyn Leases>,
+    pub backplane: Arc<dyn Backplane>,
+    pub clock: SharedClock,
+    /// The process's one generator of ids.
+    pub ids: SharedIds,
+    /// Where the time of the newest id is recorded.
+    pub floor: Arc<IdFloor>,
+    pub password_cost: PasswordCost,
+    /// After how long without a request a guild's task ends; `ACTOR_IDLE_MS` when absent.
+    pub actor_idle_ms: Option<u64>,
+}
+
+/// Why a directory did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("open the directory's tables: {0}")]
+    Tables(#[from] storage::OpenError),
+    #[error("own the directory's slots: {0}; is another replica running on them?")]
+    Lease(Failure),
+    /// Before everything that is stored is published, nothing may be answered.
+    #[error(
+        "publish what was left of the run before: {0}; see that the backplane is there, then start again"
+    )]
+    Sweep(#[source] StoreError),
+    #[error("read what is left to clean up: {0}")]
+    Cleanup(#[source] StoreError),
+}
+
+/// The directory service. Clones are the same service.
+#[derive(Clone)]
+pub struct Directory {
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) actors: Arc<Actors>,
+    pub(crate) accounts: Arc<Accounts>,
+}
+
+// === impl Directory ===
+
+impl Directory {
+    /// Opens the tables, publishes what an earlier run stored and did not publish, and is ready then.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let store = EmbeddedStore::open(&config.engine, config.floor.clone())?;
+        Self::open_on(Arc::new(store), config).await
+    }
+
+    async fn open_on(store: Arc<dyn DirectoryStore>, config: Config) -> Result<Self, OpenError> {
+        let changes = Arc::new(Changes {
+            store,
+            backplane: config.backplane,
+            leases: config.leases,
+            ledger: Ledger::new(config.ids, config.clock.clone()),
+            clock: config.clock,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        for set in [SlotSet::Guilds, SlotSet::Users] {
+            let lease = changes.lease(set, 0).await.map_err(OpenError::Lease)?;
+            let events = changes.sweep(set, lease.epoch).await.map_err(OpenError::Sweep)?;
+            tracing::info!(?set, events, "published what was left");
+            changes.tasks.spawn(changes.clone().keep_outbox(set, lease.epoch));
+        }
+        let actors = Actors::new(changes.clone(), config.actor_idle_ms);
+        let accounts = Accounts::new(changes.clone(), actors.clone(), config.password_cost);
+        let directory = Self { changes, actors, accounts };
+        directory.resume_cleanups().await.map_err(OpenError::Cleanup)?;
+        Ok(directory)
+    }
+
+    /// Ends every task: changes that are under way are finished or left to the next start's sweep.
+    pub async fn shutdown(&self) {
+        self.changes.stop.cancel();
+        self.changes.tasks.close();
+        let wait = Duration::from_millis(DIRECTORY_STOP_MS);
+        if tokio::time::timeout(wait, self.changes.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                "tasks of the directory did not end in time; what they left is swept at the next start"
+            );
+        }
+    }
+
+    async fn resume_cleanups(&self) -> Result<(), StoreError> {
+        for guild in self.changes.store.deletions(CLEANUP_PAGE_LEN).await? {
+            self.changes.tasks.spawn(cleanup::delete_guild(self.changes.clone(), guild));
+        }
+        for user in self.changes.store.refreshes(CLEANUP_PAGE_LEN).await? {
+            let accounts = self.accounts.clone();
+            self.changes.tasks.spawn(async move { cleanup::refresh_user(&accounts, user).await });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! The directory: users, their tokens and applications, guilds, channels, roles, members, overwrites and invites.
+//!
+//! Every change takes one way, whoever makes it ([`changes`]): check → next revision → one batch of rows together with
+//! one outbox row that holds all events of the change → commit (fsync) → publish each event in order → answer. A process
+//! that is killed between any two of these has either done nothing, or left an outbox row that the next start publishes.
+//!
+//! - A *guild* is an actor ([`actor`]): one task that makes its changes one after another, and whose committed state
+//!   (guild, roles, channels) readers share. Members are rows: a guild may have a million.
+//! - *Users* have no task; their changes are ordered by striped locks ([`accounts`]).
+//! - [`rules`] says who may do what, [`validate`] what a field may hold; both are pure.
+//! - [`store`] is the port to the rows, with the embedded adapter.
+//!
+//! [`Directory`] is the whole service: open it, and serve it as `Accounts` and `Guilds` of `proto`.
+
+mod accounts;
+mod actor;
+mod changes;
+mod channels;
+mod cleanup;
+mod command;
+mod directory;
+mod events;
+mod guild;
+mod ids;
+mod invites;
+mod members;
+mod membership;
+mod overwrites;
+mod pages;
+mod roles;
+mod rules;
+mod seed;
+mod service;
+mod state;
+pub mod store;
+mod validate;
+
+pub use accounts::passwords::PasswordCost;
+pub use directory::{Config, Directory, OpenError};
+pub use ids::SharedIds;
