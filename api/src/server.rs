@@ -27,7 +27,7 @@ const BUFFER_BYTES_MAX: usize = 32 * 1024;
 /// How long accepting rests after it failed, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
-Connection: close\r\nContent-Length: 64\r\n\r\n{\"message\": \"The server has too many connections\", \"code\": 130000}";
+Connection: close\r\nContent-Length: 66\r\n\r\n{\"message\": \"The server has too many connections\", \"code\": 130000}";
 
 /// The API as it runs.
 pub struct Api {

@@ -1,7 +1,7 @@
 //! Channels and their permission overwrites.
 
 use model::limits::{CHANNEL_NAME_CHARS_MAX, CHANNEL_TOPIC_CHARS_MAX, OVERWRITES_MAX, SLOWMODE_SECS_MAX};
-use model::{Channel, Permissions};
+use model::{Channel, Id, Permissions};
 use proto::v1;
 
 use crate::call::Call;
@@ -17,7 +17,9 @@ const REGION_CHARS_MAX: usize = 32;
 const USER_LIMIT_MAX: i64 = 99;
 
 pub(crate) async fn list(call: Call) -> ApiResult<Reply> {
-    Reply::json(&guilds::details(&call).await?.channels)
+    let mut channels = guilds::details(&call).await?.channels;
+    add_last_messages(&call, &mut channels).await?;
+    Reply::json(&channels)
 }
 
 pub(crate) async fn create(call: Call) -> ApiResult<Reply> {
@@ -45,7 +47,10 @@ pub(crate) async fn arrange(call: Call) -> ApiResult<Reply> {
 pub(crate) async fn get(call: Call) -> ApiResult<Reply> {
     let request =
         v1::GetChannelRequest { channel_id: call.id("channel_id")?, reader_id: Some(call.user_id()?) };
-    shown(call.guilds().get_channel(request).await?.into_inner())
+    let channel = call.guilds().get_channel(request).await?.into_inner();
+    let mut channel = [Channel::try_from(channel)?];
+    add_last_messages(&call, &mut channel).await?;
+    Reply::json(&channel[0])
 }
 
 pub(crate) async fn edit(call: Call) -> ApiResult<Reply> {
@@ -75,6 +80,22 @@ pub(crate) async fn delete_overwrite(call: Call) -> ApiResult<Reply> {
     };
     call.guilds().delete_overwrite(request).await?;
     Ok(Reply::empty())
+}
+
+/// The message service knows what the newest messages are.
+async fn add_last_messages(call: &Call, channels: &mut [Channel]) -> ApiResult<()> {
+    let with_messages = channels.iter().filter(|channel| channel.kind.has_messages());
+    let channel_ids: Vec<u64> = with_messages.map(|channel| channel.id.get()).collect();
+    if channel_ids.is_empty() {
+        return Ok(());
+    }
+    let request = v1::LastMessageIdsRequest { channel_ids };
+    let newest = call.messages().last_message_ids(request).await?.into_inner().message_ids;
+    for channel in channels {
+        let message_id = newest.get(&channel.id.get()).copied().and_then(Id::new);
+        channel.last_message_id = message_id.or(channel.last_message_id);
+    }
+    Ok(())
 }
 
 fn shown(channel: v1::Channel) -> ApiResult<Reply> {
