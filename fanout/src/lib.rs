@@ -1,0 +1,9 @@
+//! The fan-out service: delivers the events of single users to the pods that hold their sessions.
+//!
+//! [`plan`] decides what goes where, without I/O; [`router`] carries it out, one task for each partition of users. Relay
+//! trees and member lists for large guilds are not part of it yet.
+
+pub mod plan;
+pub mod router;
+
+pub use router::{Config, Fanout, Stats};

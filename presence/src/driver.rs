@@ -1,0 +1,212 @@
+//! The one task that owns the table: takes commands, lets time pass, publishes what changed before it answers the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backplane::{Backplane, Ephemeral};
+use model::presence::Presence;
+use model::voice::VoiceState;
+use model::{EventKind, GuildId, Member, UserId};
+use proto::{Envelope, Failure};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::publisher::{Publication, Publisher};
+use crate::service::{EventIds, WriterOf};
+use crate::table::{Batch, Bounds, Counts, Full, PodKey, PresenceChange, Table, VoiceChange, VoiceRefused};
+
+/// Longest sleep of a table that waits for nothing.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// What the service has and has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub counts: Counts,
+    /// PRESENCE_UPDATE events, one for each guild.
+    pub presences_published: u64,
+    /// VOICE_STATE_UPDATE events given to the backplane.
+    pub voices_published: u64,
+    /// Those that wait for their acknowledgement.
+    pub voices_queued: usize,
+    /// Entries of an epoch that was over.
+    pub sessions_refused: u64,
+    pub resyncs: u64,
+}
+
+pub(crate) enum Command {
+    Renew { pod: PodKey, session_count: u64, reply: Reply<bool> },
+    Apply { pod: PodKey, batch: Batch, reply: Reply<()> },
+    SetVoice { pod: PodKey, state: VoiceState, member: Box<Member>, reply: Reply<VoiceSet> },
+    Presences { users: Vec<UserId>, reply: Reply<Vec<Presence>> },
+    PresencesIn { guild: GuildId, limit: usize, reply: Reply<Vec<Presence>> },
+    VoicesIn { guild: GuildId, reply: Reply<Vec<VoiceState>> },
+}
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+
+/// A voice state is taken.
+pub(crate) struct VoiceSet {
+    pub needs_server: bool,
+    /// `None` when there is nothing to publish.
+    pub published: Option<oneshot::Receiver<()>>,
+}
+
+pub(crate) struct Driver {
+    backplane: Arc<dyn Backplane>,
+    event_ids: EventIds,
+    writer: WriterOf,
+    table: Table,
+    publisher: Publisher,
+    stats: Stats,
+    /// The table's time counts from here: leases must not end because the wall clock steps.
+    started: Instant,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        backplane: Arc<dyn Backplane>,
+        event_ids: EventIds,
+        writer: WriterOf,
+        bounds: Bounds,
+    ) -> Self {
+        let publisher = Publisher::new(backplane.clone());
+        let table = Table::new(bounds);
+        let (stats, started) = (Stats::default(), Instant::now());
+        Self { backplane, event_ids, writer, table, publisher, stats, started }
+    }
+
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        stats: watch::Sender<Stats>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let deadline =
+                self.table.next_deadline().map(|at_ms| self.started + Duration::from_millis(at_ms));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.publisher.progress() => {}
+                command = commands.recv() => match command {
+                    Some(command) => self.take(command),
+                    None => return,
+                },
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(|| Instant::now() + IDLE)) => {}
+            }
+            let now_ms = self.now_ms();
+            self.table.advance(now_ms);
+            self.publish();
+            self.stats.counts = self.table.counts();
+            self.stats.voices_queued = self.publisher.queued();
+            stats.send_replace(self.stats);
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// Carries out a command. Whoever asked may have stopped waiting, so replies may go nowhere.
+    fn take(&mut self, command: Command) {
+        let now_ms = self.now_ms();
+        match command {
+            Command::Renew { pod, session_count, reply } => {
+                let resync = self.table.renew(now_ms, &pod, session_count).map_err(full);
+                self.stats.resyncs += u64::from(resync.as_ref().is_ok_and(|resync| *resync));
+                let _ = reply.send(resync);
+            }
+            Command::Apply { pod, batch, reply } => {
+                let _ = reply.send(self.apply(now_ms, &pod, batch));
+            }
+            Command::SetVoice { pod, state, member, reply } => {
+                let _ = reply.send(self.set_voice(now_ms, &pod, state, *member));
+            }
+            Command::Presences { users, reply } => {
+                let known = users.iter().filter_map(|user| self.table.presence(*user)).cloned();
+                let _ = reply.send(Ok(known.collect()));
+            }
+            Command::PresencesIn { guild, limit, reply } => {
+                let _ = reply.send(Ok(self.table.presences_in(guild, limit).cloned().collect()));
+            }
+            Command::VoicesIn { guild, reply } => {
+                let _ = reply.send(Ok(self.table.voices_in(guild).cloned().collect()));
+            }
+        }
+    }
+
+    fn apply(&mut self, now_ms: u64, pod: &PodKey, batch: Batch) -> Result<(), Failure> {
+        let applied = self.table.apply(now_ms, pod, batch).map_err(full)?;
+        self.stats.sessions_refused += applied.refused;
+        applied.full.map_or(Ok(()), |bound| Err(full(bound)))
+    }
+
+    fn set_voice(
+        &mut self,
+        now_ms: u64,
+        pod: &PodKey,
+        state: VoiceState,
+        member: Member,
+    ) -> Result<VoiceSet, Failure> {
+        if self.publisher.is_full() {
+            return Err(Failure::unavailable("too many voice states wait to be published", 1000));
+        }
+        let outcome = self.table.set_voice(now_ms, pod, state, member).map_err(|refused| match refused {
+            VoiceRefused::Full(bound) => full(bound),
+            VoiceRefused::OtherPod => Failure::unavailable(refused.to_string(), 1000),
+            VoiceRefused::OtherUser => {
+                Failure::invalid_field("state.session_id", "BASE_TYPE_BAD", refused.to_string())
+            }
+        })?;
+        let published = outcome.change.map(|change| {
+            let (sender, receiver) = oneshot::channel();
+            self.publish_voice(&change, Some(sender));
+            receiver
+        });
+        Ok(VoiceSet { needs_server: outcome.needs_server, published })
+    }
+
+    fn publish(&mut self) {
+        for change in self.table.take_voices() {
+            self.publish_voice(&change, None);
+        }
+        for PresenceChange { guild_id, presence } in self.table.take_presences() {
+            let data = json(&presence.object(Some(guild_id)));
+            let envelope = self.envelope(EventKind::PresenceUpdate, guild_id, presence.user_id, data);
+            let subject = Ephemeral { guild: guild_id, channel: None };
+            self.backplane.publish_ephemeral(subject, envelope.encode());
+            self.stats.presences_published += 1;
+        }
+    }
+
+    fn publish_voice(&mut self, change: &VoiceChange, published: Option<oneshot::Sender<()>>) {
+        let VoiceChange { state, member, channel_id } = change;
+        let data = json(&state.object(Some(member)));
+        let mut envelope = self.envelope(EventKind::VoiceStateUpdate, state.guild_id, state.user_id, data);
+        envelope.channel_id = Some(*channel_id);
+        self.publisher.push(Publication {
+            guild_id: state.guild_id,
+            event_id: envelope.event_id,
+            envelope: envelope.encode(),
+            published,
+        });
+        self.stats.voices_published += 1;
+    }
+
+    fn envelope(&self, kind: EventKind, guild: GuildId, user: UserId, data: Vec<u8>) -> Envelope {
+        let mut envelope = Envelope::new((self.event_ids)(), kind, (self.writer)(guild), data);
+        envelope.guild_id = Some(guild);
+        envelope.user_id = Some(user);
+        envelope
+    }
+}
+
+fn json(object: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(object).expect("the objects of the model have string keys and no failing parts")
+}
+
+fn full(bound: Full) -> Failure {
+    Failure::unavailable(bound.to_string(), 5000)
+}

@@ -1,0 +1,102 @@
+//! Voice states: one for each member that is in a voice channel, held by the session that joined.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use model::voice::VoiceState;
+use model::{ChannelId, GuildId, Member, UserId};
+
+use super::SessionKey;
+
+/// A voice state to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoiceChange {
+    pub state: VoiceState,
+    pub member: Arc<Member>,
+    /// Who may see this channel may see the event: the state's channel, or the one that was left.
+    pub channel_id: ChannelId,
+}
+
+/// What an update came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoiceOutcome {
+    /// `None` for a leave of somebody who was nowhere.
+    pub change: Option<VoiceChange>,
+    /// The session joined or moved, so it needs a voice server.
+    pub needs_server: bool,
+}
+
+/// All voice states.
+#[derive(Debug, Default)]
+pub struct Voices {
+    guilds: HashMap<GuildId, BTreeMap<UserId, Held>>,
+    sessions: HashMap<SessionKey, BTreeSet<(GuildId, UserId)>>,
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    state: VoiceState,
+    session: SessionKey,
+    channel_id: ChannelId,
+    member: Arc<Member>,
+}
+
+impl Voices {
+    /// Joins, moves, leaves or changes flags. The state of another session of the same user is replaced, and a user may
+    /// leave with any session: a bot that was restarted can leave a channel that its earlier session joined.
+    pub fn set(&mut self, session: SessionKey, state: VoiceState, member: Arc<Member>) -> VoiceOutcome {
+        let before = self.remove(state.guild_id, state.user_id);
+        let Some(channel_id) = state.channel_id else {
+            let change = before.map(|held| VoiceChange { state, member, channel_id: held.channel_id });
+            return VoiceOutcome { change, needs_server: false };
+        };
+        let needs_server = before.is_none_or(|held| held.channel_id != channel_id || held.session != session);
+        let place = (state.guild_id, state.user_id);
+        self.sessions.entry(session.clone()).or_default().insert(place);
+        let held = Held { state: state.clone(), session, channel_id, member: member.clone() };
+        self.guilds.entry(place.0).or_default().insert(place.1, held);
+        self.count += 1;
+        VoiceOutcome { change: Some(VoiceChange { state, member, channel_id }), needs_server }
+    }
+
+    /// The session has ended: what it held is left.
+    pub fn end_session(&mut self, session: &SessionKey) -> Vec<VoiceChange> {
+        let places = self.sessions.get(session).cloned().unwrap_or_default();
+        let held = places.into_iter().filter_map(|(guild, user)| self.remove(guild, user));
+        held.map(|held| VoiceChange {
+            state: VoiceState { channel_id: None, ..held.state },
+            member: held.member,
+            channel_id: held.channel_id,
+        })
+        .collect()
+    }
+
+    pub fn list(&self, guild: GuildId) -> impl Iterator<Item = &VoiceState> {
+        self.guilds.get(&guild).into_iter().flat_map(BTreeMap::values).map(|held| &held.state)
+    }
+
+    pub fn holds(&self, guild: GuildId, user: UserId) -> bool {
+        self.guilds.get(&guild).is_some_and(|users| users.contains_key(&user))
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    fn remove(&mut self, guild: GuildId, user: UserId) -> Option<Held> {
+        let users = self.guilds.get_mut(&guild)?;
+        let held = users.remove(&user)?;
+        if users.is_empty() {
+            self.guilds.remove(&guild);
+        }
+        if let Some(places) = self.sessions.get_mut(&held.session) {
+            places.remove(&(guild, user));
+            if places.is_empty() {
+                self.sessions.remove(&held.session);
+            }
+        }
+        self.count -= 1;
+        Some(held)
+    }
+}

@@ -1,0 +1,201 @@
+//! The service through its client, on the in-process backplane, in the runtime's paused time.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use backplane::{Backplane, Delivery, InProcess, Layout, Listener, Options};
+use bytes::Bytes;
+use model::clock::ManualClock;
+use model::{EventKind, GuildId};
+use presence::table::Bounds;
+use presence::voice::VoiceConfig;
+use presence::{Config, Presence};
+use proto::clients::{PresenceClient, local_presence};
+use proto::{Envelope, Failure, FailureKind, Writer, v1};
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+const GUILD: u64 = 7;
+const USER: u64 = 5;
+
+struct Setup {
+    service: Presence,
+    client: PresenceClient,
+    events: Listener,
+    ephemeral: Listener,
+    voice: VoiceConfig,
+}
+
+async fn start() -> Setup {
+    let clock = Arc::new(ManualClock::at(1_700_000_000_000));
+    let backplane = InProcess::new(Layout::default(), clock.clone(), Options::default());
+    let partition = backplane.layout().guild(GuildId::new(GUILD).unwrap());
+    let events = backplane.listen(partition).await.unwrap();
+    let ephemeral = backplane.listen_ephemeral(partition).await.unwrap();
+    let mut voice = VoiceConfig::new([1; 32]);
+    voice.endpoints.insert("north".into(), "north.voice:443".into());
+    let ids = AtomicU64::new(1);
+    let service = Presence::start(Config {
+        backplane,
+        clock,
+        event_ids: Arc::new(move || ids.fetch_add(1, Ordering::Relaxed)),
+        writer: Arc::new(|_| Writer { set: 2, slot: 3, epoch: 4 }),
+        voice: voice.clone(),
+        bounds: Bounds::default(),
+    });
+    let client = local_presence(service.clone(), Handle::current());
+    Setup { service, client, events, ephemeral, voice }
+}
+
+fn online(session: &str, epoch: u64, status: v1::Status) -> v1::SessionPresence {
+    v1::SessionPresence {
+        session_id: session.into(),
+        owner_epoch: epoch,
+        user_id: USER,
+        status: status.into(),
+        platform: 2,
+        activities_json: r#"[{"name":"chess","type":0}]"#.into(),
+        guild_ids: vec![GUILD],
+    }
+}
+
+fn update(pod: &str, sessions: Vec<v1::SessionPresence>) -> v1::UpdateSessionsRequest {
+    v1::UpdateSessionsRequest { pod: pod.into(), sessions, gone: Vec::new(), complete: false }
+}
+
+fn voice_request(channel_id: Option<u64>) -> v1::UpdateVoiceStateRequest {
+    let user = v1::User { id: USER, username: "ann".into(), ..v1::User::default() };
+    v1::UpdateVoiceStateRequest {
+        state: Some(v1::VoiceState {
+            guild_id: GUILD,
+            channel_id,
+            user_id: USER,
+            session_id: "s".into(),
+            ..v1::VoiceState::default()
+        }),
+        member: Some(v1::Member {
+            guild_id: GUILD,
+            user: Some(user),
+            joined_at_ms: 1000,
+            ..v1::Member::default()
+        }),
+        pod: "p".into(),
+        rtc_region: Some("north".into()),
+    }
+}
+
+/// The next envelope and its JSON.
+async fn next(listener: &mut Listener) -> (Envelope, Value) {
+    let delivery = tokio::time::timeout(Duration::from_secs(300), listener.next()).await.expect("an event");
+    let bytes: Bytes = match delivery.unwrap() {
+        Delivery::Event { envelope, .. } | Delivery::Ephemeral(envelope) => envelope,
+        other => panic!("{other:?}"),
+    };
+    let envelope = Envelope::decode(bytes).unwrap();
+    let data = serde_json::from_slice(&envelope.data).unwrap();
+    (envelope, data)
+}
+
+async fn has_next(listener: &mut Listener, within_ms: u64) -> bool {
+    tokio::time::timeout(Duration::from_millis(within_ms), listener.next()).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_presence_is_published_coalesced_and_ends_with_the_lease() {
+    let Setup { service, mut client, mut ephemeral, .. } = start().await;
+    for status in [v1::Status::Online, v1::Status::Dnd, v1::Status::Idle] {
+        client.update_sessions(update("p", vec![online("s", 1, status)])).await.unwrap();
+    }
+    let (envelope, data) = next(&mut ephemeral).await;
+    assert_eq!((envelope.kind, envelope.guild_id.unwrap().get()), (EventKind::PresenceUpdate, GUILD));
+    assert_eq!((envelope.user_id.unwrap().get(), envelope.channel_id), (USER, None));
+    let expected = json!({"user": {"id": "5"}, "guild_id": "7", "status": "online",
+        "client_status": {"web": "online"}, "activities": [{"name": "chess", "type": 0}]});
+    assert_eq!(data, expected);
+    assert!(!has_next(&mut ephemeral, 900).await);
+    assert_eq!(next(&mut ephemeral).await.1["status"], "idle");
+
+    let in_guild = v1::GetPresencesRequest { guild_id: Some(GUILD), ..v1::GetPresencesRequest::default() };
+    let of_user = v1::GetPresencesRequest { user_ids: vec![USER, 6], ..v1::GetPresencesRequest::default() };
+    for request in [in_guild.clone(), of_user] {
+        let presences = client.get_presences(request).await.unwrap().into_inner().presences;
+        assert_eq!(presences.len(), 1);
+        assert_eq!((presences[0].user_id, presences[0].web()), (USER, v1::Status::Idle));
+    }
+    assert_eq!(next(&mut ephemeral).await.1["status"], "offline");
+    assert_eq!(client.get_presences(in_guild).await.unwrap().into_inner().presences.len(), 0);
+    assert_eq!((service.stats().presences_published, service.stats().counts.sessions), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_renews_stays_and_one_that_is_unknown_sends_all_again() {
+    let Setup { mut client, mut ephemeral, .. } = start().await;
+    let renew = |count| v1::RenewLeaseRequest { pod: "p".into(), session_count: count };
+    assert!(client.renew_lease(renew(1)).await.unwrap().into_inner().resync);
+    client.update_sessions(update("p", vec![online("s", 1, v1::Status::Online)])).await.unwrap();
+    next(&mut ephemeral).await;
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert!(!client.renew_lease(renew(1)).await.unwrap().into_inner().resync);
+    }
+    assert!(!has_next(&mut ephemeral, 1).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn voice_is_published_before_the_answer_and_ends_with_the_session() {
+    let Setup { mut client, mut events, voice, .. } = start().await;
+    let joined = client.update_voice_state(voice_request(Some(20))).await.unwrap().into_inner();
+    assert!(has_next(&mut events, 0).await, "published before it was answered");
+    assert_eq!(joined.endpoint.as_deref(), Some("north.voice:443"));
+    let claims = voice.verify(&joined.token.unwrap(), 1_700_000_000_001).unwrap();
+    assert_eq!((claims.user_id.get(), claims.channel_id.get(), &*claims.session_id), (USER, 20, "s"));
+
+    let same = client.update_voice_state(voice_request(Some(20))).await.unwrap().into_inner();
+    assert_eq!((same.token, same.endpoint), (None, None));
+    let (envelope, data) = next(&mut events).await;
+    assert_eq!((envelope.kind, envelope.channel_id.unwrap().get()), (EventKind::VoiceStateUpdate, 20));
+    assert_eq!((&data["channel_id"], &data["session_id"]), (&json!("20"), &json!("s")));
+    assert!(data["member"]["joined_at"].is_string());
+    let list = v1::ListVoiceStatesRequest { guild_id: GUILD };
+    assert_eq!(client.list_voice_states(list).await.unwrap().into_inner().states.len(), 1);
+
+    let gone = v1::SessionGone { session_id: "s".into(), owner_epoch: 1 };
+    let request = v1::UpdateSessionsRequest { gone: vec![gone], ..update("p", Vec::new()) };
+    client.update_sessions(request).await.unwrap();
+    let (envelope, data) = next(&mut events).await;
+    assert_eq!((envelope.channel_id.unwrap().get(), &data["channel_id"]), (20, &Value::Null));
+    assert!(data["member"]["joined_at"].is_string());
+    assert_eq!(client.list_voice_states(list).await.unwrap().into_inner().states.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn malformed_requests_say_what_is_wrong_and_change_nothing() {
+    let Setup { service, mut client, .. } = start().await;
+    let mut unspecified = online("s", 1, v1::Status::Online);
+    unspecified.status = 0;
+    let long = v1::SessionPresence { session_id: "x".repeat(129), ..online("s", 1, v1::Status::Online) };
+    let platform = v1::SessionPresence { platform: 3, ..online("s", 1, v1::Status::Online) };
+    for (bad, field) in
+        [(unspecified, "sessions.status"), (long, "sessions.session_id"), (platform, "sessions.platform")]
+    {
+        let good = online("good", 1, v1::Status::Online);
+        let failure = Failure::from(client.update_sessions(update("p", vec![good, bad])).await.unwrap_err());
+        assert_eq!((failure.kind, &*failure.fields[0].path), (FailureKind::Invalid, field));
+    }
+    let mut stranger = voice_request(Some(20));
+    stranger.member.as_mut().unwrap().guild_id = 8;
+    let failure = Failure::from(client.update_voice_state(stranger).await.unwrap_err());
+    assert_eq!(failure.fields[0].path, "member");
+    assert_eq!(service.stats().counts.sessions, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_shutdown_calls_are_unavailable() {
+    let Setup { service, mut client, .. } = start().await;
+    service.shutdown().await;
+    let failure = Failure::from(client.update_sessions(update("p", Vec::new())).await.unwrap_err());
+    assert_eq!(failure.kind, FailureKind::Unavailable);
+}
