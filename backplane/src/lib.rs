@@ -1,6 +1,32 @@
 //! The backplane: how events get from their writers to every pod that needs them, and how what was missed is found again.
 //!
-//! [`port`] has the traits, [`subject`] the names that events travel under.
+//! # Classes
+//!
+//! An event's class ([`model::Class`]) says what is promised for it. *Guild* events are stored in one of P streams, by the
+//! guild's id, and told at once to everybody who listens to that partition. *User* events are stored in one of Q streams
+//! and consumed by one router at a time until it acknowledges them. *Ephemeral* events are told to whoever listens just
+//! now. The first two may be late but are never lost silently; the last may be lost.
+//!
+//! # Chain, `seen` and repair
+//!
+//! A stream gives each event a sequence, without holes. A reader's `seen` is the sequence up to which it lacks nothing:
+//! the next event has to be `seen + 1`. Anything higher means that something is missing, and so do a [`Delivery::Gap`],
+//! a [`Delivery::Reconnected`], and a tail that stays above `seen` although nothing comes. While something is missing,
+//! nothing behind it is given: a permission that was taken away must not be overtaken by a message. Repair reads the
+//! missing range from the stream and asks for the stream's bounds *afterwards*. What the stream no longer has is given as
+//! [`Followed::Lost`]; a stream that is another one than before is given as [`Followed::NewIncarnation`]. In both cases
+//! the reader builds anew what it had built from events.
+//!
+//! [`Follower`] does all of this: use it, and not [`Backplane::listen`]. [`chain`] is its state machine, free of I/O;
+//! [`fence`] drops what a replaced writer sent and what was published twice. [`Position`] is how far a session is, in
+//! a form that another pod can take up.
+//!
+//! # To add an adapter
+//!
+//! Implement [`Backplane`] (and [`Registry`]) beside [`in_process`], then run `testkit`'s conformance suite on it:
+//! `testkit::backplane_conformance!(make)`. The places where adapters go wrong: an acknowledgement before the event is
+//! stored; a subscription that drops without a gap; a `listen` that answers before the subscription stands; a tail of an
+//! earlier incarnation.
 
 pub mod chain;
 pub mod fence;

@@ -171,3 +171,14 @@ fn leftovers_of_another_stream_do_not_hold_the_chain_up() {
     chain.answered(&repair, vec![], true, state(1, 6));
     assert_eq!(chain.repair().unwrap().range, Some(6..=6));
 }
+
+#[test]
+fn an_answer_about_an_earlier_incarnation_is_ignored() {
+    let mut chain = chain(5);
+    chain.delivered(7, 7);
+    let late = chain.repair().unwrap();
+    chain.restart(StreamState { incarnation: 2, first: 1, last: 5 });
+    chain.answered(&late, stored(6..=6), false, state(1, 7));
+    assert_eq!(outputs(&mut chain), [Output::NewIncarnation { incarnation: 2, seen: 5 }]);
+    assert_eq!(chain.seen(), 5);
+}

@@ -49,7 +49,7 @@ async fn age_bounds_the_stream_and_cuts_the_subjects_chain() {
     publish(&backplane, guild(2), 4).await;
     let mut previous = Vec::new();
     for _ in 0..4 {
-        let Some(Delivery::Event { previous: before, .. }) = listener.next().await else {
+        let Some(Delivery::Event { previous: before, .. }) = next(&mut listener).await else {
             panic!("no event")
         };
         previous.push(before);
@@ -92,11 +92,15 @@ async fn a_full_listener_gets_a_gap_exactly_where_events_are_missing() {
         publish(&backplane, guild(1), event_id).await;
     }
     for sequence in [Some(1), Some(2), None] {
-        assert_eq!(sequence_of(listener.next().await), sequence);
+        assert_eq!(sequence_of(next(&mut listener).await), sequence);
     }
     publish(&backplane, guild(1), 6).await;
-    assert_eq!(sequence_of(listener.next().await), Some(6));
+    assert_eq!(sequence_of(next(&mut listener).await), Some(6));
     assert_eq!(backplane.tail(Partition(0)), 6);
+}
+
+async fn next(listener: &mut Listener) -> Option<Delivery> {
+    tokio::time::timeout(Duration::from_secs(10), listener.next()).await.expect("in time")
 }
 
 fn sequence_of(delivery: Option<Delivery>) -> Option<u64> {
@@ -184,7 +188,7 @@ async fn cost_of_a_publish() {
     let count = 200_000;
     for event_id in 1..=count {
         publish(&backplane, guild(event_id % 50 + 1), event_id).await;
-        listener.next().await;
+        next(&mut listener).await;
     }
     println!("{:?} a publish and its delivery", started.elapsed() / count as u32);
 }
