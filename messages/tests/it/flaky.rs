@@ -1,0 +1,106 @@
+//! A backplane whose publishes fail on demand, and whose tail can be made to run ahead.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+
+use async_trait::async_trait;
+use backplane::port::{DeliverError, UserConsumer};
+use backplane::{
+    Ack, Backplane, Ephemeral, InProcess, Layout, Listener, Partition, PodName, ReadError, Stored, Stream,
+    StreamState, Subject, Unavailable, UserEvent,
+};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+pub struct Flaky {
+    inner: Arc<InProcess>,
+    /// So many publishes fail; `u32::MAX` for all.
+    fail: AtomicU32,
+    tail_ahead: AtomicU64,
+}
+
+impl Flaky {
+    pub fn new(inner: Arc<InProcess>) -> Arc<Self> {
+        Arc::new(Self { inner, fail: AtomicU32::new(0), tail_ahead: AtomicU64::new(0) })
+    }
+
+    pub fn fail(&self, count: u32) {
+        self.fail.store(count, SeqCst);
+    }
+
+    pub fn set_tail_ahead(&self, ahead: u64) {
+        self.tail_ahead.store(ahead, SeqCst);
+    }
+}
+
+#[async_trait]
+impl Backplane for Flaky {
+    fn layout(&self) -> Layout {
+        self.inner.layout()
+    }
+
+    async fn publish(&self, subject: Subject, event_id: u64, envelope: Bytes) -> Result<Ack, Unavailable> {
+        let less = |left| match left {
+            0 => None,
+            u32::MAX => Some(u32::MAX),
+            left => Some(left - 1),
+        };
+        if self.fail.fetch_update(SeqCst, SeqCst, less).is_ok() {
+            return Err(Unavailable("told to fail".into()));
+        }
+        self.inner.publish(subject, event_id, envelope).await
+    }
+
+    fn publish_ephemeral(&self, subject: Ephemeral, envelope: Bytes) {
+        self.inner.publish_ephemeral(subject, envelope);
+    }
+
+    async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {
+        self.inner.listen(partition).await
+    }
+
+    async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable> {
+        self.inner.listen_ephemeral(partition).await
+    }
+
+    async fn state(&self, stream: Stream) -> Result<StreamState, Unavailable> {
+        self.inner.state(stream).await
+    }
+
+    async fn last(&self, subject: Subject) -> Result<u64, Unavailable> {
+        self.inner.last(subject).await
+    }
+
+    fn tail(&self, partition: Partition) -> u64 {
+        self.inner.tail(partition) + self.tail_ahead.load(SeqCst)
+    }
+
+    async fn read(
+        &self,
+        stream: Stream,
+        range: RangeInclusive<u64>,
+        max: usize,
+    ) -> Result<Vec<Stored>, ReadError> {
+        self.inner.read(stream, range, max).await
+    }
+
+    async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable> {
+        self.inner.contains(subject, event_id).await
+    }
+
+    async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable> {
+        self.inner.consume_users(partition).await
+    }
+
+    async fn serve_pod(
+        &self,
+        pod: &PodName,
+    ) -> Result<mpsc::Receiver<backplane::port::PodBatch>, Unavailable> {
+        self.inner.serve_pod(pod).await
+    }
+
+    async fn deliver(&self, pod: &PodName, events: Vec<UserEvent>) -> Result<(), DeliverError> {
+        self.inner.deliver(pod, events).await
+    }
+}

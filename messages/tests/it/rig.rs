@@ -1,0 +1,224 @@
+//! The service on a real store and a real backplane, with a directory in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backplane::{Backplane, Delivery, InProcess, Layout, Listener, Options, Stream, Subject};
+use messages::{Config, FilterConfig, Messages, RateLimitConfig};
+use model::EventKind;
+use model::clock::ManualClock;
+use parking_lot::Mutex;
+use proto::clients::{self, MessagesClient};
+use proto::{Envelope, Failure, v1};
+use serde_json::Value;
+use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, WorkerId};
+use tokio::runtime::Handle;
+
+use crate::flaky::Flaky;
+use crate::world::{Directory, GENERAL, World, guild};
+
+pub const START_MS: u64 = 1_790_000_000_000;
+
+pub struct Rig {
+    pub world: Arc<World>,
+    pub clock: ManualClock,
+    pub stream: Arc<InProcess>,
+    pub backplane: Arc<Flaky>,
+    pub messages: Messages,
+    pub client: MessagesClient,
+    rate_limit: RateLimitConfig,
+    filter: FilterConfig,
+    engine: Engine,
+    _dir: tempfile::TempDir,
+}
+
+impl Rig {
+    /// A service without a rate limit that matters.
+    pub async fn new(members: u64) -> Self {
+        Self::with(
+            members,
+            RateLimitConfig { messages: 1_000_000, window_ms: 5_000 },
+            FilterConfig::default(),
+        )
+        .await
+    }
+
+    pub async fn with(members: u64, rate_limit: RateLimitConfig, filter: FilterConfig) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), EngineOptions::default()).unwrap();
+        let clock = ManualClock::at(START_MS);
+        let stream = InProcess::new(Layout::default(), Arc::new(clock.clone()), Options::default());
+        let backplane = Flaky::new(Arc::clone(&stream));
+        let world = World::new(members);
+        let messages = open(&engine, &clock, &backplane, &world, rate_limit, &filter).await;
+        let client = clients::local_messages(messages.clone(), Handle::current());
+        Self { world, clock, stream, backplane, messages, client, rate_limit, filter, engine, _dir: dir }
+    }
+
+    /// Another start on the same data, without a shutdown of the one before, whose backplane is dead from now on.
+    pub async fn crash(&mut self) {
+        self.backplane.fail(u32::MAX);
+        self.backplane = Flaky::new(Arc::clone(&self.stream));
+        self.start_again().await;
+    }
+
+    pub async fn restart(&mut self) {
+        self.messages.shutdown().await;
+        self.start_again().await;
+    }
+
+    async fn start_again(&mut self) {
+        self.messages =
+            open(&self.engine, &self.clock, &self.backplane, &self.world, self.rate_limit, &self.filter)
+                .await;
+        self.client = clients::local_messages(self.messages.clone(), Handle::current());
+    }
+
+    pub async fn listen(&self) -> Events {
+        let partition = self.stream.layout().guild(guild());
+        Events(self.stream.listen(partition).await.unwrap())
+    }
+
+    /// All message events that are stored in the guild's stream.
+    pub async fn stored_events(&self) -> Vec<Envelope> {
+        let stream = Subject::Guild(guild()).stream(self.stream.layout());
+        assert!(matches!(stream, Stream::Guilds(_)));
+        let stored =
+            self.stream.read(stream, 1..=self.stream.state(stream).await.unwrap().last, 100_000).await;
+        let events = stored.unwrap().into_iter().map(|event| Envelope::decode(event.envelope).unwrap());
+        events.filter(|event| event.writer.set == 1).collect()
+    }
+
+    pub async fn send(&self, author: u64, content: &str) -> Result<v1::CreateMessageReply, Failure> {
+        self.create(send_request(author, content)).await
+    }
+
+    pub async fn create(&self, request: v1::CreateMessageRequest) -> Result<v1::CreateMessageReply, Failure> {
+        let mut client = self.client.clone();
+        Ok(client.create_message(request).await.map_err(Failure::from)?.into_inner())
+    }
+
+    pub async fn sent(&self, author: u64, content: &str) -> u64 {
+        self.send(author, content).await.unwrap().message_id
+    }
+
+    pub async fn get(&self, reader: u64, message: u64) -> Result<Value, Failure> {
+        let request = v1::GetMessageRequest { channel_id: GENERAL, message_id: message, reader_id: reader };
+        let reply = self.client.clone().get_message(request).await.map_err(Failure::from)?;
+        Ok(serde_json::from_slice(&reply.into_inner().message_json).unwrap())
+    }
+
+    pub async fn edit(&self, editor: u64, message: u64, content: &str) -> Result<Value, Failure> {
+        let request = v1::EditMessageRequest {
+            channel_id: GENERAL,
+            message_id: message,
+            editor_id: editor,
+            content: Some(content.into()),
+            ..v1::EditMessageRequest::default()
+        };
+        let reply = self.client.clone().edit_message(request).await.map_err(Failure::from)?;
+        Ok(serde_json::from_slice(&reply.into_inner().message_json).unwrap())
+    }
+
+    pub async fn delete(&self, actor: u64, ids: &[u64], bulk: bool) -> Result<(), Failure> {
+        let request = v1::DeleteMessagesRequest {
+            channel_id: GENERAL,
+            message_ids: ids.to_vec(),
+            actor_id: actor,
+            bulk,
+        };
+        self.client.clone().delete_messages(request).await.map_err(Failure::from).map(|_| ())
+    }
+
+    pub async fn react(&self, user: u64, message: u64, emoji: &str) -> Result<(), Failure> {
+        let emoji = Some(v1::Emoji { id: None, name: emoji.into() });
+        let request = v1::ReactionRequest { channel_id: GENERAL, message_id: message, user_id: user, emoji };
+        self.client.clone().add_reaction(request).await.map_err(Failure::from).map(|_| ())
+    }
+
+    pub async fn unreact(
+        &self,
+        actor: u64,
+        message: u64,
+        emoji: Option<&str>,
+        user: Option<u64>,
+    ) -> Result<(), Failure> {
+        let request = v1::RemoveReactionsRequest {
+            channel_id: GENERAL,
+            message_id: message,
+            actor_id: actor,
+            emoji: emoji.map(|name| v1::Emoji { id: None, name: name.into() }),
+            user_id: user,
+        };
+        self.client.clone().remove_reactions(request).await.map_err(Failure::from).map(|_| ())
+    }
+}
+
+pub fn send_request(author: u64, content: &str) -> v1::CreateMessageRequest {
+    v1::CreateMessageRequest {
+        channel_id: GENERAL,
+        author_id: author,
+        content: Some(v1::MessageContent { content: content.into(), ..v1::MessageContent::default() }),
+        ..v1::CreateMessageRequest::default()
+    }
+}
+
+pub fn with_nonce(author: u64, content: &str, nonce: &str) -> v1::CreateMessageRequest {
+    let value = Some(v1::nonce::Value::Text(nonce.into()));
+    let nonce = Some(v1::Nonce { value });
+    v1::CreateMessageRequest { nonce, enforce_nonce: true, ..send_request(author, content) }
+}
+
+/// What a subscriber of the guild's partition gets.
+pub struct Events(Listener);
+
+impl Events {
+    /// The next event of a message.
+    pub async fn next(&mut self) -> Envelope {
+        loop {
+            let delivery = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await;
+            match delivery.expect("an event within ten seconds").expect("the backplane is open") {
+                Delivery::Event { envelope, .. } => {
+                    let event = Envelope::decode(envelope).unwrap();
+                    if event.writer.set == 1 {
+                        return event;
+                    }
+                }
+                other => panic!("expected an event, got {other:?}"),
+            }
+        }
+    }
+
+    pub async fn expect(&mut self, kind: EventKind) -> Value {
+        let event = self.next().await;
+        assert_eq!(event.kind, kind);
+        serde_json::from_slice(&event.data).unwrap()
+    }
+}
+
+async fn open(
+    engine: &Engine,
+    clock: &ManualClock,
+    backplane: &Arc<Flaky>,
+    world: &Arc<World>,
+    rate_limit: RateLimitConfig,
+    filter: &FilterConfig,
+) -> Messages {
+    let leases = EmbeddedLeases::start(engine).await.unwrap();
+    let floor = IdFloor::open(engine).unwrap();
+    let ids = Snowflakes::new(WorkerId::of_epoch(leases.epoch()), floor.recorded_ms());
+    let directory = Directory(Arc::clone(world));
+    let config = Config {
+        engine: engine.clone(),
+        leases: Arc::new(leases),
+        backplane: Arc::<Flaky>::clone(backplane),
+        guilds: clients::local_guilds(directory.clone(), Handle::current()),
+        accounts: clients::local_accounts(directory, Handle::current()),
+        clock: Arc::new(clock.clone()),
+        ids: Arc::new(Mutex::new(ids)),
+        floor: Arc::new(floor),
+        rate_limit,
+        filter: filter.clone(),
+    };
+    Messages::open(config).await.unwrap()
+}

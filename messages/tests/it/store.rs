@@ -1,0 +1,102 @@
+//! The store against a model.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use messages::store::{Changes, EmbeddedStore, MessageStore, NewMessage, Page, RowChange};
+use model::message::TYPE_DEFAULT;
+use model::{Message, MessageId, snowflake};
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use storage::{Engine, EngineOptions, Epoch, IdFloor, Lease, Slot, SlotSet};
+
+use crate::world::{channel, guild, user};
+
+fn message(channel_id: u64, id: u64) -> Message {
+    Message {
+        id: MessageId::new(id).unwrap(),
+        channel_id: channel(channel_id),
+        guild_id: Some(guild()),
+        author_id: user(1),
+        kind: TYPE_DEFAULT,
+        content: format!("{channel_id}/{id}"),
+        edited_at: None,
+        tts: false,
+        mention_everyone: false,
+        mentions: vec![],
+        mention_roles: vec![],
+        embeds_json: String::new(),
+        components_json: String::new(),
+        flags: 0,
+        pinned: false,
+        nonce: None,
+        reference: None,
+        reactions: vec![],
+    }
+}
+
+/// What a page shows of the ids, newest first.
+fn expected(ids: &[u64], page: Page, limit: usize) -> Vec<u64> {
+    let mut shown: Vec<u64> = match page {
+        Page::Newest => ids.iter().rev().take(limit).copied().collect(),
+        Page::Before(id) => ids.iter().rev().filter(|one| **one < id.get()).take(limit).copied().collect(),
+        Page::After(id) => ids.iter().filter(|one| **one > id.get()).take(limit).copied().collect(),
+        Page::Around(id) => {
+            let newer = ids.iter().filter(|one| **one > id.get()).take(limit / 2);
+            let older = ids.iter().rev().filter(|one| **one <= id.get()).take(limit - limit / 2);
+            newer.chain(older).copied().collect()
+        }
+    };
+    shown.sort_unstable_by(|one, other| other.cmp(one));
+    shown
+}
+
+/// Ids that lie in several ten-day buckets, some next to each other.
+fn ids() -> impl Strategy<Value = Vec<u64>> {
+    let id = (0_u64..60, 0_u64..4)
+        .prop_map(|(days, step)| snowflake::lowest_at(1_700_000_000_000 + days * 86_400_000) + step);
+    btree_set(id, 1..40).prop_map(|ids| ids.into_iter().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn pages_are_those_of_a_sorted_list(
+        ids in ids(),
+        deleted in vec(any::<prop::sample::Index>(), 0..4),
+        asked in vec((0_usize..4, any::<prop::sample::Index>(), -1_i64..2, 1_usize..12), 1..12),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let engine = Engine::open(dir.path(), EngineOptions::default()).unwrap();
+            let floor = Arc::new(IdFloor::open(&engine).unwrap());
+            let store = EmbeddedStore::open(&engine, floor).unwrap();
+            let lease = Lease { set: SlotSet::Channels, slot: Slot::of(5), epoch: Epoch(1) };
+            let mut left: BTreeMap<u64, ()> = BTreeMap::new();
+            for &id in &ids {
+                for channel in [4, 5, 6] {
+                    let new = NewMessage { lease, message: message(channel, id), mark: true, keep_sender: false };
+                    store.create(&new).await.unwrap();
+                }
+                left.insert(id, ());
+            }
+            for index in deleted {
+                let id = *index.get(&ids);
+                let rows = vec![RowChange::Delete(MessageId::new(id).unwrap())];
+                store.change(&Changes { lease, channel: channel(5), rows, events: vec![] }).await.unwrap();
+                left.remove(&id);
+            }
+            let left: Vec<u64> = left.into_keys().collect();
+            for (kind, index, offset, limit) in asked {
+                let id = MessageId::new(index.get(&ids).saturating_add_signed(offset)).unwrap();
+                let page = [Page::Newest, Page::Before(id), Page::After(id), Page::Around(id)][kind];
+                let shown = store.list(channel(5), page, limit).await.unwrap();
+                assert!(shown.iter().all(|message| message.content == format!("5/{}", message.id)));
+                let shown: Vec<u64> = shown.iter().map(|message| message.id.get()).collect();
+                assert_eq!(shown, expected(&left, page, limit), "{page:?} of {limit}");
+            }
+        });
+    }
+}
