@@ -1,0 +1,11 @@
+//! What tests share: faulty adapters, and the suites that every adapter of a port has to pass.
+
+pub mod binary;
+pub mod conformance;
+pub mod faulty;
+pub mod gateway_client;
+pub mod proc;
+pub mod proxy;
+pub mod rest;
+pub mod server;
+pub mod ws;

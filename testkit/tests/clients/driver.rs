@@ -1,0 +1,94 @@
+//! A client library in a process of its own, spoken to in lines of JSON: `clients/discordjs/driver.js`.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::{self, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Driver {
+    _child: Child,
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    next_id: u64,
+    /// Events that nobody asked for yet, oldest first.
+    events: Vec<Value>,
+}
+
+impl Driver {
+    /// Starts the driver of a folder in `clients`.
+    pub fn start(library: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(library);
+        assert!(
+            folder.join("node_modules").is_dir(),
+            "{library} is not installed: run `make clients`, or `make test`, which does"
+        );
+        let mut command = Command::new("node");
+        command.arg("driver.js").current_dir(&folder).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("node is installed");
+        let stdin = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { _child: child, stdin, lines, next_id: 1, events: Vec::new() }
+    }
+
+    /// Does a step and gives its value.
+    pub async fn call(&mut self, step: &str, mut fields: Value) -> Value {
+        let id = self.next_id;
+        self.next_id += 1;
+        fields["id"] = json!(id);
+        fields["do"] = json!(step);
+        self.stdin.write_all(format!("{fields}\n").as_bytes()).await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let Ok(line) = time::timeout_at(deadline, self.read()).await else {
+                panic!("no answer to {fields} in {PATIENCE:?}; events: {:?}", self.events);
+            };
+            if line["answer"] != id {
+                self.events.push(line);
+                continue;
+            }
+            assert!(line["error"].is_null(), "{fields}: {}", line["error"].as_str().unwrap_or_default());
+            return line["value"].clone();
+        }
+    }
+
+    /// Waits for an event of this name with these fields, or takes it from those that came already.
+    pub async fn expect(&mut self, name: &str, fields: Value) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let mut looked_at = 0;
+        loop {
+            while let Some(event) = self.events.get(looked_at) {
+                if event["event"] == name && has(event, &fields) {
+                    return self.events.remove(looked_at);
+                }
+                looked_at += 1;
+            }
+            let Ok(line) = time::timeout_at(deadline, self.read()).await else {
+                panic!("no {name} with {fields} in {PATIENCE:?}, but {:#?}", self.events);
+            };
+            self.events.push(line);
+        }
+    }
+
+    /// Events of this name that came so far and were not taken.
+    pub fn seen(&self, name: &str) -> Vec<&Value> {
+        self.events.iter().filter(|event| event["event"] == name).collect()
+    }
+
+    async fn read(&mut self) -> Value {
+        match self.lines.next_line().await.unwrap() {
+            Some(line) => serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")),
+            None => panic!("the driver ended; events: {:?}", self.events),
+        }
+    }
+}
+
+fn has(event: &Value, fields: &Value) -> bool {
+    fields.as_object().is_none_or(|fields| fields.iter().all(|(name, value)| event[name] == *value))
+}
