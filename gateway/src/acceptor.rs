@@ -87,9 +87,12 @@ async fn refuse(mut stream: TcpStream) {
 
 /// True once the socket is the shard's.
 async fn shake(mut stream: TcpStream, services: &Services, shard: &mpsc::Sender<Input>) -> bool {
-    let read = timeout(Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS), read_upgrade(&mut stream, services));
+    let read =
+        timeout(Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS), read_upgrade(&mut stream, services));
     let Ok(Some((upgrade, rest))) = read.await else { return false };
-    if stream.set_nodelay(true).is_err() || stream.write_all(&handshake::response(&upgrade.key)).await.is_err() {
+    if stream.set_nodelay(true).is_err()
+        || stream.write_all(&handshake::response(&upgrade.key)).await.is_err()
+    {
         return false;
     }
     let start = match upgrade.params.version().and_then(|_| upgrade.params.encoding()) {

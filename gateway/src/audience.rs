@@ -78,6 +78,11 @@ impl Audience {
         &self.view
     }
 
+    /// Whether the table was made from a snapshot that held this revision.
+    pub fn has(&self, revision: u64) -> bool {
+        revision <= self.base_revision
+    }
+
     /// Whether nobody is left.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -150,13 +155,14 @@ impl Audience {
         if let ViewChange::Member { id, after, .. } = change {
             return self.apply_member(*id, revision, after.as_ref());
         }
-        if revision <= self.base_revision || !self.view.apply(revision, change) {
+        if self.has(revision) || !self.view.apply(revision, change) {
             return Vec::new();
         }
         match change {
             ViewChange::Role { id, .. } => self.role_changed(*id),
             ViewChange::Owner { before, after } => {
-                let members = [*before, *after].iter().filter_map(|user| self.by_user.get(user).copied()).collect();
+                let members =
+                    [*before, *after].iter().filter_map(|user| self.by_user.get(user).copied()).collect();
                 self.reclass(members)
             }
             ViewChange::Channel { id, .. } => self.channel_changed(*id),
@@ -274,7 +280,8 @@ impl Audience {
         self.find_relevant();
         let view = &self.view;
         let classes = self.classes.recheck(channel, |signature| sees(view, signature, channel));
-        let users = self.named.symmetric_difference(&named).filter_map(|user| self.by_user.get(user)).copied();
+        let users =
+            self.named.symmetric_difference(&named).filter_map(|user| self.by_user.get(user)).copied();
         let mut members: FxHashSet<MemberIndex> = users.collect();
         members.extend(self.holders_of(self.relevant.symmetric_difference(&relevant).copied()));
         members.extend(classes.into_iter().flat_map(|class| self.classes.members(class)));
@@ -299,7 +306,8 @@ impl Audience {
                 moves.entry((before, after)).or_default().extend(&self.members[index].sessions);
             }
         }
-        let shifts = moves.into_iter().flat_map(|((before, after), sessions)| self.shift(sessions, before, after));
+        let shifts =
+            moves.into_iter().flat_map(|((before, after), sessions)| self.shift(sessions, before, after));
         let shifts = shifts.collect();
         self.classes.prune();
         shifts
@@ -316,7 +324,8 @@ impl Audience {
         let grants = |permissions: Permissions| {
             permissions.contains(view) || permissions.contains(Permissions::ADMINISTRATOR)
         };
-        self.relevant = self.view.roles.iter().filter(|(_, granted)| grants(**granted)).map(|(id, _)| *id).collect();
+        self.relevant =
+            self.view.roles.iter().filter(|(_, granted)| grants(**granted)).map(|(id, _)| *id).collect();
         self.named.clear();
         for overwrite in self.view.channels.values().flat_map(|channel| &channel.overwrites) {
             if (overwrite.allow | overwrite.deny).contains(view) {

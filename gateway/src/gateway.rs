@@ -73,16 +73,22 @@ impl Gateway {
             book: Default::default(),
             stats: GatewayStats::default(),
         });
-        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
+        let (senders, inboxes): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
         let shards: Arc<[mpsc::Sender<Input>]> = senders.into();
         let threads = start_shards(&services, &shards, inboxes)?;
-        let (tasks, accepting, serving) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let (tasks, accepting, serving) =
+            (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let intake = Intake { services: services.clone(), shards: shards.clone(), stop: serving.clone() };
         intake.start(&tasks).await?;
         tasks.spawn(presence_book::keep(services.clone(), serving.clone()));
         tasks.spawn(renew_registry(services.clone(), serving.clone()));
-        let acceptor =
-            Acceptor { listener, services: services.clone(), shards: shards.clone(), stop: accepting.clone() };
+        let acceptor = Acceptor {
+            listener,
+            services: services.clone(),
+            shards: shards.clone(),
+            stop: accepting.clone(),
+        };
         tasks.spawn(acceptor.run());
         Ok(Self { local_addr, services, shards, threads, tasks, accepting, serving })
     }
@@ -123,7 +129,9 @@ impl Gateway {
         // The shards hold senders to each other, so they are told.
         let stopping = self.shards.iter().map(|shard| shard.send(Input::Stop));
         futures_util::future::join_all(stopping).await;
-        let joined = tokio::task::spawn_blocking(move || self.threads.into_iter().for_each(|thread| drop(thread.join())));
+        let joined = tokio::task::spawn_blocking(move || {
+            self.threads.into_iter().for_each(|thread| drop(thread.join()))
+        });
         let _ = tokio::time::timeout(Duration::from_secs(10), joined).await;
     }
 }

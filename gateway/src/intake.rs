@@ -54,7 +54,11 @@ impl Intake {
                     self.give(Arc::new(LiveEvent::new(event.sequence, event.envelope))).await;
                 }
                 Some(lost @ (Followed::Lost { .. } | Followed::NewIncarnation)) => {
-                    warn!(partition = partition.0, ?lost, "events are lost, the sessions that miss them start again");
+                    warn!(
+                        partition = partition.0,
+                        ?lost,
+                        "events are lost, the sessions that miss them start again"
+                    );
                     self.lose(partition).await;
                 }
             }

@@ -143,7 +143,7 @@ impl Link {
 
     fn command(&mut self, now_ms: u64, command: Command) -> Option<Action> {
         match (command, self.phase) {
-            (Command::Heartbeat(seq), phase) => return self.heartbeat(now_ms, seq, phase),
+            (Command::Heartbeat(seq), phase) => self.heartbeat(now_ms, seq, phase),
             (Command::Identify(identify), Phase::Fresh) => {
                 self.phase = Phase::Pending;
                 Some(Action::Identify(identify))

@@ -6,7 +6,9 @@ use model::presence::Presence;
 use model::user::CurrentUser;
 use model::view::{GuildView, MemberView};
 use model::voice::VoiceState;
-use model::{Channel, ChannelId, Guild, GuildId, Intents, Member, Permissions, Role, Timestamp, User, UserId};
+use model::{
+    Channel, ChannelId, Guild, GuildId, Intents, Member, Permissions, Role, Timestamp, User, UserId,
+};
 use proto::convert::{self, Malformed, required};
 use proto::v1;
 use serde::ser::SerializeMap;
@@ -29,7 +31,8 @@ pub(crate) struct Ready<'a> {
 impl Ready<'_> {
     pub(crate) fn json(&self) -> Vec<u8> {
         let guilds: Vec<_> = self.guilds.iter().map(|id| json!({"id": id, "unavailable": true})).collect();
-        let application_id = self.application.map_or(self.user.id.get(), |application| application.id).to_string();
+        let application_id =
+            self.application.map_or(self.user.id.get(), |application| application.id).to_string();
         let mut ready = json!({
             "v": 10,
             "user": CurrentUser::new(self.user),
@@ -54,10 +57,15 @@ impl Ready<'_> {
 
     /// The flags that say which privileged intents the application has.
     fn application_flags(&self) -> u32 {
-        let granted = self.application.and_then(|application| Intents::from_bits(application.privileged_intents.into()));
+        let granted = self
+            .application
+            .and_then(|application| Intents::from_bits(application.privileged_intents.into()));
         let granted = granted.unwrap_or_default();
-        let flags =
-            [(Intents::GUILD_PRESENCES, 1 << 12), (Intents::GUILD_MEMBERS, 1 << 14), (Intents::MESSAGE_CONTENT, 1 << 18)];
+        let flags = [
+            (Intents::GUILD_PRESENCES, 1 << 12),
+            (Intents::GUILD_MEMBERS, 1 << 14),
+            (Intents::MESSAGE_CONTENT, 1 << 18),
+        ];
         flags.iter().filter(|(intent, _)| granted.contains(*intent)).map(|(_, flag)| flag).sum()
     }
 }

@@ -87,15 +87,26 @@ pub enum ResumeRefusal {
 /// The next thing to send to a session's socket.
 #[derive(Debug)]
 pub enum Next<'a> {
-    Entry { seq: u32, entry: &'a Entry },
-    Resumed { seq: u32 },
+    Entry {
+        seq: u32,
+        entry: &'a Entry,
+    },
+    Resumed {
+        seq: u32,
+    },
     /// The cursor is at the end.
     Nothing,
 }
 
 impl Session {
     pub fn new(profile: Profile) -> Self {
-        Self { profile, guilds: FxHashMap::default(), ring: Ring::default(), cursor: None, owes_resumed: false }
+        Self {
+            profile,
+            guilds: FxHashMap::default(),
+            ring: Ring::default(),
+            cursor: None,
+            owes_resumed: false,
+        }
     }
 
     /// The sequence of the last numbered event.

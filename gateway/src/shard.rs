@@ -127,7 +127,7 @@ impl Shard {
 
     fn input(&mut self, me: &ShardRef, input: Input) {
         match input {
-            Input::Event(event) => self.on_event(me, &event),
+            Input::Event(event) => self.on_event(&event),
             Input::UserEvent(user, event) => self.on_user_event(me, user, &event),
             Input::Lost(is_lost) => self.lost(&*is_lost),
             Input::Socket(socket) => self.on_socket(me, socket),

@@ -106,7 +106,8 @@ impl Envelope {
             kind,
             writer: Writer {
                 set: u8::try_from(writer.set).map_err(|_| Malformed::new("writer.set", "no such set"))?,
-                slot: u16::try_from(writer.slot).map_err(|_| Malformed::new("writer.slot", "no such slot"))?,
+                slot: u16::try_from(writer.slot)
+                    .map_err(|_| Malformed::new("writer.slot", "no such slot"))?,
                 epoch: writer.epoch,
             },
             guild_id: optional_id(envelope.guild_id),

@@ -87,7 +87,11 @@ impl Failure {
 
     /// One field of the request is wrong.
     pub fn invalid_field(path: impl Into<String>, code: &str, message: impl Into<String>) -> Self {
-        Self::invalid_fields(vec![FieldError { path: path.into(), code: code.into(), message: message.into() }])
+        Self::invalid_fields(vec![FieldError {
+            path: path.into(),
+            code: code.into(),
+            message: message.into(),
+        }])
     }
 
     /// Fields of the request are wrong.

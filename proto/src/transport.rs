@@ -86,6 +86,7 @@ impl Service<Request<Body>> for Transport {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let answer = tokio::time::timeout(self.deadline, self.call.call(request));
-        async move { answer.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time"))) }.boxed()
+        async move { answer.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time"))) }
+            .boxed()
     }
 }

@@ -60,7 +60,11 @@ impl Classes {
     }
 
     /// The class of a signature; `visible` is asked, in ascending order, when it is a new one.
-    pub(super) fn of(&mut self, signature: Signature, visible: impl Fn(&Signature) -> Vec<ChannelId>) -> ClassIndex {
+    pub(super) fn of(
+        &mut self,
+        signature: Signature,
+        visible: impl Fn(&Signature) -> Vec<ChannelId>,
+    ) -> ClassIndex {
         if let Some(class) = self.by_signature.get(&signature) {
             return *class;
         }
@@ -108,7 +112,11 @@ impl Classes {
     }
 
     /// The channels that are visible in `after` only, and in `before` only.
-    pub(super) fn difference(&self, before: ClassIndex, after: ClassIndex) -> (Vec<ChannelId>, Vec<ChannelId>) {
+    pub(super) fn difference(
+        &self,
+        before: ClassIndex,
+        after: ClassIndex,
+    ) -> (Vec<ChannelId>, Vec<ChannelId>) {
         let (before, after) = (&self.classes[before].visible, &self.classes[after].visible);
         let only = |these: &[ChannelId], those: &[ChannelId]| {
             these.iter().filter(|channel| those.binary_search(channel).is_err()).copied().collect()
@@ -123,7 +131,11 @@ impl Classes {
 
     /// Signatures whose sight of one channel is no longer what their class has are forgotten; answers the classes that
     /// they were in, whose members are to be put where they belong.
-    pub(super) fn recheck(&mut self, channel: ChannelId, sees: impl Fn(&Signature) -> bool) -> Vec<ClassIndex> {
+    pub(super) fn recheck(
+        &mut self,
+        channel: ChannelId,
+        sees: impl Fn(&Signature) -> bool,
+    ) -> Vec<ClassIndex> {
         let mut stale = FxHashSet::default();
         let classes = &self.classes;
         self.by_signature.retain(|signature, class| {
@@ -139,8 +151,12 @@ impl Classes {
 
     /// Forgets classes without members.
     pub(super) fn prune(&mut self) {
-        let empty: FxHashSet<ClassIndex> =
-            self.classes.iter().filter(|(_, class)| class.members.is_empty()).map(|(index, _)| index).collect();
+        let empty: FxHashSet<ClassIndex> = self
+            .classes
+            .iter()
+            .filter(|(_, class)| class.members.is_empty())
+            .map(|(index, _)| index)
+            .collect();
         if empty.is_empty() {
             return;
         }

@@ -1,5 +1,6 @@
 //! The audience against a model that asks the permission algorithm for every member and channel.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::view::ChannelView;
@@ -71,8 +72,15 @@ fn a_role_opens_a_channel_and_its_loss_closes_it() {
     assert_eq!(audience.apply(2, &stale), [], "a revision that is there already changes nothing");
     let gone = ViewChange::Role { id: role(2), before: Some(Permissions::NONE), after: None };
     audience.apply(3, &gone);
-    let view = ViewChange::Channel { id: channel(11), before: None, after: Some(hidden_but_for(OverwriteKind::Member(user(6)))) };
-    assert_eq!(audience.apply(4, &view), [Shift { sessions: vec![0], gained: vec![], lost: vec![channel(11)] }]);
+    let view = ViewChange::Channel {
+        id: channel(11),
+        before: None,
+        after: Some(hidden_but_for(OverwriteKind::Member(user(6)))),
+    };
+    assert_eq!(
+        audience.apply(4, &view),
+        [Shift { sessions: vec![0], gained: vec![], lost: vec![channel(11)] }]
+    );
     assert_eq!(viewers(&audience, 11), BTreeSet::from([1]));
 }
 
@@ -81,9 +89,15 @@ fn a_new_channel_is_gained_and_a_deleted_one_lost() {
     let mut audience = Audience::new(guild());
     audience.join(user(5), member(&[]), 1, 7);
     let made = ViewChange::Channel { id: channel(12), before: None, after: Some(text(Vec::new())) };
-    assert_eq!(audience.apply(2, &made), [Shift { sessions: vec![7], gained: vec![channel(12)], lost: vec![] }]);
+    assert_eq!(
+        audience.apply(2, &made),
+        [Shift { sessions: vec![7], gained: vec![channel(12)], lost: vec![] }]
+    );
     let gone = ViewChange::Channel { id: channel(12), before: Some(text(Vec::new())), after: None };
-    assert_eq!(audience.apply(3, &gone), [Shift { sessions: vec![7], gained: vec![], lost: vec![channel(12)] }]);
+    assert_eq!(
+        audience.apply(3, &gone),
+        [Shift { sessions: vec![7], gained: vec![], lost: vec![channel(12)] }]
+    );
 }
 
 #[test]
@@ -120,8 +134,13 @@ fn classes_stay_few_in_a_large_guild_and_a_role_edit_touches_only_its_holders() 
     assert!(audience.class_count() <= 1_000, "{} classes", audience.class_count());
     let role_id = role(1_049);
     let holders: BTreeSet<SessionKey> = viewers(&audience, 2_049);
-    let admin = ViewChange::Role { id: role_id, before: Some(Permissions::NONE), after: Some(Permissions::ADMINISTRATOR) };
-    let touched: BTreeSet<SessionKey> = audience.apply(2, &admin).into_iter().flat_map(|shift| shift.sessions).collect();
+    let admin = ViewChange::Role {
+        id: role_id,
+        before: Some(Permissions::NONE),
+        after: Some(Permissions::ADMINISTRATOR),
+    };
+    let touched: BTreeSet<SessionKey> =
+        audience.apply(2, &admin).into_iter().flat_map(|shift| shift.sessions).collect();
     assert_eq!(touched, holders);
     assert!(!holders.is_empty() && holders.len() < 10_000, "{} holders", holders.len());
 }
@@ -145,7 +164,10 @@ fn step() -> impl Strategy<Value = Step> {
         (users.clone(), roles).prop_map(|(user, roles)| Step::Member(user, roles)),
         (1_u64..7, proptest::option::of(prop_oneof![Just(0_u64), Just(1 << 10), Just(1 << 3), Just(1 << 1)]))
             .prop_map(|(id, bits)| Step::Role(id, bits)),
-        (10_u64..14, proptest::option::of(proptest::collection::vec((any::<bool>(), 1_u64..7, any::<bool>()), 0..4)))
+        (
+            10_u64..14,
+            proptest::option::of(proptest::collection::vec((any::<bool>(), 1_u64..7, any::<bool>()), 0..4))
+        )
             .prop_map(|(id, overwrites)| Step::Channel(id, overwrites)),
         users.prop_map(Step::Owner),
     ]
@@ -154,7 +176,8 @@ fn step() -> impl Strategy<Value = Step> {
 fn overwrites(rows: &[(bool, u64, bool)]) -> Vec<Overwrite> {
     let view = Permissions::VIEW_CHANNEL;
     let rows = rows.iter().map(|(of_role, id, allow)| {
-        let target = if *of_role { OverwriteKind::Role(role(*id)) } else { OverwriteKind::Member(user(99 + id)) };
+        let target =
+            if *of_role { OverwriteKind::Role(role(*id)) } else { OverwriteKind::Member(user(99 + id)) };
         let (allow, deny) = if *allow { (view, Permissions::NONE) } else { (Permissions::NONE, view) };
         (target, Overwrite { target, allow, deny })
     });
@@ -165,7 +188,8 @@ fn overwrites(rows: &[(bool, u64, bool)]) -> Vec<Overwrite> {
 fn expected(view: &GuildView, members: &BTreeMap<u64, MemberView>) -> BTreeSet<(u64, u64)> {
     let pairs = members.iter().flat_map(|(id, member)| {
         let sees = |channel: &&ChannelId| {
-            view.in_channel(user(*id), member, **channel, Timestamp::default()).contains(Permissions::VIEW_CHANNEL)
+            view.in_channel(user(*id), member, **channel, Timestamp::default())
+                .contains(Permissions::VIEW_CHANNEL)
         };
         view.channels.keys().filter(sees).map(|channel| (*id, channel.get())).collect::<Vec<_>>()
     });
@@ -183,8 +207,8 @@ proptest! {
             let before = expected(audience.view(), &members);
             let change = match step {
                 Step::Join(id, roles) => {
-                    if !members.contains_key(&id) {
-                        members.insert(id, member(&roles));
+                    if let Entry::Vacant(vacant) = members.entry(id) {
+                        vacant.insert(member(&roles));
                         audience.join(user(id), member(&roles), revision, id as usize);
                     }
                     continue;

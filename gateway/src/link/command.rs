@@ -143,9 +143,10 @@ fn identify(d: &Map<String, Value>) -> Result<Command, CloseCode> {
         None => None,
         Some(value) => Some(shard(value).ok_or(CloseCode::InvalidShard)?),
     };
-    let threshold = field(d, "large_threshold").and_then(Value::as_u64).map_or(limits::LARGE_THRESHOLD_DEFAULT, |n| {
-        n.clamp(limits::LARGE_THRESHOLD_MIN.into(), limits::LARGE_THRESHOLD_MAX.into()) as u32
-    });
+    let threshold =
+        field(d, "large_threshold").and_then(Value::as_u64).map_or(limits::LARGE_THRESHOLD_DEFAULT, |n| {
+            n.clamp(limits::LARGE_THRESHOLD_MIN.into(), limits::LARGE_THRESHOLD_MAX.into()) as u32
+        });
     let presence = field(d, "presence").and_then(object).map(presence);
     Ok(Command::Identify(Box::new(Identify {
         token,
@@ -160,18 +161,18 @@ fn identify(d: &Map<String, Value>) -> Result<Command, CloseCode> {
 
 fn shard(value: &Value) -> Option<Shard> {
     let [index, count] = value.as_array()?.as_slice() else { return None };
-    let shard = Shard {
-        index: u32::try_from(index.as_u64()?).ok()?,
-        count: u32::try_from(count.as_u64()?).ok()?,
-    };
+    let shard =
+        Shard { index: u32::try_from(index.as_u64()?).ok()?, count: u32::try_from(count.as_u64()?).ok()? };
     (shard.index < shard.count).then_some(shard)
 }
 
 /// By the properties, with or without the `$` of old libraries.
 fn platform(d: &Map<String, Value>) -> Platform {
     let Some(properties) = field(d, "properties").and_then(object) else { return Platform::Desktop };
-    let property = |name: &str| text(properties, name).or_else(|| text(properties, &format!("${name}"))).unwrap_or("");
-    let mobile = |value: &str| ["android", "ios"].iter().any(|mobile| value.to_ascii_lowercase().contains(mobile));
+    let property =
+        |name: &str| text(properties, name).or_else(|| text(properties, &format!("${name}"))).unwrap_or("");
+    let mobile =
+        |value: &str| ["android", "ios"].iter().any(|mobile| value.to_ascii_lowercase().contains(mobile));
     if mobile(property("os")) || mobile(property("browser")) { Platform::Mobile } else { Platform::Desktop }
 }
 
@@ -179,7 +180,9 @@ fn presence(d: &Map<String, Value>) -> PresenceUpdate {
     let status = text(d, "status").and_then(Status::from_name).unwrap_or(Status::Online);
     let activities = field(d, "activities").and_then(Value::as_array).filter(|list| !list.is_empty());
     let activities_json = activities
-        .map(|list| Value::Array(list.iter().filter(|activity| activity.is_object()).cloned().collect()).to_string())
+        .map(|list| {
+            Value::Array(list.iter().filter(|activity| activity.is_object()).cloned().collect()).to_string()
+        })
         .filter(|json| json.len() <= limits::ACTIVITIES_BYTES_MAX)
         .unwrap_or_default();
     PresenceUpdate { status, activities_json }
@@ -288,7 +291,10 @@ mod tests {
             r#"{"status":null,"game":null,"since":0.0,"afk":false}"#,
             r#"{"since":{"secs_since_epoch":1,"nanos_since_epoch":2},"status":"idle","activities":[{"name":"x"}]}"#,
         ] {
-            assert!(matches!(parse(&format!(r#"{{"op":3,"d":{presence}}}"#)), Ok(Command::Presence(_))), "{presence}");
+            assert!(
+                matches!(parse(&format!(r#"{{"op":3,"d":{presence}}}"#)), Ok(Command::Presence(_))),
+                "{presence}"
+            );
         }
         let identify = r#"{"op":2,"d":{"token":"Bot t","intents":53608447,"properties":{"$os":"linux"},"compress":true,
             "large_threshold":250,"shard":[0,1],"capabilities":0,"presence":null}}"#;

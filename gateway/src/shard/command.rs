@@ -71,7 +71,8 @@ impl Shard {
         let is_voice = |kind: ChannelKind| kind == ChannelKind::Voice;
         let kind = table.audience.view().channels.get(&channel).map(|channel| channel.kind);
         let needed = Permissions::VIEW_CHANNEL | Permissions::CONNECT;
-        kind.is_some_and(is_voice) && table.audience.permissions(user, channel, self.services.wall()).contains(needed)
+        kind.is_some_and(is_voice)
+            && table.audience.permissions(user, channel, self.services.wall()).contains(needed)
     }
 
     fn set_voice(&mut self, me: &ShardRef, conn: ConnId, update: VoiceUpdate) {
@@ -118,7 +119,13 @@ impl Shard {
         serde_json::from_slice::<Region>(json).ok()?.rtc_region
     }
 
-    fn voice_updated(&mut self, key: SessionKey, id: SessionId, state: &VoiceState, reply: &v1::UpdateVoiceStateReply) {
+    fn voice_updated(
+        &mut self,
+        key: SessionKey,
+        id: SessionId,
+        state: &VoiceState,
+        reply: &v1::UpdateVoiceStateReply,
+    ) {
         let Some(slot) = self.session(key, id) else { return };
         let (conn, seq, is_at_end) = (slot.conn, slot.session.seq(), slot.session.is_at_end());
         if let (Some(token), Some(conn), true) = (&reply.token, conn, is_at_end) {
@@ -134,7 +141,8 @@ async fn update_voice(
     state: &VoiceState,
     rtc_region: Option<String>,
 ) -> Result<v1::UpdateVoiceStateReply, tonic::Status> {
-    let members = v1::GetMembersRequest { guild_id: state.guild_id.get(), user_ids: vec![state.user_id.get()] };
+    let members =
+        v1::GetMembersRequest { guild_id: state.guild_id.get(), user_ids: vec![state.user_id.get()] };
     let members = services.guilds.clone().get_members(members).await?.into_inner().members;
     let request = v1::UpdateVoiceStateRequest {
         state: Some(state.into()),

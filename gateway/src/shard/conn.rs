@@ -158,7 +158,9 @@ impl Shard {
     /// Writes what is pending on one connection; what waits behind it in the session's ring follows.
     pub(super) fn flush(&mut self, me: &ShardRef, id: ConnId) {
         loop {
-            let Some(conn) = self.conns.get_mut(id.place).filter(|conn| conn.serial == id.serial) else { return };
+            let Some(conn) = self.conns.get_mut(id.place).filter(|conn| conn.serial == id.serial) else {
+                return;
+            };
             self.services.stats.ephemeral_dropped.add(u64::from(conn.outbox.take_dropped()));
             match write_pending(&conn.socket, &mut conn.outbox, &mut self.writes) {
                 Ok(Progress::Drained) => conn.is_blocked = false,

@@ -21,7 +21,7 @@ use crate::wire::SharedBody;
 
 impl Shard {
     /// Takes an event of a guild.
-    pub(super) fn on_event(&mut self, me: &ShardRef, event: &Arc<LiveEvent>) {
+    pub(super) fn on_event(&mut self, event: &Arc<LiveEvent>) {
         let Some(guild) = event.envelope.guild_id else { return };
         self.services.stats.events_taken.add(1);
         if event.sequence > 0
@@ -49,7 +49,6 @@ impl Shard {
             _ => self.give_all(guild, event, &FxHashSet::default()),
         }
         self.drop_if_unused(guild);
-        let _ = me;
     }
 
     /// Gives the event to everybody who is entitled to it, except some.
@@ -74,7 +73,9 @@ impl Shard {
 
     /// The concerned user's own sessions that do not see the channel: of their own voice state they hear all the same.
     fn owed_anyway(&self, guild: GuildId, event: &LiveEvent) -> Vec<SessionKey> {
-        let (Some(user), Some(channel)) = (event.envelope.user_id, event.envelope.channel_id) else { return Vec::new() };
+        let (Some(user), Some(channel)) = (event.envelope.user_id, event.envelope.channel_id) else {
+            return Vec::new();
+        };
         let Some(table) = self.guilds.get(&guild) else { return Vec::new() };
         if event.envelope.kind != EventKind::VoiceStateUpdate || table.audience.sees(user, channel) {
             return Vec::new();
@@ -147,11 +148,8 @@ impl Shard {
     /// CHANNEL_CREATE, who no longer sees it a CHANNEL_DELETE.
     fn channel_changed(&mut self, guild: GuildId, channel: ChannelId, revision: u64, event: &Arc<LiveEvent>) {
         let Some(table) = self.guilds.get_mut(&guild) else { return };
-        if revision <= table.audience.view().revision && event.envelope.kind != EventKind::ChannelUpdate {
-            // A repeat of what the table was made from.
-            if revision < table.audience.view().revision {
-                return;
-            }
+        if table.audience.has(revision) {
+            return;
         }
         let Some(change) = &event.envelope.view else { return };
         let old = match event.envelope.kind {
@@ -159,7 +157,8 @@ impl Shard {
             _ => table.channels.insert(channel, event.envelope.data.clone()),
         };
         let shifts = table.audience.apply(revision, change);
-        let moved: FxHashSet<SessionKey> = shifts.iter().flat_map(|shift| shift.sessions.iter().copied()).collect();
+        let moved: FxHashSet<SessionKey> =
+            shifts.iter().flat_map(|shift| shift.sessions.iter().copied()).collect();
         self.tell_shifts(guild, &shifts, old.map(|old| (channel, old)));
         if event.envelope.kind == EventKind::ChannelUpdate {
             self.give_all(guild, event, &moved);

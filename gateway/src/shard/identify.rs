@@ -56,7 +56,9 @@ impl Shard {
     }
 
     fn end_identifying(&mut self, conn: ConnId) -> Vec<Arc<LiveEvent>> {
-        let Some(index) = self.identifying.iter().position(|(other, ..)| *other == conn) else { return Vec::new() };
+        let Some(index) = self.identifying.iter().position(|(other, ..)| *other == conn) else {
+            return Vec::new();
+        };
         let (_, user, events) = self.identifying.swap_remove(index);
         if !self.by_user.contains_key(&user) {
             self.forget_user(user);
@@ -120,7 +122,8 @@ impl Shard {
     }
 
     fn announce(&self, id: SessionId, user: &User, identify: &Identify) {
-        let online = PresenceUpdate { status: model::presence::Status::Online, activities_json: String::new() };
+        let online =
+            PresenceUpdate { status: model::presence::Status::Online, activities_json: String::new() };
         let presence = identify.presence.as_ref().unwrap_or(&online);
         let platform = if user.bot { model::presence::Platform::Web } else { identify.platform };
         self.services.book.set(
@@ -169,7 +172,8 @@ async fn start(
 
 async fn authenticate(services: &Services, identify: &Identify) -> Result<Authenticated, Refusal> {
     let request = v1::AuthenticateRequest { token: identify.token.clone() };
-    let identity = services.accounts.clone().authenticate(request).await.map_err(|status| refusal(&status.into()))?;
+    let identity =
+        services.accounts.clone().authenticate(request).await.map_err(|status| refusal(&status.into()))?;
     let identity = identity.into_inner();
     let user = identity.user.and_then(|user| User::try_from(user).ok());
     let user = user.ok_or(Refusal::Close(CloseCode::UnknownError))?;

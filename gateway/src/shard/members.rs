@@ -139,7 +139,8 @@ impl Recipient {
 
 async fn presences(services: &Services, members: &[Member]) -> Vec<serde_json::Value> {
     let user_ids = members.iter().map(|member| member.user.id.get()).collect();
-    let request = v1::GetPresencesRequest { user_ids, guild_id: None, limit: limits::MEMBERS_CHUNK_MAX as u32 };
+    let request =
+        v1::GetPresencesRequest { user_ids, guild_id: None, limit: limits::MEMBERS_CHUNK_MAX as u32 };
     let reply = services.presence.clone().get_presences(request).await;
     let presences = reply.map(|reply| reply.into_inner().presences).unwrap_or_default();
     let known = presences.into_iter().filter_map(|presence| Presence::try_from(presence).ok());

@@ -83,7 +83,8 @@ pub(super) async fn load(services: &Services, request: &Request) -> Result<Optio
         }
     };
     // Who is online and who speaks is shown if it is to be had; a guild opens without.
-    let presences = if request.with_presences { presences(services, request.guild).await } else { Vec::new() };
+    let presences =
+        if request.with_presences { presences(services, request.guild).await } else { Vec::new() };
     let voice = v1::ListVoiceStatesRequest { guild_id: request.guild.get() };
     let voice_states = services.presence.clone().list_voice_states(voice).await;
     let voice_states = voice_states.map(|reply| reply.into_inner().states).unwrap_or_default();
@@ -226,7 +227,9 @@ async fn open(me: ShardRef, services: Arc<Services>, key: SessionKey, id: Sessio
                     return;
                 }
             }
-            Err(failure) => warn!(guild = %request.guild, %failure, "guild could not be opened, it is tried again"),
+            Err(failure) => {
+                warn!(guild = %request.guild, %failure, "guild could not be opened, it is tried again")
+            }
         }
         let pause: Duration = backoff(attempt);
         attempt += 1;

@@ -38,7 +38,12 @@ impl Shard {
                 Step::Skip => self.sessions[key].session.advance(),
                 Step::Resumed { seq } => {
                     self.sessions[key].session.advance();
-                    self.dispatch(conn, seq, SharedBody::json("RESUMED", br#"{"_trace":["starling"]}"#), Class::Durable);
+                    self.dispatch(
+                        conn,
+                        seq,
+                        SharedBody::json("RESUMED", br#"{"_trace":["starling"]}"#),
+                        Class::Durable,
+                    );
                 }
                 Step::Remake(guild) => return self.remake(me, key, guild),
                 Step::Done => return self.open_more(me, key),
@@ -54,7 +59,11 @@ impl Shard {
             Next::Entry { seq, entry: Entry::Own(body) } => Step::Send { seq, body: body.clone() },
             Next::Entry { entry: Entry::Void, .. } => Step::Skip,
             Next::Entry { entry: Entry::GuildCreate(guild), .. } => {
-                if session.guilds.contains_key(guild) { Step::Remake(*guild) } else { Step::Skip }
+                if session.guilds.contains_key(guild) {
+                    Step::Remake(*guild)
+                } else {
+                    Step::Skip
+                }
             }
             Next::Entry { seq, entry: Entry::Shared(event) } => {
                 if self.is_visible_now(key, event) {
@@ -86,7 +95,8 @@ impl Shard {
     fn remake(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId) {
         let slot = &mut self.sessions[key];
         slot.is_remaking = true;
-        let (id, request) = (slot.session.profile.id, super::opening::Request::new(&slot.session.profile, guild));
+        let (id, request) =
+            (slot.session.profile.id, super::opening::Request::new(&slot.session.profile, guild));
         let (services, me) = (self.services.clone(), me.clone());
         self.tasks.spawn_local(async move {
             let snapshot = super::opening::load(&services, &request).await;

@@ -2,9 +2,7 @@
 
 use model::channel::ChannelKind;
 use model::role::{RoleColors, RoleTags};
-use model::{
-    Channel, Guild, Invite, Member, Overwrite, OverwriteKind, Permissions, Role, Timestamp, User,
-};
+use model::{Channel, Guild, Invite, Member, Overwrite, OverwriteKind, Permissions, Role, Timestamp, User};
 
 use super::{Malformed, all, id, ids, numbers, optional_id, required, small, time, wire};
 use crate::v1;

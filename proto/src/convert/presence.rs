@@ -55,7 +55,10 @@ impl TryFrom<v1::Presence> for Presence {
     fn try_from(presence: v1::Presence) -> Result<Self, Malformed> {
         Ok(Self {
             user_id: id("presence.user_id", presence.user_id)?,
-            status: presence.status().known().ok_or(Malformed::new("presence.status", "it is unspecified"))?,
+            status: presence
+                .status()
+                .known()
+                .ok_or(Malformed::new("presence.status", "it is unspecified"))?,
             client_status: ClientStatus {
                 desktop: presence.desktop().known(),
                 mobile: presence.mobile().known(),

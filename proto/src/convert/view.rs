@@ -40,7 +40,10 @@ impl TryFrom<v1::MemberView> for MemberView {
     type Error = Malformed;
 
     fn try_from(view: v1::MemberView) -> Result<Self, Malformed> {
-        Ok(Self { roles: ids("member_view.roles", &view.roles)?, timed_out_until: time(view.timed_out_until_ms) })
+        Ok(Self {
+            roles: ids("member_view.roles", &view.roles)?,
+            timed_out_until: time(view.timed_out_until_ms),
+        })
     }
 }
 
@@ -76,9 +79,10 @@ impl TryFrom<v1::ViewChange> for ViewChange {
 
     fn try_from(change: v1::ViewChange) -> Result<Self, Malformed> {
         Ok(match required("view.change", change.change)? {
-            Change::Owner(owner) => {
-                Self::Owner { before: id("owner.before", owner.before)?, after: id("owner.after", owner.after)? }
-            }
+            Change::Owner(owner) => Self::Owner {
+                before: id("owner.before", owner.before)?,
+                after: id("owner.after", owner.after)?,
+            },
             Change::Role(role) => Self::Role {
                 id: id("role.id", role.id)?,
                 before: role.before.map(Permissions::from_bits),
