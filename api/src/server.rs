@@ -4,7 +4,7 @@ mod socket;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,7 @@ impl Server {
                 }
             };
             let Ok(permit) = self.connections.clone().try_acquire_owned() else {
-                refuse(&stream);
+                refuse(stream);
                 continue;
             };
             let server = self.clone();
@@ -153,8 +153,10 @@ impl Server {
 }
 
 /// Tells a client that there are too many, as far as its socket takes it at once.
-fn refuse(stream: &TcpStream) {
-    if let Err(error) = stream.try_write(OVERLOADED) {
+fn refuse(stream: TcpStream) {
+    // The plain socket: tokio's does not know yet whether it can be written.
+    let written = stream.into_std().and_then(|mut stream| stream.write_all(OVERLOADED));
+    if let Err(error) = written {
         tracing::debug!(%error, "a surplus connection got no answer");
     }
 }
