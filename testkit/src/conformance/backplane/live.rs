@@ -1,0 +1,99 @@
+//! Listening: what comes, and what does not.
+
+use std::sync::Arc;
+
+use backplane::{Backplane, Delivery, Ephemeral, Partition, Stream, Subject};
+use bytes::Bytes;
+use model::limits::SUBSCRIPTION_QUEUE_MAX;
+
+use super::{delivery, event, fresh, guild_in, is_quiet, publish, user_in};
+
+const FIRST: Partition = Partition(0);
+const SECOND: Partition = Partition(1);
+
+pub async fn a_listener_gets_every_event_with_the_one_before_it(backplane: Arc<dyn Backplane>) {
+    let mut listener = backplane.listen(FIRST).await.expect("a listener");
+    let guilds = [guild_in(&*backplane, FIRST), guild_in(&*backplane, FIRST)].map(Subject::Guild);
+    let mut before = [0, 0];
+    for index in [0, 1, 1, 0, 0, 1] {
+        let id = fresh();
+        let sequence = publish(&backplane, guilds[index], id).await.sequence;
+        publish(&backplane, guilds[index], id).await;
+        let previous = std::mem::replace(&mut before[index], sequence);
+        let expected = Delivery::Event { sequence, previous, envelope: event(id) };
+        assert_eq!(delivery(&mut listener).await, expected);
+    }
+    assert!(is_quiet(&mut listener).await, "a repeated publish was delivered");
+}
+
+pub async fn listeners_of_other_partitions_get_nothing(backplane: Arc<dyn Backplane>) {
+    let mut elsewhere = backplane.listen(SECOND).await.expect("a listener");
+    publish(&backplane, Subject::Guild(guild_in(&*backplane, FIRST)), fresh()).await;
+    publish(&backplane, Subject::User(user_in(&*backplane, SECOND)), fresh()).await;
+    assert!(is_quiet(&mut elsewhere).await);
+}
+
+pub async fn the_tail_is_what_was_acknowledged(backplane: Arc<dyn Backplane>) {
+    let other = backplane.tail(SECOND);
+    for _ in 0..3 {
+        let ack = publish(&backplane, Subject::Guild(guild_in(&*backplane, FIRST)), fresh()).await;
+        assert_eq!(backplane.tail(FIRST), ack.sequence);
+    }
+    assert_eq!(backplane.tail(SECOND), other);
+}
+
+pub async fn ephemeral_events_come_live_only(backplane: Arc<dyn Backplane>) {
+    let before = backplane.state(Stream::Guilds(FIRST)).await;
+    let mut stored = backplane.listen(FIRST).await.expect("a listener");
+    let mut ephemeral = backplane.listen_ephemeral(FIRST).await.expect("a listener");
+    let mut elsewhere = backplane.listen_ephemeral(SECOND).await.expect("a listener");
+    let guild = guild_in(&*backplane, FIRST);
+    let envelope = Bytes::from_static(b"typing");
+    // It may be lost, so it is sent until it comes.
+    let received = async {
+        loop {
+            backplane.publish_ephemeral(Ephemeral { guild, channel: None }, envelope.clone());
+            if !is_quiet_for_one(&mut ephemeral, &envelope).await {
+                return;
+            }
+        }
+    };
+    super::in_time(received).await;
+    assert!(is_quiet(&mut stored).await);
+    assert!(is_quiet(&mut elsewhere).await);
+    assert_eq!(backplane.state(Stream::Guilds(FIRST)).await, before);
+}
+
+/// Whether the event does not come; nothing else may.
+async fn is_quiet_for_one(listener: &mut backplane::Listener, envelope: &Bytes) -> bool {
+    let next = tokio::time::timeout(std::time::Duration::from_millis(50), listener.next()).await;
+    match next {
+        Ok(delivery) => {
+            assert_eq!(delivery, Some(Delivery::Ephemeral(envelope.clone())));
+            false
+        }
+        Err(_) => true,
+    }
+}
+
+pub async fn a_listener_that_reads_nothing_loses_nothing_silently(backplane: Arc<dyn Backplane>) {
+    let mut listener = backplane.listen(FIRST).await.expect("a listener");
+    let subject = Subject::Guild(guild_in(&*backplane, FIRST));
+    let count = SUBSCRIPTION_QUEUE_MAX + 100;
+    let (mut first, mut last) = (0, 0);
+    for _ in 0..count {
+        last = publish(&backplane, subject, fresh()).await.sequence;
+        first = if first == 0 { last } else { first };
+    }
+    let mut next = first;
+    while next <= last {
+        match delivery(&mut listener).await {
+            Delivery::Event { sequence, .. } => {
+                assert_eq!(sequence, next, "a hole without a gap");
+                next += 1;
+            }
+            Delivery::Gap => return,
+            other => panic!("neither event nor gap: {other:?}"),
+        }
+    }
+}
