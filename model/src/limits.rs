@@ -196,6 +196,23 @@ pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Batches that may wait for the committer.
 pub const STORE_QUEUE_LEN_MAX: usize = 4_096;
 
+// --- Process -------------------------------------------------------------------------------------------------------
+pub const ADMIN_BODY_BYTES_MAX: usize = 64 * 1024;
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// For a connection of the admin listener without a (whole) request head.
+pub const ADMIN_IDLE_MS: u64 = 30_000;
+pub const ADMIN_REQUEST_MS: u64 = 10_000;
+/// What requests to the API get to finish at the end of the process.
+pub const API_STOP_MS: u64 = 5_000;
+/// What clients get to leave at the end of the process, once they are told to.
+pub const GATEWAY_STOP_MS: u64 = 3_000;
+/// How long accepting rests after it failed, most likely for want of file descriptors.
+pub const LISTENER_PAUSE_MS: u64 = 50;
+/// Members that one call of `starling admin seed` makes: few enough for its deadline, and for progress to be seen.
+pub const SEED_CALL_MEMBERS: u32 = 1_000;
+/// How often streams that nobody touches are freed of what is too old.
+pub const STREAM_EXPIRE_MS: u64 = 60_000;
+
 // --- Presence, voice and fan-out -----------------------------------------------------------------------------------
 /// Failed deliveries of a batch after which the registry is asked whether the pod is still there.
 pub const FANOUT_ATTEMPTS_MAX: u32 = 8;

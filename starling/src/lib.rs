@@ -1,3 +1,20 @@
-//! The binary's parts.
+//! The composition root: configuration, wiring, and the operator's commands. Everything else is in the other crates.
+//!
+//! - [`settings`] is the one table of settings; [`cli`] the arguments.
+//! - [`process`] is a run of the server: logging, runtime, signals, exit code.
+//! - [`server`] joins the services and starts and stops them in order; [`Server`] can run inside a test as well.
+//! - [`admin`] is the operator's side of a running server (health, metrics, calls), [`operate`] the commands that call it.
+//! - [`demo`] makes the demo data and says how to connect.
 
+pub mod admin;
+pub mod cli;
+pub mod demo;
+mod files;
+mod logging;
+pub mod operate;
+pub mod process;
+pub mod server;
 pub mod settings;
+
+pub use server::Server;
+pub use settings::Settings;

@@ -1,1 +1,36 @@
-fn main() {}
+//! `starling`: the arguments, then one of the things that it can do.
+
+use std::process::ExitCode;
+
+use starling::cli::{self, Command};
+use starling::settings::load;
+use starling::{operate, process};
+
+/// Bad configuration or arguments.
+const EXIT_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = cli::parse();
+    let (flags, config) = match cli.command {
+        None => (cli.flags, cli.config),
+        Some(Command::Config { flags, config }) => return show_config(*flags, config),
+        Some(Command::Completions { shell }) => return cli::print_completions(shell),
+        Some(Command::Admin(admin)) => return operate::run(admin),
+    };
+    match load::load(flags, config.as_deref(), &load::variables()) {
+        Ok(loaded) => process::run(&loaded),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn show_config(flags: starling::settings::Flags, config: Option<std::path::PathBuf>) -> ExitCode {
+    match load::load(flags, config.as_deref(), &load::variables()) {
+        Ok(loaded) => process::print(&starling::settings::show::effective(&loaded)),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(error: &load::ConfigError) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(EXIT_CONFIGURATION)
+}

@@ -1,0 +1,117 @@
+//! The operator's side of a running server: `/livez`, `/readyz`, `/metrics`, and the calls of `starling admin`.
+//!
+//! It listens from the first moment to the last, so it can say why the server is not ready. The calls need the token of
+//! `admin.json`; the rest is open to whoever reaches the listener, which is not for the public.
+
+pub mod calls;
+mod credentials;
+mod handlers;
+mod http;
+pub mod metrics;
+mod process_metrics;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::server::Clients;
+pub use credentials::Credentials;
+use handlers::Handlers;
+pub use handlers::new_password;
+use metrics::Readings;
+
+/// Whether clients can be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// What is being done.
+    Starting(&'static str),
+    Ready,
+    Draining,
+}
+
+/// Holds the readiness. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Mutex<Readiness>>);
+
+impl Gate {
+    pub fn set(&self, readiness: Readiness) {
+        *self.0.lock() = readiness;
+    }
+
+    fn get(&self) -> Readiness {
+        *self.0.lock()
+    }
+}
+
+/// The running admin listener.
+pub struct Admin {
+    pub addr: SocketAddr,
+    pub readiness: Gate,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    ended: CancellationToken,
+}
+
+/// What its requests share.
+struct Shared {
+    readiness: Gate,
+    readings: Mutex<Vec<Readings>>,
+    calls: OnceLock<Calls>,
+}
+
+struct Calls {
+    handlers: Handlers,
+    token: String,
+}
+
+impl Admin {
+    /// Answers on this listener until [`Admin::shutdown`].
+    pub fn start(listener: TcpListener) -> io::Result<Self> {
+        let addr = listener.local_addr()?;
+        let readiness = Gate(Arc::new(Mutex::new(Readiness::Starting("the process has just begun"))));
+        let shared = Arc::new(Shared {
+            readiness: readiness.clone(),
+            readings: Mutex::default(),
+            calls: OnceLock::new(),
+        });
+        let (tasks, stop, ended) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let accept = http::accept(listener, shared.clone(), tasks.clone(), stop.clone());
+        let guard = ended.clone().drop_guard();
+        tasks.spawn(async move {
+            let _ended = guard;
+            accept.await;
+        });
+        Ok(Self { addr, readiness, shared, tasks, stop, ended })
+    }
+
+    /// More to show at `/metrics`.
+    pub fn add_metrics(&self, readings: Readings) {
+        self.shared.readings.lock().push(readings);
+    }
+
+    /// From now on answers calls with this token.
+    pub fn serve_calls(&self, clients: Clients, credentials: &Credentials) {
+        let calls = Calls { handlers: Handlers { clients }, token: credentials.token.clone() };
+        if self.shared.calls.set(calls).is_err() {
+            tracing::error!("the admin listener answers calls already");
+        }
+    }
+
+    /// Answers when it no longer accepts.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Ends it; requests that are under way are finished.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,145 @@
+//! One run of the server as a process: logging, runtime, signals, panics, exit code.
+//!
+//! The first SIGTERM or SIGINT begins an orderly end, the second ends the process at once. A panic on a thread of the
+//! gateway leaves its tables in an unknown state, so it ends the process with a failing code; a panic in one request is
+//! contained by its task and answered with an error.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::demo;
+use crate::logging;
+use crate::server::Server;
+use crate::settings::load::Loaded;
+
+/// Panics of this process, contained or not.
+pub static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Names of threads that nothing can go on without.
+const VITAL_THREADS: &str = "shard-";
+
+/// Runs the server until it is told to end.
+pub fn run(loaded: &Loaded) -> ExitCode {
+    logging::start(&loaded.settings);
+    let crashed = CancellationToken::new();
+    watch_panics(crashed.clone());
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("services").enable_all().build();
+    let outcome =
+        runtime.context("start the runtime").and_then(|runtime| runtime.block_on(serve(loaded, &crashed)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(loaded: &Loaded, crashed: &CancellationToken) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("listen for signals")?;
+    let settings = &loaded.settings;
+    let server = tokio::select! {
+        biased;
+        number = signals.next() => {
+            tracing::info!(number, "told to end before the start was over");
+            return Ok(());
+        }
+        started = Server::start(settings.clone()) => started?,
+    };
+    print_start(&server, settings.data_dir.display());
+    let outcome = tokio::select! {
+        number = signals.next() => {
+            tracing::info!(number, "ending; another signal ends at once");
+            Ok(())
+        }
+        () = crashed.cancelled() => Err(anyhow::anyhow!("a thread of the gateway crashed; see the log above")),
+        failure = server.failed() => Err(failure),
+    };
+    tokio::select! {
+        ended = server.shutdown() => ended?,
+        number = signals.next() => {
+            tracing::warn!(number, "ending at once");
+            std::process::exit(128 + number);
+        }
+    }
+    outcome
+}
+
+/// The two signals that end a process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+        }
+    }
+}
+
+/// Counts and logs panics, and reports those that nothing can go on from.
+fn watch_panics(crashed: CancellationToken) {
+    std::panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::error!(thread, %backtrace, "{panic}");
+        if thread.starts_with(VITAL_THREADS) {
+            crashed.cancel();
+        }
+    }));
+}
+
+/// Every socket is an open file: takes as many as the system lets us.
+fn raise_file_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum
+        && let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(%error, current = ?limit.current, "the limit of open files stays as it is");
+    }
+}
+
+/// The start-up lines: an interface, see docs/configuration.md.
+fn print_start(server: &Server, data_dir: impl std::fmt::Display) {
+    let mut lines = format!(
+        "starling {}\ndata in {data_dir}\nadmin listening on http://{}\ngateway listening on ws://{}\n\
+         api listening on http://{}/api/v10\nready\n",
+        env!("CARGO_PKG_VERSION"),
+        server.admin_addr,
+        server.gateway_addr,
+        server.api_addr,
+    );
+    if let Some(made) = &server.demo {
+        lines.push_str(&demo::guide(made));
+    }
+    print(&lines);
+}
+
+/// Prints to stdout; a reader that has gone away is no error.
+pub fn print(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("error: write to stdout: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
