@@ -105,12 +105,6 @@ impl Actors {
         }
     }
 
-    /// How many guilds have a task.
-    #[cfg(test)]
-    pub(crate) fn running(&self) -> usize {
-        self.running.lock().len()
-    }
-
     async fn handle(self: &Arc<Self>, id: GuildId) -> Result<Handle, Failure> {
         let running = |actors: &Self| actors.running.lock().get(&id).cloned();
         if let Some(handle) = running(self) {

@@ -1,0 +1,13 @@
+//! The directory on the real embedded store and the in-process backplane.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod accounts;
+mod channels;
+mod crash;
+mod guilds;
+mod invites;
+mod members;
+mod rig;
+mod roles;
+mod seed;
