@@ -103,7 +103,7 @@ pub(crate) struct Change {
 }
 
 pub(crate) enum Op {
-    Edit(Edit),
+    Edit(Box<Edit>),
     Delete {
         ids: Vec<MessageId>,
         actor: UserId,

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use model::limits::{ACTOR_IDLE_MS, CHANNEL_QUEUE_MAX};
-use model::{ChannelId, MessageId};
-use proto::Failure;
+use model::{ChannelId, MessageId, UserId};
+use proto::{Failure, v1};
 use storage::{Bucket, Lease};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -26,10 +26,10 @@ use tokio::time::{Duration, Instant, sleep_until};
 use super::change::{self, Group};
 use super::limiter::Limiter;
 use super::load::{self, Loaded};
-use super::nonces::{Found, Nonces};
+use super::nonces::{Found, Key, Nonces};
 use super::staged::{Answer, ChangeAnswer, CreateAnswer, Staged, publish};
 use super::{
-    Change, Changed, Channels, Command, Created, Draft, Reply, Shared, overloaded, store_failure,
+    Change, Changed, Channels, Command, Created, Draft, Reply, Shared, SlowMode, overloaded, store_failure,
     unknown_outcome,
 };
 use crate::events::Origin;
@@ -153,27 +153,9 @@ impl<'a> Actor<'a> {
         let now_ms = self.shared.ids.now_ms();
         self.nonces.expire(now_ms);
         let key = draft.message.nonce.clone().map(|nonce| (author, nonce));
-        let reply = match key.as_ref().filter(|_| draft.enforce_nonce) {
-            None => reply,
-            Some(key) => match self.nonces.find(key, reply) {
-                Found::New(reply) if self.nonces.is_full() => return answer(reply, Err(overloaded())),
-                Found::New(reply) => reply,
-                Found::Waiting => return,
-                Found::Refused(reply) => return answer(reply, Err(unknown_outcome())),
-                Found::Made(id, reply) => {
-                    self.shared.stats.repeated.add(1);
-                    let created = Created { id, json: None, rate_limit: None, repeated: true };
-                    return answer(reply, Ok(created));
-                }
-            },
-        };
-        let limited = self.limiter.take(author).and_then(|rate_limit| match draft.slow_mode {
-            Some(slow) => {
-                self.limiter.check_slow_mode(author, slow.secs, slow.last_sent, now_ms).map(|()| rate_limit)
-            }
-            None => Ok(rate_limit),
-        });
-        let rate_limit = match limited {
+        let enforced = key.as_ref().filter(|_| draft.enforce_nonce);
+        let Some(reply) = self.unless_repeated(enforced, reply) else { return };
+        let rate_limit = match self.limit(author, draft.slow_mode, now_ms) {
             Ok(rate_limit) => rate_limit,
             Err(failure) => {
                 self.shared.stats.rate_limited.add(1);
@@ -185,18 +167,44 @@ impl<'a> Actor<'a> {
         if let Some(slow) = draft.slow_mode {
             self.limiter.note_sent(author, message_id, slow.secs);
         }
-        let key = key.filter(|key| self.nonces.begin(key, now_ms));
-        let created = Created { id: message_id, json: None, rate_limit: Some(rate_limit), repeated: false };
-        let mark = self.marked.is_none_or(|marked| marked < Bucket::of_snowflake(id));
-        let pending = CreateAnswer {
-            outcome: Ok(created),
-            key,
-            is_unknown: false,
-            marked: mark.then(|| Bucket::of_snowflake(id)),
-            reply: Some(reply),
+        let bucket = Bucket::of_snowflake(id);
+        let pending = Pending {
+            created: Created { id: message_id, json: None, rate_limit: Some(rate_limit), repeated: false },
+            key: key.filter(|key| self.nonces.begin(key, now_ms)),
+            // Until one is known to be stored every message brings the marker: any of them may be the only one.
+            mark: (self.marked < Some(bucket)).then_some(bucket),
+            reply,
         };
-        let store = store_new(Arc::clone(self.shared), self.lease, draft, pending);
-        self.stores.push_back(Box::pin(store));
+        self.stores.push_back(Box::pin(store_new(Arc::clone(self.shared), self.lease, draft, pending)));
+    }
+
+    /// Answers a send whose nonce has made a message, or will; gives the reply back of one that is new.
+    fn unless_repeated(&mut self, key: Option<&Key>, reply: Reply<Created>) -> Option<Reply<Created>> {
+        let Some(key) = key else { return Some(reply) };
+        match self.nonces.find(key, reply) {
+            Found::New(reply) if self.nonces.is_full() => answer(reply, Err(overloaded())),
+            Found::New(reply) => return Some(reply),
+            Found::Waiting => {}
+            Found::Refused(reply) => answer(reply, Err(unknown_outcome())),
+            Found::Made(id, reply) => {
+                self.shared.stats.repeated.add(1);
+                answer(reply, Ok(Created { id, json: None, rate_limit: None, repeated: true }));
+            }
+        }
+        None
+    }
+
+    fn limit(
+        &mut self,
+        author: UserId,
+        slow: Option<SlowMode>,
+        now_ms: u64,
+    ) -> Result<v1::RateLimit, Failure> {
+        let rate_limit = self.limiter.take(author)?;
+        if let Some(slow) = slow {
+            self.limiter.check_slow_mode(author, slow.secs, slow.last_sent, now_ms)?;
+        }
+        Ok(rate_limit)
     }
 
     /// Stores the changes that have gathered, when the write before is done.
@@ -322,25 +330,31 @@ impl<'a> Actor<'a> {
     }
 }
 
-async fn store_new(shared: Arc<Shared>, lease: Lease, draft: Draft, mut pending: CreateAnswer) -> Staged {
+/// A message on its way to the store.
+struct Pending {
+    created: Created,
+    key: Option<Key>,
+    mark: Option<Bucket>,
+    reply: Reply<Created>,
+}
+
+async fn store_new(shared: Arc<Shared>, lease: Lease, draft: Draft, pending: Pending) -> Staged {
     let Draft { guild, mut message, member, cast, referenced, slow_mode, .. } = draft;
-    let Ok(created) = &mut pending.outcome else { unreachable!("a send that failed is not stored") };
+    let Pending { mut created, key, mark, reply } = pending;
     message.id = created.id;
     let id = message.id.get();
     let scene = Scene { member: Some(&member), referenced: referenced.as_ref(), ..Scene::new(&cast) };
     let event = Origin { lease, guild, channel: message.channel_id }.create(&message, &scene);
     created.json = Some(scene.answer(&message).into());
-    let new = NewMessage { lease, message, mark: pending.marked.is_some(), keep_sender: slow_mode.is_some() };
-    match shared.store.create(&new).await {
-        Ok(()) => Staged { ids: vec![id], events: vec![event], answer: Answer::Create(pending) },
-        Err(error) => {
-            pending.is_unknown = matches!(error, StoreError::Unknown);
-            pending.outcome = Err(store_failure(&error));
-            // What may have been stored stays in flight, so that the next owner looks for it.
-            let ids = if pending.is_unknown { Vec::new() } else { vec![id] };
-            Staged { ids, events: Vec::new(), answer: Answer::Create(pending) }
-        }
-    }
+    let new = NewMessage { lease, message, mark: mark.is_some(), keep_sender: slow_mode.is_some() };
+    let stored = shared.store.create(&new).await;
+    let is_unknown = matches!(stored, Err(StoreError::Unknown));
+    // What may have been stored stays in flight, so that the next owner looks for it.
+    let ids = if is_unknown { Vec::new() } else { vec![id] };
+    let events = if stored.is_ok() { vec![event] } else { Vec::new() };
+    let outcome = stored.map(|()| created).map_err(|error| store_failure(&error));
+    let answer = CreateAnswer { outcome, key, is_unknown, marked: mark, reply: Some(reply) };
+    Staged { ids, events, answer: Answer::Create(answer) }
 }
 
 fn finish_change(change: ChangeAnswer) {

@@ -115,7 +115,7 @@ impl<'a> Plan<'a> {
     async fn add(&mut self, id: u64, change: Change) -> Result<Changed, Failure> {
         let guild = change.guild;
         match change.op {
-            Op::Edit(edit) => self.edit(id, guild, edit).await.map(Some),
+            Op::Edit(edit) => self.edit(id, guild, *edit).await.map(Some),
             Op::Delete { ids, actor, may_manage, bulk } => {
                 self.delete(id, guild, ids, actor, may_manage, bulk).await.map(|()| None)
             }

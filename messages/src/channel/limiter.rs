@@ -46,7 +46,8 @@ impl Limiter {
         }
         // Rounded up: who waits as long as this is let through.
         let left = window.ends - now;
-        let reset_after_ms = left.as_millis() as u64 + u64::from(left.subsec_nanos() % 1_000_000 != 0);
+        let reset_after_ms =
+            left.as_millis() as u64 + u64::from(!left.subsec_nanos().is_multiple_of(1_000_000));
         let state = |remaining| v1::RateLimit {
             limit: self.config.messages,
             remaining,

@@ -61,7 +61,7 @@ impl Messages {
             cast,
             referenced,
         };
-        let change = Change { guild: access.guild_id, op: Op::Edit(edit) };
+        let change = Change { guild: access.guild_id, op: Op::Edit(Box::new(edit)) };
         let json = within_deadline(self.inner.channels.change(channel, change)).await?;
         Ok(v1::MessageReply { message_json: json.unwrap_or_default() })
     }

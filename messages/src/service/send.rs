@@ -41,30 +41,9 @@ impl Messages {
         }
         let cast = self.cast_of_draft(&access, &mut mentions, referenced.as_ref()).await?;
         let slow_mode = self.slow_mode(channel, author, &access).await?;
-        let reference = referenced.as_ref().map(|message| MessageReference {
-            message_id: message.id,
-            channel_id: channel,
-            guild_id: Some(access.guild_id),
-        });
         let message = Message {
-            id: channel.cast(),
-            channel_id: channel,
-            guild_id: Some(access.guild_id),
-            author_id: author,
-            kind: if reference.is_some() { TYPE_REPLY } else { TYPE_DEFAULT },
-            content: parts.content,
-            edited_at: None,
-            tts: request.tts,
-            mention_everyone: mentions.everyone,
-            mentions: mentions.users,
-            mention_roles: mentions.roles,
-            embeds_json: content::stored(parts.embeds_json),
-            components_json: content::stored(parts.components_json),
-            flags: request.flags & content::FLAGS_SETTABLE,
-            pinned: false,
             nonce,
-            reference,
-            reactions: Vec::new(),
+            ..new_message(channel, &access, &request, parts, mentions, referenced.as_ref())
         };
         let draft = Draft {
             guild: access.guild_id,
@@ -172,6 +151,42 @@ impl Messages {
         }
         let last_sent = self.inner.shared.store.last_sent(channel, author).await;
         Ok(Some(SlowMode { secs, last_sent: last_sent.map_err(|error| store_failure(&error))? }))
+    }
+}
+
+/// The message as it will be stored, but for its id and nonce.
+fn new_message(
+    channel: ChannelId,
+    access: &Access,
+    request: &v1::CreateMessageRequest,
+    parts: v1::MessageContent,
+    mentions: Mentions,
+    referenced: Option<&Message>,
+) -> Message {
+    let reference = referenced.map(|message| MessageReference {
+        message_id: message.id,
+        channel_id: channel,
+        guild_id: Some(access.guild_id),
+    });
+    Message {
+        id: channel.cast(),
+        channel_id: channel,
+        guild_id: Some(access.guild_id),
+        author_id: access.member.user.id,
+        kind: if reference.is_some() { TYPE_REPLY } else { TYPE_DEFAULT },
+        content: parts.content,
+        edited_at: None,
+        tts: request.tts,
+        mention_everyone: mentions.everyone,
+        mentions: mentions.users,
+        mention_roles: mentions.roles,
+        embeds_json: content::stored(parts.embeds_json),
+        components_json: content::stored(parts.components_json),
+        flags: request.flags & content::FLAGS_SETTABLE,
+        pinned: false,
+        nonce: None,
+        reference,
+        reactions: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The message service through its contract, on the embedded store and the in-process backplane.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
+
 mod changes;
 mod flaky;
 mod order;
