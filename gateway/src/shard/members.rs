@@ -1,7 +1,7 @@
 //! Op 8: members of a guild in chunks.
 //!
-//! Every chunk but the last has exactly 1,000 members, since one library takes a smaller one for the last. A large guild
-//! is read twice, first for the number of chunks, so that no more than one chunk is in memory at a time.
+//! Every chunk but the last has exactly 1,000 members, since one library takes a smaller one for the last. How many
+//! there will be is worked out from the guild's member count, so that no more than one chunk is in memory at a time.
 
 use model::presence::Presence;
 use model::{Intents, Member, UserId, limits};
@@ -78,7 +78,7 @@ async fn send_all(services: &Services, to: &Recipient, request: &MembersRequest)
         let is_last = index + 1 == chunks || page.len() < size;
         // Who joined or left since the count shows in the last chunk only.
         let count = if is_last { index + 1 } else { chunks };
-        if !to.give(services, request, &page, index, count.max(chunks.min(index + 1)), &[]).await || is_last {
+        if !to.give(services, request, &page, index, count, &[]).await || is_last {
             return Ok(());
         }
         page = list(services, request, after).await?;

@@ -1,7 +1,10 @@
 //! Makes the demo data. Each step takes what is there already, so a run that was cut off is continued by the next.
 
 use anyhow::{Context as _, bail};
-use model::{ApplicationId, ChannelId, ChannelKind, GuildId, Intents, OverwriteKind, Permissions, UserId};
+use model::{
+    ApplicationId, ChannelId, ChannelKind, GuildId, Intents, Overwrite, OverwriteKind, Permissions, RoleId,
+    UserId,
+};
 use proto::convert::id;
 use proto::{Failure, FailureKind, v1};
 
@@ -138,9 +141,9 @@ impl Maker<'_> {
         let request = v1::GetGuildRequest { guild_id, reader_id: None };
         let details = self.clients.guilds.clone().get_guild(request).await?.into_inner();
         let own_role = details.roles.iter().find(|role| role.bot_id == Some(bot.get()));
-        let own_role = own_role.ok_or_else(incomplete)?.id;
+        let own_role = id("role.id", own_role.ok_or_else(incomplete)?.id)?;
         let hidden = vec![
-            overwrite(guild_id, Permissions::NONE, Permissions::VIEW_CHANNEL),
+            overwrite(id("guild.id", guild_id)?, Permissions::NONE, Permissions::VIEW_CHANNEL),
             overwrite(own_role, Permissions::VIEW_CHANNEL, Permissions::NONE),
         ];
         let channel = |name, kind, overwrites| Wanted {
@@ -201,8 +204,8 @@ struct Wanted<'a> {
     overwrites: Vec<v1::Overwrite>,
 }
 
-fn overwrite(role: u64, allow: Permissions, deny: Permissions) -> v1::Overwrite {
-    v1::Overwrite { id: role, kind: OverwriteKind::Role as u32, allow: allow.bits(), deny: deny.bits() }
+fn overwrite(role: RoleId, allow: Permissions, deny: Permissions) -> v1::Overwrite {
+    v1::Overwrite::from(&Overwrite { target: OverwriteKind::Role(role), allow, deny })
 }
 
 fn incomplete() -> Failure {
