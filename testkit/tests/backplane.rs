@@ -48,12 +48,10 @@ mod on_a_second_incarnation {
     async fn make() -> Arc<dyn Backplane> {
         let faulty = faulty(Faults::default());
         for partition in [Partition(0), Partition(1)] {
-            faulty
-                .publish(Subject::Guild(guild_in(&*faulty, partition)), fresh(), Default::default())
-                .await
-                .unwrap();
+            let subject = Subject::Guild(guild_in(&*faulty, partition));
+            faulty.publish(subject, fresh(), Default::default()).await.expect("no faults");
         }
-        faulty.begin_anew().await.unwrap();
+        faulty.begin_anew().await.expect("no faults");
         faulty
     }
 
