@@ -149,11 +149,12 @@ impl Rest {
         Ok(Link { sender, _driver: driver })
     }
 
-    /// A request that must succeed: waits out 429, and says what was answered when it fails.
+    /// A request that must succeed: waits out 429, and says what was answered when it fails. A null body is none.
     ///
     /// # Panics
     /// When the answer is no success, or does not come.
     pub async fn ok(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+        let body = body.filter(|body| !body.is_null());
         for _ in 0..RATE_LIMIT_WAITS_MAX {
             let answer = match self.call(method.clone(), path, body).await {
                 Ok(answer) => answer,

@@ -309,7 +309,7 @@ fn listens(log: &str) -> Option<Listens> {
 
 /// The `host:port` in the first line that names the listener.
 fn address(log: &str, name: &str) -> Option<String> {
-    let line = log.lines().find(|line| line.contains(name) && line.contains("127.0.0.1:"))?;
+    let line = log.lines().find(|line| line.starts_with(&format!("{name} listening on ")))?;
     let start = line.find("127.0.0.1:")?;
     Some(line[start..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect())
 }
