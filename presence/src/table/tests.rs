@@ -131,6 +131,39 @@ fn sessions_of_an_ended_lease_are_released_slowly_unless_another_pod_took_them()
 }
 
 #[test]
+fn a_session_that_is_taken_while_it_waits_for_its_release_stays() {
+    let mut table = Table::new(Bounds { releases_per_sec: 10, ..Bounds::default() });
+    let named = |n: u64, epoch| update(&format!("s{n}"), epoch, n, Status::Online, &[7]);
+    table.apply(0, &key("old"), sessions((1..6).map(|n| named(n, 1)).collect())).unwrap();
+    table.advance(limits::PRESENCE_LEASE_MS);
+    assert_eq!((table.counts().sessions, table.counts().releases_pending), (4, 4));
+    let waiting: Vec<u64> = (1..6).filter(|n| table.sessions.contains_key(&*format!("s{n}"))).collect();
+    let taken = waiting[1..].iter().map(|n| named(*n, 2)).collect();
+    table.apply(limits::PRESENCE_LEASE_MS, &key("new"), sessions(taken)).unwrap();
+    for tick in 1..10 {
+        table.advance(limits::PRESENCE_LEASE_MS + tick * 100);
+    }
+    assert_eq!((table.counts().sessions, table.counts().releases_pending), (3, 0));
+}
+
+#[test]
+fn late_words_of_an_epoch_that_is_over_change_nothing() {
+    let (mut table, old, new) = (Table::default(), key("old"), key("new"));
+    let online = |epoch| sessions(vec![update("s", epoch, 5, Status::Online, &[7])]);
+    table.apply(0, &old, online(1)).unwrap();
+    table.apply(1, &new, online(2)).unwrap();
+    assert_eq!(table.apply(2, &old, gone("s", 1)).unwrap().refused, 1);
+    assert_eq!(table.apply(3, &old, online(1)).unwrap().refused, 1);
+    assert_eq!(table.apply(4, &old, online(2)).unwrap().refused, 1, "an epoch has one owner");
+    assert_eq!(table.counts().sessions, 1);
+    assert_eq!(table.apply(5, &new, gone("s", 2)).unwrap().refused, 0);
+    assert_eq!(table.apply(6, &new, online(2)).unwrap().refused, 1, "it has ended");
+    assert_eq!(table.counts().sessions, 0);
+    assert_eq!(table.apply(7, &new, online(3)).unwrap().refused, 0, "it was resumed");
+    assert_eq!(table.counts().sessions, 1);
+}
+
+#[test]
 fn a_late_complete_list_ends_nothing() {
     let (mut table, pod) = (Table::default(), key("pod"));
     let online = |session, user| update(session, 1, user, Status::Online, &[7]);

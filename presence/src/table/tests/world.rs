@@ -181,6 +181,8 @@ impl World {
         let pod = if session == STEADY { pod % 2 } else { pod };
         if let Some(live) = self.live[session].clone().filter(|_| !self.is_silent(pod)) {
             self.start(session, pod, live.status, live.guilds);
+            // What the earlier owner says of it comes too late.
+            self.send(live.pod, gone(&format!("s{session}"), live.epoch));
         }
     }
 

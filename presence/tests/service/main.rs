@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod away;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use away::Away;
 use backplane::{Backplane, Delivery, InProcess, Layout, Listener, Options};
 use bytes::Bytes;
 use model::clock::ManualClock;
@@ -17,6 +20,7 @@ use proto::clients::{PresenceClient, local_presence};
 use proto::{Envelope, Failure, FailureKind, Writer, v1};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 const GUILD: u64 = 7;
 const USER: u64 = 5;
@@ -30,8 +34,12 @@ struct Setup {
 }
 
 async fn start() -> Setup {
+    start_with(|backplane| backplane).await
+}
+
+async fn start_with<B: Backplane>(wrap: impl FnOnce(Arc<InProcess>) -> Arc<B>) -> Setup {
     let clock = Arc::new(ManualClock::at(1_700_000_000_000));
-    let backplane = InProcess::new(Layout::default(), clock.clone(), Options::default());
+    let backplane = wrap(InProcess::new(Layout::default(), clock.clone(), Options::default()));
     let partition = backplane.layout().guild(GuildId::new(GUILD).unwrap());
     let events = backplane.listen(partition).await.unwrap();
     let ephemeral = backplane.listen_ephemeral(partition).await.unwrap();
@@ -169,6 +177,30 @@ async fn voice_is_published_before_the_answer_and_ends_with_the_session() {
     assert_eq!((envelope.channel_id.unwrap().get(), &data["channel_id"]), (20, &Value::Null));
     assert!(data["member"]["joined_at"].is_string());
     assert_eq!(client.list_voice_states(list).await.unwrap().into_inner().states.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn voice_waits_for_a_backplane_that_is_away_and_keeps_its_order() {
+    let setup = start_with(|backplane| Arc::new(Away { backplane, failures: AtomicU64::new(5) })).await;
+    let Setup { service, mut client, mut events, .. } = setup;
+    let mut joining = client.clone();
+    let request = voice_request(Some(20));
+    let begun = Instant::now();
+    let (joined, ()) = tokio::join!(joining.update_voice_state(request), async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(service.stats().voices_queued, 1);
+        client.update_voice_state(voice_request(None)).await.unwrap();
+    });
+    assert!(joined.unwrap().into_inner().token.is_some());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(20 + 40 + 80 + 160 + 320),
+        "answered after {:?}",
+        begun.elapsed()
+    );
+    assert_eq!(next(&mut events).await.1["channel_id"], json!("20"));
+    assert_eq!(next(&mut events).await.1["channel_id"], Value::Null);
+    assert_eq!(service.stats().voices_queued, 0);
+    assert!(!has_next(&mut events, 1000).await, "repeated with the same event id");
 }
 
 #[tokio::test(start_paused = true)]
