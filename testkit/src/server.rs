@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use http::Method;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::time::{self, Instant};
@@ -143,11 +144,10 @@ impl Server {
     }
 
     /// SIGTERM, and nothing more.
-    #[expect(unsafe_code, reason = "std sends no signal but SIGKILL")]
     pub fn terminate(&self) {
-        let pid = libc::pid_t::try_from(self.child.id()).expect("a pid is one");
-        // SAFETY: `kill` takes two integers; the child has not been waited for, so the pid is still its own.
-        unsafe { libc::kill(pid, libc::SIGTERM) };
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        // It may have ended by itself.
+        let _ = kill_process(pid.expect("a child has a pid"), Signal::TERM);
     }
 
     /// Waits for the end of the process.
