@@ -8,7 +8,7 @@ pub struct LogFilter(pub String);
 
 impl Default for LogFilter {
     fn default() -> Self {
-        Self("info".to_owned())
+        Self("info,fjall=warn,lsm_tree=warn".to_owned())
     }
 }
 
