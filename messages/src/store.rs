@@ -4,7 +4,7 @@
 //! atomic and idempotent, and of two writes to one row the owner sends the second only when the first has returned.
 //! Every write carries what must be published for it (the outbox): a message row is its own, all else brings its events.
 //!
-//! To add an adapter: implement [`MessageStore`] and run the conformance suite in `tests/store.rs` on it.
+//! To add an adapter: implement [`MessageStore`] and run `tests/it/store.rs` on it.
 
 use async_trait::async_trait;
 use model::emoji::Emoji;

@@ -69,7 +69,7 @@ async fn a_publish_that_does_not_go_through_is_503_and_goes_through_later() {
 }
 
 #[tokio::test]
-async fn an_idle_channel_ends_and_begins_again() {
+async fn a_shutdown_ends_every_channel_and_refuses_what_comes_later() {
     let rig = Rig::new(1).await;
     rig.sent(FIRST, "one").await;
     assert_eq!(rig.messages.channels_running(), 1);
