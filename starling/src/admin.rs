@@ -115,3 +115,10 @@ impl Admin {
         self.tasks.wait().await;
     }
 }
+
+/// A start that fails half-way leaves nothing behind that still answers.
+impl Drop for Admin {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

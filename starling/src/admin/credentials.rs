@@ -34,6 +34,9 @@ impl Credentials {
     }
 
     pub fn remove(data_dir: &Path) -> io::Result<()> {
-        std::fs::remove_file(data_dir.join(FILE))
+        match std::fs::remove_file(data_dir.join(FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 }

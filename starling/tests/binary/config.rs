@@ -2,6 +2,9 @@
 
 use crate::server::{output, starling, text};
 
+/// Arguments, a variable, and how the error begins.
+type Refusal<'a> = (&'a [&'a str], Option<(&'a str, &'a str)>, &'a str);
+
 #[test]
 fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
     let dir = tempfile::tempdir().unwrap();
@@ -36,7 +39,7 @@ fn a_bad_configuration_is_refused_with_code_2_before_anything_is_touched() {
     std::fs::write(&file, "\n[gateway]\nlisten = 1\n").unwrap();
     let file = file.to_str().unwrap();
     let in_file = format!("error: {file}:2: unknown setting `gateway`; did you mean `gateway_");
-    let rows: [(&[&str], Option<(&str, &str)>, &str); 7] = [
+    let rows: [Refusal<'_>; 7] = [
         (&["--config", file], None, &in_file),
         (
             &["--config", "/no/such.toml"],

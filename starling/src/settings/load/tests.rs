@@ -2,6 +2,8 @@ use clap::Parser;
 
 use super::*;
 
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 #[derive(clap::Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -13,7 +15,7 @@ fn flags(arguments: &[&str]) -> Flags {
     Arguments::try_parse_from(all).unwrap().flags
 }
 
-fn read(file: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Loaded, String> {
+fn read(file: &str, variables: Variables<'_>, arguments: &[&str]) -> Result<Loaded, String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("starling.toml");
     std::fs::write(&path, file).unwrap();
@@ -26,7 +28,7 @@ fn read(file: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Lo
 fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
     let file = "max_concurrency = 2\nlog = 'debug'\n";
     let variables = [("STARLING_MAX_CONCURRENCY", "3"), ("OTHER", "x")];
-    let rows: [(&str, &[(&str, &str)], &[&str], u64, &str); 4] = [
+    let rows: [(&str, Variables<'_>, &[&str], u64, &str); 4] = [
         ("", &[], &[], 16, "default"),
         (file, &[], &[], 2, "starling.toml:1"),
         (file, &variables, &[], 3, "STARLING_MAX_CONCURRENCY"),
@@ -94,7 +96,7 @@ fn every_setting_can_be_given_in_three_ways() {
 
 #[test]
 fn an_error_names_the_setting_the_place_and_what_is_allowed() {
-    let rows: [(&str, &[(&str, &str)], &str); 12] = [
+    let rows: [(&str, Variables<'_>, &str); 12] = [
         (
             "\napi_listn = 'x'",
             &[],
