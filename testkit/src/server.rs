@@ -3,10 +3,10 @@
 //! It runs with `--demo`, so that users, a bot and a guild are there; more come from [`Server::seed`].
 
 use std::fs::{self, File};
-use std::{env, io};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
+use std::{env, io};
 
 use http::Method;
 use rustix::process::{Pid, Signal, kill_process};
@@ -264,7 +264,8 @@ async fn launch(
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).arg("--demo").arg("--data-dir").arg(&data).arg("--config").arg(&config);
     let free = || "127.0.0.1:0".to_owned();
-    let listens = addresses.cloned().unwrap_or_else(|| Listens { api: free(), gateway: free(), admin: free() });
+    let listens =
+        addresses.cloned().unwrap_or_else(|| Listens { api: free(), gateway: free(), admin: free() });
     command.args(["--api-listen", &listens.api, "--gateway-listen", &listens.gateway]);
     command.args(["--admin-listen", &listens.admin]);
     forget_settings(&mut command);
@@ -304,7 +305,11 @@ async fn is_ready(admin: &str) -> bool {
 
 /// What the start-up lines say, once all three are there.
 fn listens(log: &str) -> Option<Listens> {
-    Some(Listens { api: address(log, "api")?, gateway: address(log, "gateway")?, admin: address(log, "admin")? })
+    Some(Listens {
+        api: address(log, "api")?,
+        gateway: address(log, "gateway")?,
+        admin: address(log, "admin")?,
+    })
 }
 
 /// The `host:port` in the first line that names the listener.

@@ -130,6 +130,11 @@ impl Socket {
         self.send_frame(CLOSE, &code.to_be_bytes()).await
     }
 
+    /// The connection below, and what was read from it and not yet taken.
+    pub fn into_parts(self) -> (TcpStream, BytesMut) {
+        (self.stream, self.inbox)
+    }
+
     /// Ends the connection with a TCP reset, as a dying network does.
     pub fn reset(self) -> io::Result<()> {
         self.stream.set_zero_linger()

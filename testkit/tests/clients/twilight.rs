@@ -67,7 +67,8 @@ impl Twilight {
     }
 
     async fn expect_message(&mut self, content: &str) {
-        let is_it = |event: &Event| matches!(event, Event::MessageCreate(message) if message.content == content);
+        let is_it =
+            |event: &Event| matches!(event, Event::MessageCreate(message) if message.content == content);
         self.expect(content, |event| is_it(event).then_some(())).await;
     }
 }
@@ -126,7 +127,8 @@ async fn a_day_of_a_bot() {
 
 async fn messages(bot: &mut Twilight, bob: &mut Twilight, server: &Server) {
     let channel = general(server);
-    let sent = bot.http.create_message(channel).content("hello").nonce(7).await.unwrap().model().await.unwrap();
+    let sent =
+        bot.http.create_message(channel).content("hello").nonce(7).await.unwrap().model().await.unwrap();
     bob.expect_message("hello").await;
     bob.http.create_message(channel).content("hi").await.unwrap();
     bot.expect_message("hi").await;

@@ -78,13 +78,23 @@ async fn a_reader_that_does_not_read() {
             }
         });
     }
-    while let Some(sent) = senders.join_next().await {
-        sent.unwrap();
-        bystander.check(&server).await;
+    loop {
+        let reading = bystander.client.drain(Duration::from_millis(100));
+        tokio::select! {
+            sent = senders.join_next() => match sent {
+                Some(sent) => sent.unwrap(),
+                None => break,
+            },
+            _ = reading => bystander.check(&server).await,
+        }
     }
     let grown = memory(&server).saturating_sub(before);
     assert!(grown < 96 * MIB, "{} MiB more", grown / MIB);
-    let ended = async { while let Ok(Some(message)) = slow.next().await && !matches!(message, Message::Close(..)) {} };
+    let ended = async {
+        while let Ok(Some(message)) = slow.next().await
+            && !matches!(message, Message::Close(..))
+        {}
+    };
     time::timeout(Duration::from_secs(30), ended).await.expect("the slow reader is disconnected");
 }
 

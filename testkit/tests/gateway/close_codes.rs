@@ -49,7 +49,9 @@ async fn bad_payloads_before_identify() {
 #[tokio::test]
 async fn an_unknown_version_is_4012() {
     let server = Server::start().await;
-    for (query, is_known) in [("/?v=10", true), ("//?v=9&encoding=json", true), ("/?v=5", false), ("/?v=x", false)] {
+    for (query, is_known) in
+        [("/?v=10", true), ("//?v=9&encoding=json", true), ("/?v=5", false), ("/?v=x", false)]
+    {
         let mut socket = Socket::connect(&format!("{}{query}", server.demo.gateway)).await.unwrap();
         let mut code = None;
         while code.is_none() {

@@ -218,19 +218,27 @@ async fn fuzzed_frames() {
         let token = server.user("alice").token.clone();
         workers.spawn(throw_frames(dice, budget, server.demo.gateway.clone(), token));
     }
+    let sent = work(workers, &mut bystander).await;
+    println!("{sent} frames");
+    still_well(server, bystander, before).await;
+}
+
+/// Waits for the workers while somebody else goes on reading; the sum of what they did.
+async fn work(mut workers: JoinSet<u64>, bystander: &mut GatewayClient) -> u64 {
     let mut sent = 0;
     let mut beat = time::interval(Duration::from_secs(20));
     loop {
+        let reading = bystander.drain(Duration::from_secs(1));
         tokio::select! {
             done = workers.join_next() => match done {
                 Some(done) => sent += done.unwrap(),
                 None => break,
             },
+            _ = reading => {}
             _ = beat.tick() => bystander.heartbeat().await,
         }
     }
-    println!("{sent} frames");
-    still_well(server, bystander, before).await;
+    sent
 }
 
 /// The server lives, remembers nothing of it, and serves others.
@@ -244,7 +252,12 @@ async fn still_well(mut server: Server, mut bystander: GatewayClient, before: u6
     assert!(grown < GROWTH_BYTES_MAX, "{} MiB more", grown >> 20);
 }
 
-async fn throw_bodies(mut dice: Dice, budget: Budget, rest: testkit::rest::Rest, paths: Vec<(Method, String)>) -> u64 {
+async fn throw_bodies(
+    mut dice: Dice,
+    budget: Budget,
+    rest: testkit::rest::Rest,
+    paths: Vec<(Method, String)>,
+) -> u64 {
     let mut sent = 0;
     while !budget.is_spent(sent) {
         let mut body = dice.pick(BODIES).as_bytes().to_vec();
@@ -264,7 +277,10 @@ async fn throw_bodies(mut dice: Dice, budget: Budget, rest: testkit::rest::Rest,
         assert!(status < 500, "{method} {path} {shown}: {status}");
         if status >= 400 {
             let error = answer.json();
-            assert!(error["message"].is_string() && error["code"].is_u64(), "{method} {path} {shown}: {error}");
+            assert!(
+                error["message"].is_string() && error["code"].is_u64(),
+                "{method} {path} {shown}: {error}"
+            );
         }
         sent += 1;
     }
@@ -274,7 +290,8 @@ async fn throw_bodies(mut dice: Dice, budget: Budget, rest: testkit::rest::Rest,
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fuzzed_bodies() {
     let server = Server::start().await;
-    let bystander = GatewayClient::login(&server.demo.gateway, &server.user("bob").token, 1 | 1 << 9 | 1 << 15).await;
+    let mut bystander =
+        GatewayClient::login(&server.demo.gateway, &server.user("bob").token, 1 | 1 << 9 | 1 << 15).await;
     let (seed, budget) = (seed(), Budget::of("FUZZ_BODIES"));
     let demo = &server.demo;
     let (guild, random, bob) = (&demo.guild_id, &demo.channels.random, &server.user("bob").id);
@@ -299,10 +316,7 @@ async fn fuzzed_bodies() {
         let dice = Dice(seed.wrapping_add(worker << 32) | 1);
         workers.spawn(throw_bodies(dice, budget, server.alice(), paths.clone()));
     }
-    let mut sent = 0;
-    while let Some(done) = workers.join_next().await {
-        sent += done.unwrap();
-    }
+    let sent = work(workers, &mut bystander).await;
     println!("{sent} bodies");
     still_well(server, bystander, before).await;
 }

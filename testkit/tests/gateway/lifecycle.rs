@@ -66,7 +66,8 @@ async fn intents_choose() {
     let alice = server.alice();
     alice.post(&format!("/channels/{general}/typing"), &Value::Null).await;
     let sent = alice.send(general, "hello").await;
-    let path = format!("/channels/{general}/messages/{}/reactions/%F0%9F%94%A5/@me", sent["id"].as_str().unwrap());
+    let path =
+        format!("/channels/{general}/messages/{}/reactions/%F0%9F%94%A5/@me", sent["id"].as_str().unwrap());
     alice.put(&path, &Value::Null).await;
     alice.patch(&format!("/channels/{general}"), &json!({ "topic": "new" })).await;
     messages.expect("CHANNEL_UPDATE").await;
@@ -102,11 +103,11 @@ async fn content_needs_its_intent() {
 async fn members_come_in_whole_chunks() {
     let server = Server::start().await;
     let seed = server.seed(2_500);
-    let mut client =
-        GatewayClient::login(&server.demo.gateway, &seed.members[0].token, ALL_INTENTS).await;
+    let mut client = GatewayClient::login(&server.demo.gateway, &seed.members[0].token, ALL_INTENTS).await;
     let guild = &client.guilds[0];
     assert_eq!((&guild["large"], &guild["member_count"]), (&json!(true), &json!(2_500)));
-    let request = json!({ "guild_id": seed.guild_id, "query": "", "limit": 0, "nonce": "all", "presences": true });
+    let request =
+        json!({ "guild_id": seed.guild_id, "query": "", "limit": 0, "nonce": "all", "presences": true });
     client.send(8, request).await;
     let mut found = Vec::new();
     for index in 0..3 {
@@ -139,7 +140,8 @@ async fn a_stranger_s_guild_answers_nothing() {
     ] {
         bob.send(8, request).await;
     }
-    bob.send(8, json!({ "guild_id": server.demo.guild_id, "query": "ali", "limit": 1, "nonce": "fence" })).await;
+    bob.send(8, json!({ "guild_id": server.demo.guild_id, "query": "ali", "limit": 1, "nonce": "fence" }))
+        .await;
     let fence = |chunk: &Value| chunk["nonce"] == "fence";
     bob.expect_where("GUILD_MEMBERS_CHUNK", fence).await;
     for (name, data) in &bob.passed {
@@ -158,7 +160,10 @@ async fn typing_over_the_socket() {
         bob.send(100, json!({ "channel_id": channel })).await;
     }
     let typing = bot.expect("TYPING_START").await;
-    assert_eq!((&typing["channel_id"], &typing["user_id"]), (&json!(channels.general), &json!(server.user("bob").id)));
+    assert_eq!(
+        (&typing["channel_id"], &typing["user_id"]),
+        (&json!(channels.general), &json!(server.user("bob").id))
+    );
     assert!(typing["timestamp"].as_u64().is_some_and(|secs| (1_000_000_000..10_000_000_000).contains(&secs)));
     bob.heartbeat().await;
 }

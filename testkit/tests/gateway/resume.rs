@@ -70,7 +70,10 @@ async fn the_middle_of_the_start() {
             Some(late) => late.await,
             None => created[0].1.clone(),
         };
-        assert_eq!((&guild["id"], guild["channels"].as_array().unwrap().len()), (&json!(server.demo.guild_id), 4));
+        assert_eq!(
+            (&guild["id"], guild["channels"].as_array().unwrap().len()),
+            (&json!(server.demo.guild_id), 4)
+        );
     }
 }
 

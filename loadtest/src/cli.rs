@@ -1,0 +1,133 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  A server to test, and its process id:
+    starling --data-dir /tmp/load --requests-per-sec 0 --route-limits false --sends-per-window 1000000 & PID=$!
+
+  1,000 receivers, 30 messages a second for 20 seconds:
+    starling-load --data-dir /tmp/load --server-pid $PID fanout --receivers 1000 --rate 30 --seconds 20
+
+  The same members again, and a report for programs:
+    starling admin seed --members 1000 --json --data-dir /tmp/load > seed.json
+    starling-load --seed seed.json --server-pid $PID --json report.json fanout --receivers 1000
+
+  A burst of 100 messages to 10,000 receivers, from several addresses:
+    starling-load --data-dir /tmp/load --server-pid $PID --sources 4 fanout --receivers 10000 --burst 100
+
+  Messages a second, and memory of idle connections:
+    starling-load --data-dir /tmp/load --server-pid $PID creates --senders 64
+    starling-load --data-dir /tmp/load --server-pid $PID idle --receivers 10000
+
+On a machine with few cores, keep the generator and the server apart: `taskset -c 0 starling …`, `taskset -c 1 starling-load …`.
+The exit code is 1 when a message was lost, came twice or out of order.";
+
+/// Puts load on a Starling server, checks that nothing is lost, and reports latency, CPU and memory.
+#[derive(Debug, Parser)]
+#[command(name = "starling-load", version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub target: TargetOptions,
+    /// Writes the report as JSON, too
+    #[arg(long, global = true, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct TargetOptions {
+    /// The API of the server
+    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8080/api/v10")]
+    pub api: String,
+    /// What `starling admin seed --json` printed; without it, the command is run
+    #[arg(long, global = true, value_name = "FILE")]
+    pub seed: Option<PathBuf>,
+    /// The server's data directory, with the credentials that `starling admin` needs
+    #[arg(long, global = true, value_name = "DIR", default_value = "./starling-data")]
+    pub data_dir: PathBuf,
+    /// The `starling` program, for `admin seed`
+    #[arg(long, global = true, value_name = "PATH", default_value = "starling")]
+    pub starling: PathBuf,
+    /// The server's process on this machine, whose CPU and memory are measured
+    #[arg(long, global = true, value_name = "PID")]
+    pub server_pid: Option<u32>,
+    /// Loopback addresses to connect from (127.0.0.1, 127.0.0.2 …): one has some 28,000 ports
+    #[arg(long, global = true, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub sources: u8,
+    /// Threads that receive
+    #[arg(long, global = true, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub threads: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Messages to all members of a guild
+    Fanout(FanoutOptions),
+    /// Messages as fast as the server takes them, without receivers
+    Creates(CreatesOptions),
+    /// Connections that do nothing
+    Idle(IdleOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct FanoutOptions {
+    /// Members that are connected
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub receivers: usize,
+    /// Messages a second, of all senders together
+    #[arg(long, value_name = "RATE", default_value_t = 30.0)]
+    pub rate: f64,
+    /// How long
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    pub seconds: u64,
+    /// So many messages at once, in place of a rate
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["rate", "seconds"])]
+    pub burst: Option<usize>,
+    /// Members that send; by default so many that each stays below one message a second
+    #[arg(long, value_name = "COUNT")]
+    pub senders: Option<usize>,
+    /// Length of the messages
+    #[arg(long, value_name = "BYTES", default_value_t = 100)]
+    pub size: usize,
+    /// How long to wait for the last messages
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub patience: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct CreatesOptions {
+    /// Members that send, each one message after the other
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    pub senders: usize,
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub seconds: u64,
+    /// Length of the messages
+    #[arg(long, value_name = "BYTES", default_value_t = 100)]
+    pub size: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct IdleOptions {
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
+    pub receivers: usize,
+    /// How long to let the server settle before memory is read, and for how long CPU is measured after it
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub seconds: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,106 @@
+//! The server under test: where it is, who its members are, and what its process uses.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+use model::entropy;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use serde::Serialize;
+use testkit::proc::{self, CpuTime};
+use testkit::rest::Rest;
+use testkit::server::Seed;
+
+use crate::cli::TargetOptions;
+
+/// Who is connected to what.
+#[derive(Debug)]
+pub struct Target {
+    pub api: String,
+    pub gateway: String,
+    pub seed: Seed,
+    pub sources: Vec<Ipv4Addr>,
+    pub threads: usize,
+    /// Tells this run's messages from others'.
+    pub run: u32,
+    server_pid: Option<u32>,
+}
+
+/// What the server's process has used up to a moment.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Usage {
+    pub user_ms: u64,
+    pub system_ms: u64,
+    pub anonymous_bytes: u64,
+}
+
+impl Target {
+    /// Finds the gateway and the members; makes a guild with at least `members` when no seed was given.
+    pub async fn find(options: &TargetOptions, members: usize) -> anyhow::Result<Self> {
+        let seed = match &options.seed {
+            Some(path) => read_seed(path)?,
+            None => make_seed(options, members)?,
+        };
+        ensure!(
+            seed.members.len() >= members,
+            "the seed has {} members, the run needs {members}; make one with `starling admin seed --members {members} --json`",
+            seed.members.len()
+        );
+        let answer = Rest::new(&options.api, None).call(http::Method::GET, "/gateway", None).await;
+        let answer =
+            answer.with_context(|| format!("ask {}/gateway; is the server running?", options.api))?;
+        let gateway = answer.json()["url"].as_str().context("GET /gateway has no url")?.to_owned();
+        if let Some(pid) = options.server_pid {
+            proc::anonymous_bytes(pid).with_context(|| format!("read what process {pid} uses"))?;
+        }
+        Ok(Self {
+            api: options.api.clone(),
+            gateway: gateway.trim_end_matches('/').to_owned(),
+            seed,
+            sources: (1..=options.sources).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect(),
+            threads: usize::from(options.threads),
+            run: (entropy::number() % 100_000_000) as u32,
+            server_pid: options.server_pid,
+        })
+    }
+
+    /// The API as one of the members.
+    pub fn rest(&self, member: usize) -> Rest {
+        Rest::new(&self.api, Some(&self.seed.members[member].token))
+    }
+
+    /// What the server has used so far; `None` when its process was not named, or is gone.
+    pub fn usage(&self) -> Option<Usage> {
+        let pid = self.server_pid?;
+        let CpuTime { user_ms, system_ms } = proc::cpu_time(pid).ok()?;
+        Some(Usage { user_ms, system_ms, anonymous_bytes: proc::anonymous_bytes(pid).ok()? })
+    }
+}
+
+fn read_seed(path: &Path) -> anyhow::Result<Seed> {
+    let text = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no seed", path.display()))
+}
+
+fn make_seed(options: &TargetOptions, members: usize) -> anyhow::Result<Seed> {
+    let mut command = Command::new(&options.starling);
+    command.args(["admin", "seed", "--json", "--members", &members.to_string()]);
+    command.arg("--data-dir").arg(&options.data_dir).stderr(Stdio::inherit());
+    let output = command.output().with_context(|| {
+        format!("run {}; say where it is with --starling, or give a --seed", options.starling.display())
+    })?;
+    if !output.status.success() {
+        bail!("`starling admin seed` ended with {}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).context("`starling admin seed` printed no seed")
+}
+
+/// Lets this process open as many sockets as the system allows it.
+pub fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        eprintln!("the limit of open files stays as it is: {error}");
+    }
+}
