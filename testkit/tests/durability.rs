@@ -3,6 +3,8 @@
 //! A killed process leaves the page cache behind, so the kill alone would not notice a missing fdatasync. `strace` does:
 //! it shows that an answer leaves after the sync that covers its write, and it can make a sync fail.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it unwraps")]
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;

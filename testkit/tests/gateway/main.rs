@@ -1,5 +1,7 @@
 //! The gateway's protocol, payload by payload, against the real program.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it unwraps")]
+
 mod bad_clients;
 mod close_codes;
 mod fuzz;
