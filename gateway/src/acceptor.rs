@@ -50,7 +50,10 @@ impl Acceptor {
             };
             if stats.connections.load(Ordering::Relaxed) >= self.services.settings.connections_max as u64 {
                 stats.connections_refused.add(1);
-                handshakes.spawn(refuse(stream));
+                handshakes.spawn(async move {
+                    refuse(stream).await;
+                    drop(slot);
+                });
                 continue;
             }
             stats.connections.add(1);
@@ -63,6 +66,7 @@ impl Acceptor {
                 }
             });
         }
+        drop(self.listener);
         handshakes.close();
         let _ = timeout(Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS), handshakes.wait()).await;
     }
@@ -80,9 +84,16 @@ impl Acceptor {
     }
 }
 
+/// Says when to come back. The request is read first: unread bytes would cut the answer off.
 async fn refuse(mut stream: TcpStream) {
     let response = handshake::service_unavailable(1 + model::entropy::below(5) as u32);
-    let _ = timeout(Duration::from_secs(1), stream.write_all(&response)).await;
+    let answered = async {
+        let _ = stream.read(&mut [0; 4096]).await?;
+        stream.write_all(&response).await?;
+        stream.shutdown().await
+    };
+    // The client comes back either way.
+    let _: Result<std::io::Result<()>, _> = timeout(Duration::from_secs(1), answered).await;
 }
 
 /// True once the socket is the shard's.

@@ -93,22 +93,29 @@ impl Audience {
         self.classes.len()
     }
 
-    /// A session of a member, whose roles are known as of `revision`.
-    pub fn join(&mut self, user_id: UserId, view: MemberView, revision: u64, session: SessionKey) {
-        match self.by_user.get(&user_id) {
-            Some(index) => {
-                let index = *index;
-                let local = &mut self.members[index];
-                if !local.sessions.contains(&session) {
-                    local.sessions.push(session);
-                }
-                if revision > local.revision {
-                    local.revision = revision;
-                    self.set_member_view(index, view);
-                }
-            }
-            None => self.insert(user_id, view, revision, session),
+    /// A session of a member, whose roles are known as of `revision`. What that changes for the member's other sessions is
+    /// answered.
+    #[must_use]
+    pub fn join(
+        &mut self,
+        user_id: UserId,
+        view: MemberView,
+        revision: u64,
+        session: SessionKey,
+    ) -> Vec<Shift> {
+        let Some(index) = self.by_user.get(&user_id).copied() else {
+            self.insert(user_id, view, revision, session);
+            return Vec::new();
+        };
+        let local = &mut self.members[index];
+        let others: Vec<SessionKey> = local.sessions.iter().copied().filter(|key| *key != session).collect();
+        if others.len() == local.sessions.len() {
+            local.sessions.push(session);
         }
+        if revision <= local.revision {
+            return Vec::new();
+        }
+        self.move_member(index, view, revision, others)
     }
 
     /// The session leaves; the member goes with the last one.
@@ -173,12 +180,27 @@ impl Audience {
     fn apply_member(&mut self, user_id: UserId, revision: u64, after: Option<&MemberView>) -> Vec<Shift> {
         let Some(index) = self.by_user.get(&user_id).copied() else { return Vec::new() };
         let (Some(after), true) = (after, revision > self.members[index].revision) else { return Vec::new() };
-        self.members[index].revision = revision;
-        let before = self.members[index].class;
         let sessions = self.members[index].sessions.clone();
-        self.set_member_view(index, after.clone());
-        let after = self.members[index].class;
-        self.shift(sessions, before, after)
+        self.move_member(index, after.clone(), revision, sessions)
+    }
+
+    /// Gives a member another view, and says what that changes for these sessions.
+    fn move_member(
+        &mut self,
+        index: MemberIndex,
+        view: MemberView,
+        revision: u64,
+        sessions: Vec<SessionKey>,
+    ) -> Vec<Shift> {
+        let before = self.members[index].class;
+        self.drop_roles(index);
+        self.members[index].revision = revision;
+        self.members[index].view = view;
+        self.hold_roles(index);
+        self.move_to_class(index);
+        let shifts = self.shift(sessions, before, self.members[index].class);
+        self.prune_if_many();
+        shifts
     }
 
     /// Whether an event about a member is newer than what the table has of them.
@@ -200,16 +222,13 @@ impl Audience {
         self.drop_roles(index);
         let local = self.members.remove(index);
         self.by_user.remove(&local.user_id);
+        self.prune_if_many();
+    }
+
+    fn prune_if_many(&mut self) {
         if self.classes.len() > self.members.len() + CLASSES_SPARE_MAX {
             self.classes.prune();
         }
-    }
-
-    fn set_member_view(&mut self, index: MemberIndex, view: MemberView) {
-        self.drop_roles(index);
-        self.members[index].view = view;
-        self.hold_roles(index);
-        self.move_to_class(index);
     }
 
     fn hold_roles(&mut self, index: MemberIndex) {

@@ -29,7 +29,7 @@ impl IdentifyLimit {
     /// Whether this one may identify now. A bot with one shard gets all keys' worth: it has nothing to spread over them.
     pub(crate) fn admit(&self, now_ms: u64, bot: UserId, shard: crate::link::command::Shard) -> bool {
         let (key, allowed) = match shard.count {
-            1 => (0, self.max_concurrency),
+            1 => (u32::MAX, self.max_concurrency),
             _ => (shard.index % self.max_concurrency, 1),
         };
         let mut used = self.used.lock();

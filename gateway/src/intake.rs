@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use backplane::{Delivery, Followed, Follower, Listener, Partition, Unavailable};
 use proto::Envelope;
+use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,6 +83,9 @@ impl Intake {
     }
 
     async fn receive(self, mut inbox: mpsc::Receiver<backplane::port::PodBatch>) {
+        let layout = self.services.backplane.layout();
+        // What was taken of each partition: a delivery whose answer got lost comes again.
+        let mut taken: FxHashMap<Partition, u64> = FxHashMap::default();
         loop {
             let batch = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -89,6 +93,11 @@ impl Intake {
             };
             let Some(batch) = batch else { return };
             for event in batch.events {
+                let seen = taken.entry(layout.user(event.user)).or_default();
+                if event.sequence <= *seen {
+                    continue;
+                }
+                *seen = event.sequence;
                 let shards = self.services.interest.user(event.user);
                 match Envelope::decode(event.envelope) {
                     Ok(envelope) => {

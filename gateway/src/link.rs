@@ -155,6 +155,7 @@ impl Link {
             (Command::Identify(_) | Command::Resume(_), Phase::Pending | Phase::Ready) => {
                 Some(Action::Close(CloseCode::AlreadyAuthenticated))
             }
+            (Command::Presence(_) | Command::Ignored, Phase::Pending) => None,
             (_, Phase::Fresh | Phase::Pending) => Some(Action::Close(CloseCode::NotAuthenticated)),
             (Command::Presence(update), Phase::Ready) => Some(Action::Presence(update)),
             (Command::Voice(update), Phase::Ready) => Some(Action::Voice(update)),

@@ -57,8 +57,9 @@ pub struct Profile {
 pub enum GuildState {
     /// It is being opened; events wait with the opening.
     Opening,
-    /// GUILD_CREATE had this revision: directory events up to it are not given.
-    Open { revision: u64 },
+    /// GUILD_CREATE had this revision, and the guild's subject this last sequence: directory events up to the one and
+    /// others up to the other are not given.
+    Open { revision: u64, after: u64 },
 }
 
 /// A session.
@@ -94,6 +95,8 @@ pub enum Next<'a> {
     Resumed {
         seq: u32,
     },
+    /// What is next was dropped from the ring: the socket can't be served any more.
+    Overrun,
     /// The cursor is at the end.
     Nothing,
 }
@@ -190,6 +193,9 @@ impl Session {
     /// What to send next. After sending it, call [`Self::advance`].
     pub fn next(&self) -> Next<'_> {
         let Some(cursor) = self.cursor else { return Next::Nothing };
+        if cursor < self.ring.first_seq() {
+            return Next::Overrun;
+        }
         match self.ring.get(cursor) {
             Some(entry) => Next::Entry { seq: cursor as u32, entry },
             None if self.owes_resumed => Next::Resumed { seq: self.seq() },

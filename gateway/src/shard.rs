@@ -91,6 +91,7 @@ pub(crate) struct Shard {
     identifying: Vec<(ConnId, UserId, Vec<Arc<LiveEvent>>)>,
     guilds: FxHashMap<GuildId, GuildTable>,
     openings: FxHashMap<GuildId, Vec<Opening>>,
+    opening_serial: u64,
     wheel: Wheel,
     /// Connections with something new to write.
     dirty: Vec<ConnId>,
@@ -116,6 +117,7 @@ impl Shard {
             identifying: Vec::new(),
             guilds: FxHashMap::default(),
             openings: FxHashMap::default(),
+            opening_serial: 0,
             wheel: Wheel::new(now_ms),
             dirty: Vec::new(),
             scratch: Vec::new(),
@@ -159,23 +161,25 @@ pub(crate) async fn run(shard: ShardRef, mut inbox: mpsc::Receiver<Input>) {
     loop {
         tokio::select! {
             biased;
-            count = inbox.recv_many(&mut batch, BATCH_MAX) => {
-                if count == 0 {
-                    break;
-                }
-                let mut this = shard.borrow_mut();
-                for input in batch.drain(..) {
-                    this.input(&shard, input);
-                }
-                this.flush_dirty(&shard);
-                if this.is_stopped {
-                    break;
-                }
-            }
             _ = tick.tick() => {
                 let mut this = shard.borrow_mut();
                 this.tick();
                 this.flush_dirty(&shard);
+            }
+            count = inbox.recv_many(&mut batch, BATCH_MAX) => {
+                let is_over = {
+                    let mut this = shard.borrow_mut();
+                    for input in batch.drain(..) {
+                        this.input(&shard, input);
+                    }
+                    this.flush_dirty(&shard);
+                    count == 0 || this.is_stopped
+                };
+                if is_over {
+                    break;
+                }
+                // The connections get their turn, however much comes in.
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -127,6 +127,8 @@ pub const USER_TOKENS_MAX: usize = 100;
 pub const VOICE_USERS_MAX: u32 = 99;
 
 // --- Gateway -------------------------------------------------------------------------------------------------------
+/// How long a chunk of members waits for a client that reads slowly.
+pub const CHUNK_WAIT_MS: u64 = 30_000;
 pub const CONNECTIONS_MAX: usize = 100_000;
 pub const HANDSHAKES_MAX: usize = 4096;
 pub const IDENTIFY_KEYS_MAX: usize = 65_536;

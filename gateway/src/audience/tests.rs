@@ -61,8 +61,8 @@ fn viewers(audience: &Audience, id: u64) -> BTreeSet<SessionKey> {
 #[test]
 fn a_role_opens_a_channel_and_its_loss_closes_it() {
     let mut audience = Audience::new(guild());
-    audience.join(user(5), member(&[]), 1, 0);
-    audience.join(user(OWNER), member(&[]), 1, 1);
+    let _ = audience.join(user(5), member(&[]), 1, 0);
+    let _ = audience.join(user(OWNER), member(&[]), 1, 1);
     assert_eq!(viewers(&audience, 11), BTreeSet::from([1]));
     let given = ViewChange::Member { id: user(5), before: Some(member(&[])), after: Some(member(&[2])) };
     let shift = Shift { sessions: vec![0], gained: vec![channel(11)], lost: vec![] };
@@ -87,7 +87,7 @@ fn a_role_opens_a_channel_and_its_loss_closes_it() {
 #[test]
 fn a_new_channel_is_gained_and_a_deleted_one_lost() {
     let mut audience = Audience::new(guild());
-    audience.join(user(5), member(&[]), 1, 7);
+    let _ = audience.join(user(5), member(&[]), 1, 7);
     let made = ViewChange::Channel { id: channel(12), before: None, after: Some(text(Vec::new())) };
     assert_eq!(
         audience.apply(2, &made),
@@ -101,10 +101,20 @@ fn a_new_channel_is_gained_and_a_deleted_one_lost() {
 }
 
 #[test]
+fn a_newer_view_that_a_second_session_brings_is_told_to_the_first() {
+    let mut audience = Audience::new(guild());
+    assert_eq!(audience.join(user(5), member(&[]), 1, 0), []);
+    let shift = Shift { sessions: vec![0], gained: vec![channel(11)], lost: vec![] };
+    assert_eq!(audience.join(user(5), member(&[2]), 2, 1), [shift]);
+    let event = ViewChange::Member { id: user(5), before: Some(member(&[])), after: Some(member(&[2])) };
+    assert_eq!(audience.apply(2, &event), [], "both know by now");
+}
+
+#[test]
 fn an_edit_that_does_not_matter_for_viewing_moves_nobody() {
     let mut audience = Audience::new(guild());
     for id in 0..100 {
-        audience.join(user(200 + id), member(&[2]), 1, id as usize);
+        let _ = audience.join(user(200 + id), member(&[2]), 1, id as usize);
     }
     let edit = ViewChange::Role { id: role(2), before: None, after: Some(Permissions::KICK_MEMBERS) };
     assert_eq!(audience.apply(2, &edit), []);
@@ -129,7 +139,7 @@ fn classes_stay_few_in_a_large_guild_and_a_role_edit_touches_only_its_holders() 
         let (first, second) = (1_000 + mix % 50, 1_000 + id % 20);
         let others = (0..3).map(|place| 1_050 + (mix >> (8 * place)) % 250);
         let roles: Vec<u64> = [first, second].into_iter().chain(others).collect();
-        audience.join(user(10_000 + id), member(&roles), 1, id as usize);
+        let _ = audience.join(user(10_000 + id), member(&roles), 1, id as usize);
     }
     assert!(audience.class_count() <= 1_000, "{} classes", audience.class_count());
     let role_id = role(1_049);
@@ -209,7 +219,7 @@ proptest! {
                 Step::Join(id, roles) => {
                     if let Entry::Vacant(vacant) = members.entry(id) {
                         vacant.insert(member(&roles));
-                        audience.join(user(id), member(&roles), revision, id as usize);
+                        let _ = audience.join(user(id), member(&roles), revision, id as usize);
                     }
                     continue;
                 }

@@ -15,8 +15,6 @@ pub enum Entry {
     Shared(Arc<LiveEvent>),
     Own(SharedBody),
     GuildCreate(GuildId),
-    /// Something that has ended before it could be sent; its number stays unused.
-    Void,
 }
 
 impl Entry {
@@ -24,7 +22,7 @@ impl Entry {
     fn bytes(&self) -> usize {
         match self {
             Self::Own(body) => body.frame_len(),
-            Self::Shared(_) | Self::GuildCreate(_) | Self::Void => 0,
+            Self::Shared(_) | Self::GuildCreate(_) => 0,
         }
     }
 }

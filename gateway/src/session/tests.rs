@@ -31,6 +31,7 @@ fn drain(session: &mut Session) -> Vec<u32> {
         match session.next() {
             Next::Entry { seq, .. } => sent.push(seq),
             Next::Resumed { .. } => sent.push(0),
+            Next::Overrun => panic!("the ring dropped what was still to be sent"),
             Next::Nothing => return sent,
         }
         session.advance();
@@ -80,13 +81,27 @@ fn a_resume_is_refused_for_its_reason() {
 }
 
 #[test]
+fn a_socket_that_the_ring_has_overrun_is_told() {
+    let mut session = Session::new(profile());
+    session.attach();
+    session.push_event(0, &event(1));
+    session.detach();
+    session.resume(0);
+    for id in 2..limits::RING_EVENTS_MAX as u64 + 3 {
+        session.push_event(0, &event(id));
+    }
+    assert!(matches!(session.next(), Next::Overrun));
+}
+
+#[test]
 fn the_ring_is_bounded_by_count_bytes_and_age() {
     let mut ring = Ring::default();
+    let small = || Entry::Shared(event(1));
     for _ in 0..=limits::RING_EVENTS_MAX {
-        ring.push(0, Entry::Void);
+        ring.push(0, small());
     }
     assert_eq!((ring.first_seq(), ring.last_seq()), (2, limits::RING_EVENTS_MAX as u64 + 1));
-    ring.push(limits::RING_AGE_MS + 1, Entry::Void);
+    ring.push(limits::RING_AGE_MS + 1, small());
     assert_eq!(ring.first_seq(), ring.last_seq(), "what is too old is gone");
     let large = || Entry::Own(SharedBody::text(vec![b' '; limits::RING_BYTES_MAX / 2]));
     for _ in 0..4 {

@@ -38,6 +38,8 @@ pub(super) struct Conn {
     is_dirty: bool,
     /// The task is to end at once.
     pub(super) is_dead: bool,
+    /// Once a close frame is queued: when the connection ends, written or not.
+    kill_at_ms: u64,
 }
 
 impl Shard {
@@ -60,6 +62,7 @@ impl Shard {
             is_blocked: false,
             is_dirty: false,
             is_dead: false,
+            kill_at_ms: 0,
         });
         let id = ConnId { place, serial };
         self.wheel.set(self.conns[place].link.deadline_ms(), Timer::Conn(id));
@@ -131,9 +134,12 @@ impl Shard {
 
     /// Says why, and ends the connection once that is written. The session lives on if the code says so.
     pub(super) fn close(&mut self, id: ConnId, code: CloseCode) {
-        let Some(conn) = self.conn(id) else { return };
+        let kill_at_ms = self.services.now_ms() + CLOSE_GRACE.as_millis() as u64;
+        let Some(conn) = self.conn(id).filter(|conn| !conn.outbox.is_closing()) else { return };
         conn.outbox.close_after_pending(code);
+        conn.kill_at_ms = kill_at_ms;
         let session = conn.session;
+        self.wheel.set(kill_at_ms, Timer::Conn(id));
         self.services.stats.closes.add(1);
         match session {
             Some(_) if code.can_resume() => self.detach(id),
@@ -194,7 +200,7 @@ impl Shard {
         match session {
             Some(key) if ends_session => self.end_session(key),
             Some(_) => self.detach(id),
-            None => self.identifying.retain(|(conn, ..)| *conn != id),
+            None => drop(self.end_identifying(id)),
         }
         self.conns.remove(id.place);
         self.services.stats.connections.sub(1);
@@ -202,17 +208,20 @@ impl Shard {
 
     pub(super) fn check_conn(&mut self, id: ConnId, now_ms: u64) {
         let Some(conn) = self.conn(id) else { return };
+        if conn.outbox.is_closing() {
+            if now_ms >= conn.kill_at_ms {
+                self.kill(id);
+            }
+            return;
+        }
         match conn.link.expired(now_ms) {
             None => {
                 let deadline_ms = conn.link.deadline_ms();
                 self.wheel.set(deadline_ms, Timer::Conn(id));
             }
-            // The close frame of an earlier look was never taken: nobody is there.
-            Some(_) if conn.outbox.is_closing() => self.kill(id),
             Some(code) => {
                 self.services.stats.zombies.add(1);
                 self.close(id, code);
-                self.wheel.set(now_ms + CLOSE_GRACE.as_millis() as u64, Timer::Conn(id));
             }
         }
     }

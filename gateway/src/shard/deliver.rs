@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::view::ViewChange;
-use model::{ChannelId, EventKind, GuildId, Intents, UserId};
+use model::{ChannelId, EventKind, GuildId, Intents, Permissions, UserId};
 use rustc_hash::FxHashSet;
 use serde_json::json;
 
@@ -44,7 +44,7 @@ impl Shard {
                 let table = self.guilds.get_mut(&guild).expect("it was there a moment ago");
                 let shifts = table.audience.apply(revision, change);
                 self.give_all(guild, event, &FxHashSet::default());
-                self.tell_shifts(guild, &shifts, None);
+                self.tell_shifts(guild, &shifts, None, revision);
             }
             _ => self.give_all(guild, event, &FxHashSet::default()),
         }
@@ -63,12 +63,36 @@ impl Shard {
             keys.extend(self.owed_anyway(guild, event));
         }
         let intent = event.intent();
+        let needs_check = is_invite(event.envelope.kind);
         for key in keys.iter().filter(|key| !except.contains(key)) {
-            if self.is_wanted(*key, event, intent) && self.is_news(*key, guild, event.envelope.revision) {
+            if self.is_wanted(*key, event, intent)
+                && self.is_news(*key, guild, event)
+                && (!needs_check || self.may_see(*key, guild, event))
+            {
                 self.give(*key, event);
             }
         }
         self.scratch = keys;
+    }
+
+    /// Whether the session's user may see the event as things are now. Everybody sees their own voice state; invites,
+    /// which let people in, are for those who manage the channel.
+    pub(super) fn may_see(&self, key: SessionKey, guild: GuildId, event: &LiveEvent) -> bool {
+        let (Some(slot), Some(table)) = (self.sessions.get(key), self.guilds.get(&guild)) else {
+            return false;
+        };
+        let user = slot.session.profile.user_id;
+        let (kind, is_own) = (event.envelope.kind, event.envelope.user_id == Some(user));
+        match event.envelope.channel_id {
+            _ if !slot.session.guilds.contains_key(&guild) => false,
+            None => true,
+            Some(channel) if is_invite(kind) => {
+                let permissions = table.audience.permissions(user, channel, self.services.wall());
+                permissions.contains(Permissions::MANAGE_CHANNELS)
+            }
+            Some(_) if kind == EventKind::VoiceStateUpdate && is_own => true,
+            Some(channel) => table.audience.sees(user, channel),
+        }
     }
 
     /// The concerned user's own sessions that do not see the channel: of their own voice state they hear all the same.
@@ -93,11 +117,10 @@ impl Shard {
 
     /// The same for one session.
     pub(super) fn give_if_entitled(&mut self, key: SessionKey, guild: GuildId, event: &Arc<LiveEvent>) {
-        let Some(slot) = self.sessions.get(key) else { return };
-        let user = slot.session.profile.user_id;
-        let Some(table) = self.guilds.get(&guild) else { return };
-        let sees = event.envelope.channel_id.is_none_or(|channel| table.audience.sees(user, channel));
-        if sees && self.is_wanted(key, event, event.intent()) {
+        if self.is_news(key, guild, event)
+            && self.may_see(key, guild, event)
+            && self.is_wanted(key, event, event.intent())
+        {
             self.give(key, event);
         }
     }
@@ -159,22 +182,30 @@ impl Shard {
         let shifts = table.audience.apply(revision, change);
         let moved: FxHashSet<SessionKey> =
             shifts.iter().flat_map(|shift| shift.sessions.iter().copied()).collect();
-        self.tell_shifts(guild, &shifts, old.map(|old| (channel, old)));
+        self.tell_shifts(guild, &shifts, old.map(|old| (channel, old)), revision);
         if event.envelope.kind == EventKind::ChannelUpdate {
             self.give_all(guild, event, &moved);
         }
     }
 
     /// Tells sessions which channels appeared and vanished for them. `old` is what a channel was before it changed: who
-    /// may not see it now does not learn what it has become.
-    fn tell_shifts(&mut self, guild: GuildId, shifts: &[Shift], old: Option<(ChannelId, Bytes)>) {
+    /// may not see it now does not learn what it has become. Sessions whose GUILD_CREATE had this revision know already.
+    pub(super) fn tell_shifts(
+        &mut self,
+        guild: GuildId,
+        shifts: &[Shift],
+        old: Option<(ChannelId, Bytes)>,
+        revision: u64,
+    ) {
         for shift in shifts {
+            let knows_less = |key: &SessionKey| self.knows_less(*key, guild, revision);
+            let sessions: Vec<SessionKey> = shift.sessions.iter().copied().filter(knows_less).collect();
             for channel in &shift.lost {
                 let old = old.as_ref().filter(|(id, _)| id == channel).map(|(_, json)| json);
-                self.tell_channel(guild, *channel, "CHANNEL_DELETE", old, &shift.sessions);
+                self.tell_channel(guild, *channel, "CHANNEL_DELETE", old, &sessions);
             }
             for channel in &shift.gained {
-                self.tell_channel(guild, *channel, "CHANNEL_CREATE", None, &shift.sessions);
+                self.tell_channel(guild, *channel, "CHANNEL_CREATE", None, &sessions);
             }
         }
     }
@@ -216,7 +247,7 @@ impl Shard {
             (EventKind::GuildJoined, Some(guild)) => {
                 let has = |slot: &super::SessionSlot| slot.session.profile.shard.has(guild);
                 if self.sessions.get(key).is_some_and(has) {
-                    self.open_guild(me, key, guild);
+                    self.joined(me, key, guild, envelope.revision);
                 }
             }
             (EventKind::GuildLeft, Some(guild)) => self.left_by_user_event(key, guild),
@@ -240,6 +271,15 @@ impl Shard {
         }
     }
 
+    /// Who joins was no member before: a guild that is open from an older revision has been left, and the guild's own event
+    /// of that is still on its way.
+    fn joined(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId, revision: Option<u64>) {
+        if revision.is_some_and(|revision| self.knows_less(key, guild, revision)) {
+            self.tell_left(key, guild);
+        }
+        self.open_guild(me, key, guild);
+    }
+
     /// The guild's own event says the same, in its order with the guild's others. Only while the guild is not open here
     /// does this one count; a snapshot that is being loaded would still hold the member.
     fn left_by_user_event(&mut self, key: SessionKey, guild: GuildId) {
@@ -248,4 +288,8 @@ impl Shard {
             self.leave_guild(key, guild);
         }
     }
+}
+
+fn is_invite(kind: EventKind) -> bool {
+    matches!(kind, EventKind::InviteCreate | EventKind::InviteDelete)
 }

@@ -55,7 +55,7 @@ impl Shard {
         true
     }
 
-    fn end_identifying(&mut self, conn: ConnId) -> Vec<Arc<LiveEvent>> {
+    pub(super) fn end_identifying(&mut self, conn: ConnId) -> Vec<Arc<LiveEvent>> {
         let Some(index) = self.identifying.iter().position(|(other, ..)| *other == conn) else {
             return Vec::new();
         };
@@ -83,7 +83,7 @@ impl Shard {
         authenticated: Authenticated,
         guilds: Vec<GuildId>,
     ) {
-        let Some(connection) = self.conn(conn) else {
+        let Some(connection) = self.conn(conn).filter(|conn| !conn.outbox.is_closing()) else {
             self.end_identifying(conn);
             return;
         };
@@ -163,6 +163,8 @@ async fn start(
     if let Err(error) = services.registry.register(&services.pod, &[user]).await {
         warn!(%error, shard = index, "user could not be registered");
     }
+    // From here on a revocation of the token would be heard of; before, it may have passed unheard.
+    let authenticated = authenticate(services, identify).await?;
     let guilds = guilds(services, user, identify.shard).await?;
     if authenticated.user.bot && guilds.len() > limits::SHARD_GUILDS_MAX {
         return Err(Refusal::Close(CloseCode::ShardingRequired));

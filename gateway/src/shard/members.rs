@@ -7,6 +7,7 @@ use model::presence::Presence;
 use model::{Intents, Member, UserId, limits};
 use proto::convert;
 use proto::{Failure, v1};
+use tokio::time::{Duration, Instant};
 use tracing::warn;
 
 use super::conn::ConnId;
@@ -106,6 +107,24 @@ async fn list(
 }
 
 impl Recipient {
+    /// Waits until the client has read most of what it was sent; false when it goes away or takes too long.
+    async fn keeps_up(&self) -> bool {
+        let until = Instant::now() + Duration::from_millis(limits::CHUNK_WAIT_MS);
+        loop {
+            {
+                let mut this = self.me.borrow_mut();
+                let Some(slot) = this.session(self.key, self.id) else { return false };
+                if slot.conn.is_some() && this.keeps_up(self.key) {
+                    return true;
+                }
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Gives a chunk; false when the session is gone.
     async fn give(
         &self,
@@ -127,6 +146,9 @@ impl Recipient {
             nonce: request.nonce.as_deref(),
         };
         let body = SharedBody::json("GUILD_MEMBERS_CHUNK", &to_json(&chunk));
+        if !self.keeps_up().await {
+            return false;
+        }
         let mut this = self.me.borrow_mut();
         if this.session(self.key, self.id).is_none() {
             return false;

@@ -8,10 +8,10 @@
 use std::sync::Arc;
 
 use backplane::Subject;
+use model::view::ViewChange;
 use model::{GuildId, Intents, UserId, limits};
 use proto::{Failure, FailureKind, v1};
 use rustc_hash::FxHashMap;
-use tokio::time::Duration;
 use tracing::warn;
 
 use super::guild::GuildTable;
@@ -26,6 +26,8 @@ use crate::wire::SharedBody;
 
 /// A session that waits for a guild's snapshot.
 pub(super) struct Opening {
+    /// Tells openings of the same guild by the same session apart.
+    serial: u64,
     pub(super) session: SessionKey,
     /// Stored events of the guild since the opening began.
     events: Vec<Arc<LiveEvent>>,
@@ -40,6 +42,25 @@ impl Opening {
             self.events.push(event.clone());
         }
     }
+
+    /// Whether a snapshot of this revision is too old: for the table that others have, or for what has come meanwhile.
+    /// Changes of other members do not count, since GUILD_CREATE shows nothing that follows from them alone.
+    fn is_behind(&self, request: &Request, revision: u64, table_revision: u64) -> bool {
+        let is_missed = |event: &Arc<LiveEvent>| match &event.envelope.view {
+            None => false,
+            Some(ViewChange::Member { id, .. }) if *id != request.user_id => false,
+            Some(_) => event.envelope.revision.is_some_and(|newer| newer > revision),
+        };
+        revision < table_revision || self.overflowed || self.events.iter().any(is_missed)
+    }
+}
+
+/// Whose opening a task works on.
+#[derive(Debug, Clone, Copy)]
+struct Ticket {
+    serial: u64,
+    key: SessionKey,
+    id: SessionId,
 }
 
 /// What is asked for, and for whom.
@@ -104,9 +125,9 @@ async fn presences(services: &Services, guild: GuildId) -> Vec<v1::Presence> {
 impl Shard {
     /// Opens guilds that the session still waits for, as many at once as it may.
     pub(super) fn open_more(&mut self, me: &ShardRef, key: SessionKey) {
-        while let Some(slot) = self.sessions.get_mut(key) {
-            let keeps_up = slot.conn.is_none() || slot.session.is_at_end();
-            if !keeps_up || slot.opening_count >= limits::OPENINGS_PER_SESSION_MAX {
+        while self.keeps_up(key) {
+            let Some(slot) = self.sessions.get_mut(key) else { return };
+            if slot.opening_count >= limits::OPENINGS_PER_SESSION_MAX {
                 return;
             }
             let Some(guild) = slot.to_open.pop_front() else { return };
@@ -124,40 +145,51 @@ impl Shard {
         let request = Request::new(&slot.session.profile, guild);
         let id = slot.session.profile.id;
         self.services.interest.add_guild(guild, self.index);
-        let opening = Opening { session: key, events: Vec::new(), overflowed: false };
+        self.opening_serial += 1;
+        let serial = self.opening_serial;
+        let opening = Opening { serial, session: key, events: Vec::new(), overflowed: false };
         self.openings.entry(guild).or_default().push(opening);
-        self.tasks.spawn_local(open(me.clone(), self.services.clone(), key, id, request));
+        let ticket = Ticket { serial, key, id };
+        self.tasks.spawn_local(open(me.clone(), self.services.clone(), ticket, request));
+    }
+
+    /// Whether the session's socket takes what it is given; a session without a socket does.
+    pub(super) fn keeps_up(&self, key: SessionKey) -> bool {
+        let Some(slot) = self.sessions.get(key) else { return false };
+        let Some(conn) = slot.conn.and_then(|conn| self.conns.get(conn.place)) else { return true };
+        slot.session.is_at_end() && conn.outbox.pending_bytes() <= self.services.settings.outbox_bytes_max / 2
+    }
+
+    /// The opening's place, if it is still wanted.
+    fn opening(&mut self, guild: GuildId, ticket: Ticket) -> Option<(&mut Vec<Opening>, usize)> {
+        self.session(ticket.key, ticket.id)?;
+        let openings = self.openings.get_mut(&guild)?;
+        let index = openings.iter().position(|opening| opening.serial == ticket.serial)?;
+        Some((openings, index))
     }
 
     /// Takes the snapshot; false when it has to be loaded again.
     fn opened(
         &mut self,
         me: &ShardRef,
-        key: SessionKey,
-        id: SessionId,
+        ticket: Ticket,
         request: &Request,
         last: u64,
         snapshot: Option<Snapshot>,
     ) -> bool {
-        let guild = request.guild;
-        if self.session(key, id).is_none() {
+        let (guild, key) = (request.guild, ticket.key);
+        let table_revision = self.guilds.get(&guild).map_or(0, |table| table.audience.view().revision);
+        let Some((openings, index)) = self.opening(guild, ticket) else {
             self.drop_if_unused(guild);
             return true;
-        }
-        let Some(openings) = self.openings.get_mut(&guild) else { return true };
-        let Some(index) = openings.iter().position(|opening| opening.session == key) else { return true };
-        if let Some(snapshot) = &snapshot {
-            let revision = snapshot.guild.revision;
-            let is_behind = |event: &Arc<LiveEvent>| {
-                event.envelope.view.is_some() && event.envelope.revision.is_some_and(|newer| newer > revision)
-            };
-            let opening = &mut openings[index];
-            if opening.overflowed || opening.events.iter().any(is_behind) {
-                opening.events.clear();
-                opening.overflowed = false;
-                self.services.stats.openings_repeated.add(1);
-                return false;
-            }
+        };
+        if let Some(snapshot) = &snapshot
+            && openings[index].is_behind(request, snapshot.guild.revision, table_revision)
+        {
+            openings[index].events.clear();
+            openings[index].overflowed = false;
+            self.services.stats.openings_repeated.add(1);
+            return false;
         }
         let opening = openings.swap_remove(index);
         self.sessions[key].opening_count -= 1;
@@ -166,8 +198,8 @@ impl Shard {
                 self.sessions[key].session.guilds.remove(&guild);
             }
             Some(snapshot) => {
-                self.admit(key, request, &snapshot);
-                self.catch_up(me, key, guild, last, opening);
+                self.admit(key, request, &snapshot, last);
+                self.catch_up(me, key, guild, opening);
             }
         }
         self.drop_if_unused(guild);
@@ -175,7 +207,7 @@ impl Shard {
         true
     }
 
-    fn admit(&mut self, key: SessionKey, request: &Request, snapshot: &Snapshot) {
+    fn admit(&mut self, key: SessionKey, request: &Request, snapshot: &Snapshot, after: u64) {
         let (guild, revision) = (request.guild, snapshot.guild.revision);
         let stats = &self.services.stats;
         let table = self.guilds.entry(guild).or_insert_with(|| {
@@ -183,35 +215,30 @@ impl Shard {
             let channels: FxHashMap<_, _> = snapshot.channel_bodies().collect();
             GuildTable { audience: Audience::new(snapshot.view()), channels }
         });
-        table.audience.join(request.user_id, (&snapshot.member).into(), revision, key);
+        let shifts = table.audience.join(request.user_id, (&snapshot.member).into(), revision, key);
         let slot = &mut self.sessions[key];
-        slot.session.guilds.insert(guild, GuildState::Open { revision });
+        slot.session.guilds.insert(guild, GuildState::Open { revision, after });
         let (id, wants) = (slot.session.profile.id, slot.session.wants(Intents::GUILDS));
         self.services.book.update(id, |presence| presence.guild_ids.push(guild.get()));
         if wants {
             let body = request.body(&self.services, snapshot);
             self.give_guild_create(key, guild, body);
         }
+        self.tell_shifts(guild, &shifts, None, revision);
     }
 
-    /// Gives what came during the opening and is not in the snapshot. None of it changes what can be seen.
-    fn catch_up(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId, last: u64, opening: Opening) {
+    /// Gives what came during the opening and is not in the snapshot. None of it changes what the session sees.
+    fn catch_up(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId, opening: Opening) {
         for event in opening.events {
-            let is_new = match event.envelope.revision {
-                Some(revision) => self.is_news(key, guild, Some(revision)),
-                None => event.sequence > last,
-            };
-            if is_new {
-                self.give_if_entitled(key, guild, &event);
-            }
+            self.give_if_entitled(key, guild, &event);
         }
         self.pump(me, key);
     }
 }
 
 /// Loads until it fits, the session is gone, or the user is no member.
-async fn open(me: ShardRef, services: Arc<Services>, key: SessionKey, id: SessionId, request: Request) {
-    let mut attempt = 0;
+async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Request) {
+    let mut failures = 0;
     loop {
         let last = services.backplane.last(Subject::Guild(request.guild)).await;
         let loaded = match last {
@@ -221,22 +248,22 @@ async fn open(me: ShardRef, services: Arc<Services>, key: SessionKey, id: Sessio
         match loaded {
             Ok((last, snapshot)) => {
                 let mut this = me.borrow_mut();
-                let is_done = this.opened(&me, key, id, &request, last, snapshot);
+                let is_done = this.opened(&me, ticket, &request, last, snapshot);
                 this.flush_dirty(&me);
                 if is_done {
                     return;
                 }
+                failures = 0;
             }
             Err(failure) => {
-                warn!(guild = %request.guild, %failure, "guild could not be opened, it is tried again")
+                warn!(guild = %request.guild, %failure, "guild could not be opened, it is tried again");
+                failures += 1;
             }
         }
-        let pause: Duration = backoff(attempt);
-        attempt += 1;
-        tokio::time::sleep(pause).await;
-        if me.borrow_mut().session(key, id).is_none() {
-            me.borrow_mut().drop_if_unused(request.guild);
-            return;
+        tokio::time::sleep(backoff(failures)).await;
+        let mut this = me.borrow_mut();
+        if this.opening(request.guild, ticket).is_none() {
+            return this.drop_if_unused(request.guild);
         }
     }
 }

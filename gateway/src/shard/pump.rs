@@ -1,6 +1,7 @@
 //! From a session's ring to its socket, as far as the socket keeps up: the rest of a start, and replays.
 
 use model::{EventKind, GuildId};
+use proto::Failure;
 
 use super::Shard;
 use super::ShardRef;
@@ -8,7 +9,7 @@ use crate::audience::SessionKey;
 use crate::live::LiveEvent;
 use crate::session::{Entry, Next, SessionId};
 use crate::stats::Count;
-use crate::wire::{Class, SharedBody};
+use crate::wire::{Class, CloseCode, SharedBody};
 
 /// What the ring says is next, without a borrow of it.
 enum Step {
@@ -16,6 +17,7 @@ enum Step {
     Skip,
     Remake(GuildId),
     Resumed { seq: u32 },
+    Overrun,
     Done,
 }
 
@@ -46,6 +48,7 @@ impl Shard {
                     );
                 }
                 Step::Remake(guild) => return self.remake(me, key, guild),
+                Step::Overrun => return self.invalidate(key),
                 Step::Done => return self.open_more(me, key),
             }
         }
@@ -55,9 +58,9 @@ impl Shard {
         let session = &self.sessions[key].session;
         match session.next() {
             Next::Nothing => Step::Done,
+            Next::Overrun => Step::Overrun,
             Next::Resumed { seq } => Step::Resumed { seq },
             Next::Entry { seq, entry: Entry::Own(body) } => Step::Send { seq, body: body.clone() },
-            Next::Entry { entry: Entry::Void, .. } => Step::Skip,
             Next::Entry { entry: Entry::GuildCreate(guild), .. } => {
                 if session.guilds.contains_key(guild) {
                     Step::Remake(*guild)
@@ -77,18 +80,9 @@ impl Shard {
 
     /// What was visible when it happened is replayed only if it still is. That a channel is gone is always told.
     fn is_visible_now(&self, key: SessionKey, event: &LiveEvent) -> bool {
-        let (envelope, profile) = (&event.envelope, &self.sessions[key].session.profile);
-        let Some(guild) = envelope.guild_id else { return true };
-        if matches!(envelope.kind, EventKind::ChannelDelete | EventKind::GuildDelete) {
-            return true;
-        }
-        match (self.guilds.get(&guild), envelope.channel_id) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(table), Some(channel)) => {
-                table.audience.sees(profile.user_id, channel) || envelope.user_id == Some(profile.user_id)
-            }
-        }
+        let Some(guild) = event.envelope.guild_id else { return true };
+        matches!(event.envelope.kind, EventKind::ChannelDelete | EventKind::GuildDelete)
+            || self.may_see(key, guild, event)
     }
 
     /// Makes a GUILD_CREATE of the ring anew, from the guild as it is now.
@@ -100,27 +94,38 @@ impl Shard {
         let (services, me) = (self.services.clone(), me.clone());
         self.tasks.spawn_local(async move {
             let snapshot = super::opening::load(&services, &request).await;
-            let body = snapshot.ok().flatten().map(|snapshot| request.body(&services, &snapshot));
+            let made = snapshot.map(|snapshot| snapshot.map(|snapshot| request.body(&services, &snapshot)));
             let mut this = me.borrow_mut();
-            this.remade(&me, key, id, body);
+            this.remade(&me, key, id, guild, made);
             this.flush_dirty(&me);
         });
     }
 
-    fn remade(&mut self, me: &ShardRef, key: SessionKey, id: SessionId, body: Option<SharedBody>) {
+    /// `made` is `None` inside when the user is no longer a member. Meanwhile the session may have been resumed at another
+    /// place of its ring.
+    fn remade(
+        &mut self,
+        me: &ShardRef,
+        key: SessionKey,
+        id: SessionId,
+        guild: GuildId,
+        made: Result<Option<SharedBody>, Failure>,
+    ) {
         let Some(slot) = self.session(key, id) else { return };
         slot.is_remaking = false;
         let conn = slot.conn;
-        if let Next::Entry { seq, entry: Entry::GuildCreate(_) } = slot.session.next()
+        if let Next::Entry { seq, entry: Entry::GuildCreate(next) } = slot.session.next()
+            && *next == guild
             && let Some(conn) = conn
         {
-            match body {
-                Some(body) => {
+            match made {
+                Ok(Some(body)) => {
                     slot.session.advance();
                     self.dispatch(conn, seq, body, Class::Durable);
                 }
+                Ok(None) => slot.session.advance(),
                 // The directory does not answer: the client comes back and tries again.
-                None => return self.close(conn, crate::wire::CloseCode::UnknownError),
+                Err(_) => return self.close(conn, CloseCode::UnknownError),
             }
         }
         self.pump(me, key);

@@ -111,6 +111,10 @@ impl Shard {
             self.tasks.spawn_local(async move {
                 // The entry ends by itself if this fails.
                 let _ = services.registry.unregister(&services.pod, user_id).await;
+                if !services.interest.user(user_id).is_empty() {
+                    // Somebody identified meanwhile; if this fails, the next renewal does it.
+                    let _ = services.registry.register(&services.pod, &[user_id]).await;
+                }
             });
         }
     }
@@ -175,12 +179,21 @@ impl Shard {
         }
     }
 
-    /// Whether the session has the guild open and has not been told of this revision yet.
-    pub(super) fn is_news(&self, key: SessionKey, guild: GuildId, revision: Option<u64>) -> bool {
+    /// Whether the session has the guild open and its GUILD_CREATE did not have this event yet.
+    pub(super) fn is_news(&self, key: SessionKey, guild: GuildId, event: &LiveEvent) -> bool {
         match self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild)) {
-            Some(GuildState::Open { revision: known }) => revision.is_none_or(|revision| revision > *known),
+            Some(GuildState::Open { revision, after }) => match event.envelope.revision {
+                Some(newer) => newer > *revision,
+                None => event.sequence == 0 || event.sequence > *after,
+            },
             Some(GuildState::Opening) | None => false,
         }
+    }
+
+    /// Whether the session has the guild open as of before this revision.
+    pub(super) fn knows_less(&self, key: SessionKey, guild: GuildId, revision: u64) -> bool {
+        let state = self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild));
+        matches!(state, Some(GuildState::Open { revision: known, .. }) if revision > *known)
     }
 
     /// The token was revoked: its sessions end.

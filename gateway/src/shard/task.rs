@@ -124,6 +124,9 @@ fn take_message(this: &mut super::Shard, shard: &ShardRef, id: ConnId, message: 
     let now_ms = this.services.now_ms();
     this.services.stats.payloads.add(1);
     let Some(conn) = this.conn(id) else { return Flow::End(End::Lost) };
+    if conn.outbox.is_closing() && !matches!(message, Message::Close { .. }) {
+        return Flow::Go;
+    }
     let action = match message {
         Message::Text(payload) | Message::Binary(payload) => conn.link.payload(now_ms, &payload),
         Message::Ping(payload) => {
