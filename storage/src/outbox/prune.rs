@@ -2,7 +2,7 @@
 //!
 //! The engine has no time to live, so somebody calls [`Outbox::prune`] now and then (every 30 s is plenty). It
 //! removes one range per epoch from the front. Rows of an earlier epoch that was not swept stay whatever their
-//! age: they may never have been published. When nothing of an earlier epoch is left, its mark and its
+//! age, and so do rows of the running one above its watermark: they may never have been published. When nothing of an earlier epoch is left, its mark and its
 //! watermark go too.
 
 use super::{Bucket, Outbox, OutboxError};
@@ -54,12 +54,13 @@ impl Outbox {
                 self.prune_epoch(&mut batch, set, epoch, Bucket(0)..expired, &mut room)?;
             }
         }
+        let mine_until = expired.min(Bucket::of_ms(self.watermark(set, mine)?));
         let pruned = &self.pruned[usize::from(set.code()) - 1];
-        self.prune_epoch(&mut batch, set, mine, Bucket(pruned.load(Relaxed))..expired, &mut room)?;
+        self.prune_epoch(&mut batch, set, mine, Bucket(pruned.load(Relaxed))..mine_until, &mut room)?;
         let marks = self.prune_marks(&mut batch, set, mine)?;
         self.engine.commit(batch).await?;
         if room > 0 {
-            pruned.fetch_max(expired.0, Relaxed);
+            pruned.fetch_max(mine_until.0, Relaxed);
         }
         Ok(PruneReport { rows: limit - room, marks, more: room == 0 })
     }

@@ -132,6 +132,7 @@ async fn expired_rows_go_a_bounded_number_at_a_time_and_unswept_ones_stay() {
     let rows: Vec<_> = (0..10).map(|id| row(2, id, id)).collect();
     fill(&outbox, &rows, &[marker(1, 1, 1), marker(2, 1, 1), marker(2, 95, 1)]).await;
     watermark(&outbox, 1, 7).await;
+    watermark(&outbox, 2, 100_000).await;
     // 15 minutes after the end of bucket 4, so buckets 0 to 4 have expired.
     let now_ms = 50_000 + 15 * 60 * 1_000;
 
@@ -148,6 +149,25 @@ async fn expired_rows_go_a_bounded_number_at_a_time_and_unswept_ones_stay() {
     assert_eq!(report, PruneReport { rows: 0, marks: 2, more: false });
     assert_eq!(outbox.watermark(SET, Epoch(1)).unwrap(), 0);
     assert!(outbox.epochs_below(SET, Epoch(2)).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn expired_rows_above_the_running_epochs_watermark_stay_until_it_has_passed_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(&dir);
+    let rows: Vec<_> = (0..10).map(|id| row(2, id, id)).collect();
+    fill(&outbox, &rows, &[marker(2, 3, 1)]).await;
+    let all_expired_ms = 1_000_000 + 15 * 60 * 1_000;
+    let report = outbox.prune(SET, Epoch(2), all_expired_ms, 100).await.unwrap();
+    assert_eq!(report, PruneReport::default(), "nothing is published yet");
+
+    // In the middle of bucket 3: its rows may not have been published.
+    watermark(&outbox, 2, 35_000).await;
+    let report = outbox.prune(SET, Epoch(2), all_expired_ms, 100).await.unwrap();
+    assert_eq!(report, PruneReport { rows: 3, marks: 0, more: false });
+    watermark(&outbox, 2, 100_000).await;
+    let report = outbox.prune(SET, Epoch(2), all_expired_ms, 100).await.unwrap();
+    assert_eq!(report, PruneReport { rows: 8, marks: 0, more: false });
 }
 
 #[test]
