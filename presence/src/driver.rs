@@ -156,10 +156,13 @@ impl Driver {
         let outcome = self.table.set_voice(now_ms, pod, state, member).map_err(|refused| match refused {
             VoiceRefused::Full(bound) => full(bound),
             VoiceRefused::OtherPod => Failure::unavailable(refused.to_string(), 1000),
-            VoiceRefused::OtherUser => {
+            VoiceRefused::OtherUser | VoiceRefused::Ended => {
                 Failure::invalid_field("state.session_id", "BASE_TYPE_BAD", refused.to_string())
             }
         })?;
+        if let Some(left) = outcome.left {
+            self.publish_voice(&left, None);
+        }
         let published = outcome.change.map(|change| {
             let (sender, receiver) = oneshot::channel();
             self.publish_voice(&change, Some(sender));

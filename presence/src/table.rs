@@ -106,6 +106,8 @@ pub enum VoiceRefused {
     OtherPod,
     #[error("the session is another user's")]
     OtherUser,
+    #[error("the session has ended: join with another one")]
+    Ended,
 }
 
 /// What became of a batch.
@@ -223,6 +225,8 @@ impl Table {
         match self.sessions.get(&session) {
             Some(held) if held.user_id != state.user_id => return Err(VoiceRefused::OtherUser),
             Some(held) if held.pod != *pod => return Err(VoiceRefused::OtherPod),
+            // A late message: what it would change belongs to another session by now, or has ended.
+            None if self.ended.covers(&session, 0) => return Err(VoiceRefused::Ended),
             _ if state.channel_id.is_some() && is_new && self.voices.count() >= self.bounds.voice_states => {
                 return Err(Full::VoiceStates(self.bounds.voice_states).into());
             }

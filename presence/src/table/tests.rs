@@ -230,12 +230,32 @@ fn a_voice_state_ends_with_its_session_and_names_the_channel_that_was_left() {
     assert_eq!(joined.change.unwrap().channel_id.get(), 3);
     table.apply(5, &pod, sessions(vec![update("s", 1, 1, Status::Online, &[7])])).unwrap();
     assert!(!table.set_voice(6, &pod, voice("s", 1, Some(3)), member(1)).unwrap().needs_server);
-    assert!(table.set_voice(7, &pod, voice("s", 1, Some(4)), member(1)).unwrap().needs_server);
+    let moved = table.set_voice(7, &pod, voice("s", 1, Some(4)), member(1)).unwrap();
+    assert!(moved.needs_server);
+    let (left, joined) = (moved.left.unwrap(), moved.change.unwrap());
+    assert_eq!((left.state.channel_id, left.channel_id.get()), (None, 3));
+    assert_eq!((joined.state.channel_id, joined.channel_id.get()), (Some(joined.channel_id), 4));
     table.apply(8, &pod, gone("s", 1)).unwrap();
     let left = table.take_voices().pop().unwrap();
     assert_eq!((left.state.channel_id, left.channel_id.get(), left.member.user.id.get()), (None, 4, 1));
     assert_eq!(table.voices_in(guild(7)).count(), 0);
-    assert_eq!(table.set_voice(9, &pod, voice("s", 1, None), member(1)).unwrap().change, None);
+    assert_eq!(table.set_voice(9, &pod, voice("t", 1, None), member(1)).unwrap().change, None);
+}
+
+#[test]
+fn a_session_that_has_ended_joins_nothing_and_leaves_nothing_for_another() {
+    let (mut table, pod) = (Table::default(), key("pod"));
+    table.apply(0, &pod, sessions(vec![update("old", 1, 1, Status::Online, &[7])])).unwrap();
+    table.apply(1, &pod, gone("old", 1)).unwrap();
+    table.set_voice(2, &pod, voice("new", 1, Some(3)), member(1)).unwrap();
+    for channel in [Some(4), None] {
+        let late = table.set_voice(3, &pod, voice("old", 1, channel), member(1));
+        assert_eq!(late, Err(VoiceRefused::Ended));
+    }
+    let states: Vec<_> = table.voices_in(guild(7)).map(|state| state.session_id.clone()).collect();
+    assert_eq!(states, ["new"]);
+    table.apply(4, &pod, sessions(vec![update("old", 2, 1, Status::Online, &[7])])).unwrap();
+    assert!(table.set_voice(5, &pod, voice("old", 1, Some(3)), member(1)).is_ok(), "resumed elsewhere");
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct VoiceChange {
 pub struct VoiceOutcome {
     /// `None` for a leave of somebody who was nowhere.
     pub change: Option<VoiceChange>,
+    /// To be published before it: whoever sees the channel that was left, and not the new one, is told nothing else.
+    pub left: Option<VoiceChange>,
     /// The session joined or moved, so it needs a voice server.
     pub needs_server: bool,
 }
@@ -49,15 +51,21 @@ impl Voices {
         let before = self.remove(state.guild_id, state.user_id);
         let Some(channel_id) = state.channel_id else {
             let change = before.map(|held| VoiceChange { state, member, channel_id: held.channel_id });
-            return VoiceOutcome { change, needs_server: false };
+            return VoiceOutcome { change, left: None, needs_server: false };
         };
-        let needs_server = before.is_none_or(|held| held.channel_id != channel_id || held.session != session);
+        let stays = |held: &Held| held.channel_id == channel_id;
+        let needs_server = before.as_ref().is_none_or(|held| !stays(held) || held.session != session);
+        let left = before.filter(|held| !stays(held)).map(|held| VoiceChange {
+            state: VoiceState { channel_id: None, ..held.state },
+            member: member.clone(),
+            channel_id: held.channel_id,
+        });
         let place = (state.guild_id, state.user_id);
         self.sessions.entry(session.clone()).or_default().insert(place);
         let held = Held { state: state.clone(), session, channel_id, member: member.clone() };
         self.guilds.entry(place.0).or_default().insert(place.1, held);
         self.count += 1;
-        VoiceOutcome { change: Some(VoiceChange { state, member, channel_id }), needs_server }
+        VoiceOutcome { change: Some(VoiceChange { state, member, channel_id }), left, needs_server }
     }
 
     /// The session has ended: what it held is left.

@@ -180,6 +180,19 @@ async fn voice_is_published_before_the_answer_and_ends_with_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_moves_leaves_the_old_channel_before_they_are_in_the_new_one() {
+    let Setup { mut client, mut events, .. } = start().await;
+    for channel in [20, 21] {
+        client.update_voice_state(voice_request(Some(channel))).await.unwrap();
+    }
+    for (channel, shown) in [(20, json!("20")), (20, Value::Null), (21, json!("21"))] {
+        let (envelope, data) = next(&mut events).await;
+        assert_eq!((envelope.channel_id.unwrap().get(), &data["channel_id"]), (channel, &shown));
+        assert!(data["member"]["joined_at"].is_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn voice_waits_for_a_backplane_that_is_away_and_keeps_its_order() {
     let setup = start_with(|backplane| Arc::new(Away { backplane, failures: AtomicU64::new(5) })).await;
     let Setup { service, mut client, mut events, .. } = setup;
