@@ -27,6 +27,10 @@ use crate::events::Event;
 use crate::ids::{Ledger, Open};
 use crate::store::{Commit, DirectoryStore, StoreError, Write};
 
+/// How often a sweep tries to publish an event before the start is given up.
+const SWEEP_TRIES: u32 = 5;
+const SWEEP_RETRY_MS_MIN: u64 = 100;
+
 /// What a change writes and tells.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
@@ -205,6 +209,22 @@ struct Sweeper {
     clock: SharedClock,
 }
 
+impl Sweeper {
+    /// Tries a few times: the start shall not end because of one attempt that failed.
+    async fn publish(&self, event: &OutboxEvent) -> Result<(), RepublishError> {
+        let mut wait = Duration::from_millis(SWEEP_RETRY_MS_MIN);
+        for _ in 1..SWEEP_TRIES {
+            match publish_once(&*self.backplane, event, self.clock.now_ms()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::warn!(%error, event_id = event.event_id, "publishing again"),
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+        publish_once(&*self.backplane, event, self.clock.now_ms()).await
+    }
+}
+
 #[async_trait]
 impl Republish for Sweeper {
     async fn republish(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
@@ -212,7 +232,7 @@ impl Republish for Sweeper {
             return Err("the directory writes no markers: the slot set has another writer".into());
         };
         for event in &row.events {
-            publish_once(&*self.backplane, event, self.clock.now_ms()).await?;
+            self.publish(event).await?;
         }
         Ok(())
     }

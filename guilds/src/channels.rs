@@ -1,9 +1,11 @@
 //! Channels of a guild: made, changed, moved, deleted.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use model::limits::{
-    BITRATE_MAX, BITRATE_MIN, CATEGORY_CHANNELS_MAX, CHANNEL_NAME_CHARS_MAX, CHANNEL_TOPIC_CHARS_MAX,
-    GUILD_CHANNELS_MAX, POSITION_MAX, RTC_REGION_CHARS_MAX, SLOWMODE_SECS_MAX, VOICE_USERS_MAX,
+    BITRATE_MAX, BITRATE_MIN, CATEGORY_CHANNELS_MAX, CHANGE_BYTES_MAX, CHANNEL_NAME_CHARS_MAX,
+    CHANNEL_TOPIC_CHARS_MAX, GUILD_CHANNELS_MAX, POSITION_MAX, RTC_REGION_CHARS_MAX, SLOWMODE_SECS_MAX, VOICE_USERS_MAX,
 };
 use model::{Channel, ChannelId, ChannelKind, Permissions};
 use proto::convert::id;
@@ -69,21 +71,28 @@ impl Command for v1::MoveChannelsRequest {
     async fn run(self, at: &mut Change<'_>) -> Result<(), Failure> {
         let actor = at.actor(id("actor_id", self.actor_id)?).await?;
         actor.needs(Permissions::MANAGE_CHANNELS)?;
-        let mut moved: std::collections::BTreeMap<ChannelId, Channel> = std::collections::BTreeMap::new();
+        let mut moved: BTreeMap<ChannelId, Channel> = BTreeMap::new();
         for (index, step) in self.moves.iter().enumerate() {
             let channel_id = id("moves.channel_id", step.channel_id)?;
-            let channel = at.state.channel(channel_id)?;
-            let channel = moved.entry(channel_id).or_insert_with(|| channel.clone());
-            let mut errors = Fields::default();
+            let before = at.state.channel(channel_id)?;
+            let channel = moved.entry(channel_id).or_insert_with(|| before.clone());
             if let Some(position) = step.position {
-                errors.range(&format!("{index}.position"), position.into(), 0, POSITION_MAX.into());
+                let path = format!("{index}.position");
+                Fields::default().range(&path, position.into(), 0, POSITION_MAX.into()).finish()?;
                 channel.position = position;
             }
             if let Some(parent) = step.parent_id {
-                check_parent(&mut errors, &format!("{index}.parent_id"), parent, channel, at.state);
                 channel.parent_id = ChannelId::new(parent);
             }
-            errors.finish()?;
+            if channel != before {
+                actor.needs_in(before, Permissions::MANAGE_CHANNELS)?;
+            }
+        }
+        check_moved(&self.moves, &moved, at.state)?;
+        moved.retain(|id, channel| at.state.channels.get(id) != Some(channel));
+        if moved.values().map(change_bytes).sum::<usize>() > CHANGE_BYTES_MAX {
+            let message = "these channels have too many overwrites to move them at once: move fewer at a time";
+            return Err(Failure::new(FailureKind::Invalid, code::GENERAL, message));
         }
         moved.into_values().for_each(|channel| drop(at.put_channel(channel)));
         Ok(())
@@ -118,6 +127,30 @@ impl Command for v1::DeleteChannelRequest {
         }
         Ok(channel)
     }
+}
+
+/// Refuses parents that cannot be, in the guild as it is after all moves.
+fn check_moved(
+    moves: &[v1::ChannelMove],
+    moved: &BTreeMap<ChannelId, Channel>,
+    state: &GuildState,
+) -> Result<(), Failure> {
+    let mut errors = Fields::default();
+    for (index, step) in moves.iter().enumerate() {
+        let Some(channel) = ChannelId::new(step.channel_id).and_then(|id| moved.get(&id)) else { continue };
+        if let Some(parent) = step.parent_id {
+            let after = state.channels.values().map(|channel| moved.get(&channel.id).unwrap_or(channel));
+            check_parent(&mut errors, &format!("{index}.parent_id"), parent, channel, state, after);
+        }
+    }
+    errors.finish()
+}
+
+/// What changing a channel stores at most, about: its row, and its event with the overwrites from before and after.
+/// A character takes up to six bytes in the event.
+pub(crate) fn change_bytes(channel: &Channel) -> usize {
+    let texts = channel.name.len() + channel.topic.as_ref().map_or(0, String::len);
+    1_024 + 8 * texts + 256 * channel.overwrites.len()
 }
 
 /// The type of a channel that a guild can have.
@@ -174,12 +207,20 @@ fn check(fields: &v1::ChannelFields, channel: &Channel, state: &GuildState) -> R
         }
     }
     if let Some(parent) = fields.parent_id {
-        check_parent(&mut errors, "parent_id", parent, channel, state);
+        check_parent(&mut errors, "parent_id", parent, channel, state, state.channels.values());
     }
     errors.finish()
 }
 
-fn check_parent(errors: &mut Fields, path: &str, parent: u64, channel: &Channel, state: &GuildState) {
+/// `channels` are those of the guild, among which the category's are counted.
+fn check_parent<'a>(
+    errors: &mut Fields,
+    path: &str,
+    parent: u64,
+    channel: &Channel,
+    state: &GuildState,
+    channels: impl Iterator<Item = &'a Channel>,
+) {
     let Some(parent) = ChannelId::new(parent) else { return };
     let category = state.channels.get(&parent).filter(|parent| parent.kind == ChannelKind::Category);
     if category.is_none() {
@@ -187,7 +228,7 @@ fn check_parent(errors: &mut Fields, path: &str, parent: u64, channel: &Channel,
     } else if channel.kind == ChannelKind::Category {
         errors.error(path, "CHANNEL_PARENT_INVALID_TYPE", "Categories cannot have parent channels");
     } else {
-        let others = state.channels.values().filter(|other| other.parent_id == Some(parent));
+        let others = channels.filter(|other| other.parent_id == Some(parent));
         if others.filter(|other| other.id != channel.id).count() >= CATEGORY_CHANNELS_MAX {
             let message = format!("Maximum number of channels in category reached ({CATEGORY_CHANNELS_MAX})");
             errors.error(path, "CHANNEL_PARENT_MAX_CHANNELS", message);

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use model::limits::{CLEANUP_PAGE_LEN, CLEANUP_RETRY_MS, REFRESHES_AT_ONCE};
+use model::limits::{CLEANUP_PAGE_LEN, CLEANUP_RETRY_MS, REFRESHES_AT_ONCE, RESUMES_AT_ONCE};
 use model::{GuildId, UserId};
-use proto::{Failure, FailureKind};
+use proto::FailureKind;
 
 use crate::accounts::Accounts;
-use crate::actor::Actors;
 use crate::changes::Changes;
 use crate::members::RefreshMember;
 use crate::store::{Commit, StoreError, Write};
@@ -56,26 +54,23 @@ pub(crate) async fn refresh_user(accounts: &Accounts, user: UserId) {
     }
 }
 
-async fn refresh_all(accounts: &Accounts, user: UserId) -> Result<(), Failure> {
-    let (changes, actors) = (&accounts.changes, &accounts.actors);
+async fn refresh_all(accounts: &Accounts, user: UserId) -> Result<(), StoreError> {
+    let changes = &accounts.changes;
     let Some(edit) = changes.store.refresh_of(user).await? else { return Ok(()) };
     let mut last = None;
     loop {
         let guilds = changes.store.guilds_after(user, last, CLEANUP_PAGE_LEN).await?;
-        let mut waiting = FuturesUnordered::new();
-        for guild in &guilds {
-            if waiting.len() == REFRESHES_AT_ONCE {
-                waiting.next().await.unwrap_or(Ok(()))?;
-            }
-            waiting.push(refresh_one(actors, *guild, user));
-        }
-        while let Some(outcome) = waiting.next().await {
-            outcome?;
-        }
         last = guilds.last().copied();
-        if guilds.len() < CLEANUP_PAGE_LEN {
+        let is_last = guilds.len() < CLEANUP_PAGE_LEN;
+        let work = guilds.into_iter().map(|guild| refresh_one(accounts, guild, user));
+        futures_util::stream::iter(work).buffer_unordered(REFRESHES_AT_ONCE).collect::<()>().await;
+        if is_last {
             break;
         }
+    }
+    // Without a mark that it is done, the next start goes over it again.
+    if changes.stop.is_cancelled() {
+        return Ok(());
     }
     // A newer edit has a pass of its own.
     let _user = accounts.users.lock(&[user.get()]).await;
@@ -86,10 +81,61 @@ async fn refresh_all(accounts: &Accounts, user: UserId) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn refresh_one(actors: &Arc<Actors>, guild: GuildId, user: UserId) -> Result<(), Failure> {
-    match actors.change(guild, RefreshMember(user)).await {
-        Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
-        outcome => outcome,
+/// Repeats it in this one guild until it is done, or until shutdown: the others have not to wait for it.
+async fn refresh_one(accounts: &Accounts, guild: GuildId, user: UserId) {
+    while !accounts.changes.stop.is_cancelled() {
+        match accounts.actors.change(guild, RefreshMember(user)).await {
+            Ok(()) => return,
+            Err(failure) if failure.kind == FailureKind::NotFound => return,
+            Err(failure) => {
+                tracing::warn!(%failure, %guild, %user, "a member row of a changed user is left for now");
+                pause(&accounts.changes).await;
+            }
+        }
+    }
+}
+
+/// Goes on with every deletion that an earlier run did not finish, a few at a time.
+pub(crate) async fn resume_deletions(changes: Arc<Changes>) {
+    let mut last = None;
+    while !changes.stop.is_cancelled() {
+        let page = match changes.store.deletions(last, CLEANUP_PAGE_LEN).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%error, "what is left of deleted guilds cannot be read");
+                pause(&changes).await;
+                continue;
+            }
+        };
+        let is_last = page.len() < CLEANUP_PAGE_LEN;
+        last = page.last().copied();
+        let work = page.into_iter().map(|guild| delete_guild(changes.clone(), guild));
+        futures_util::stream::iter(work).buffer_unordered(RESUMES_AT_ONCE).collect::<()>().await;
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Goes on with every changed user whose member rows an earlier run did not write again, a few at a time.
+pub(crate) async fn resume_refreshes(accounts: Arc<Accounts>) {
+    let mut last = None;
+    while !accounts.changes.stop.is_cancelled() {
+        let page = match accounts.changes.store.refreshes(last, CLEANUP_PAGE_LEN).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%error, "changed users who are left to write again cannot be read");
+                pause(&accounts.changes).await;
+                continue;
+            }
+        };
+        let is_last = page.len() < CLEANUP_PAGE_LEN;
+        last = page.last().copied();
+        let work = page.into_iter().map(|user| refresh_user(&accounts, user));
+        futures_util::stream::iter(work).buffer_unordered(RESUMES_AT_ONCE).collect::<()>().await;
+        if is_last {
+            return;
+        }
     }
 }
 

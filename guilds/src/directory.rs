@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backplane::Backplane;
 use model::clock::SharedClock;
-use model::limits::{CLEANUP_PAGE_LEN, DIRECTORY_STOP_MS};
+use model::limits::DIRECTORY_STOP_MS;
 use proto::Failure;
 use storage::{Engine, IdFloor, Leases, SlotSet};
 use tokio_util::sync::CancellationToken;
@@ -46,8 +46,6 @@ pub enum OpenError {
         "publish what was left of the run before: {0}; see that the backplane is there, then start again"
     )]
     Sweep(#[source] StoreError),
-    #[error("read what is left to clean up: {0}")]
-    Cleanup(#[source] StoreError),
 }
 
 /// The directory service. Clones are the same service.
@@ -85,9 +83,9 @@ impl Directory {
         }
         let actors = Actors::new(changes.clone(), config.actor_idle_ms);
         let accounts = Accounts::new(changes.clone(), actors.clone(), config.password_cost);
-        let directory = Self { changes, actors, accounts };
-        directory.resume_cleanups().await.map_err(OpenError::Cleanup)?;
-        Ok(directory)
+        changes.tasks.spawn(cleanup::resume_deletions(changes.clone()));
+        changes.tasks.spawn(cleanup::resume_refreshes(accounts.clone()));
+        Ok(Self { changes, actors, accounts })
     }
 
     /// Ends every task: changes that are under way are finished or left to the next start's sweep.
@@ -100,16 +98,5 @@ impl Directory {
                 "tasks of the directory did not end in time; what they left is swept at the next start"
             );
         }
-    }
-
-    async fn resume_cleanups(&self) -> Result<(), StoreError> {
-        for guild in self.changes.store.deletions(CLEANUP_PAGE_LEN).await? {
-            self.changes.tasks.spawn(cleanup::delete_guild(self.changes.clone(), guild));
-        }
-        for user in self.changes.store.refreshes(CLEANUP_PAGE_LEN).await? {
-            let accounts = self.accounts.clone();
-            self.changes.tasks.spawn(async move { cleanup::refresh_user(&accounts, user).await });
-        }
-        Ok(())
     }
 }

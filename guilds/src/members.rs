@@ -33,6 +33,10 @@ impl Command for v1::EditMemberRequest {
             member.deaf = deaf;
         }
         set_timeout(&self, &actor, at, &mut member)?;
+        if member == before {
+            // Whoever asks for nothing needs no permission, so nobody is told.
+            return Ok(member);
+        }
         Ok(at.put_member(Some(before), member))
     }
 }
@@ -124,6 +128,9 @@ impl Command for RefreshMember {
         let (Some(before), Some(user)) = (at.member(self.0).await?, at.user(self.0).await?) else {
             return Ok(());
         };
+        if before.user == user {
+            return Ok(());
+        }
         let member = Member { user, ..before.clone() };
         at.put_member(Some(before), member);
         Ok(())

@@ -8,9 +8,10 @@ use proto::convert::id;
 use proto::failure::{FailureKind, code};
 use proto::{Failure, v1};
 
+use crate::changes::Changes;
 use crate::command::{Change, Command};
 use crate::events::Event;
-use crate::roles;
+use crate::roles::{self, Piece};
 use crate::state::{unknown_member, unknown_user};
 
 /// The public API's code for an owner who tries to leave.
@@ -67,12 +68,7 @@ pub(crate) async fn join(at: &mut Change<'_>, user: User, roles: Vec<Role>) -> R
     if at.guild.member_count >= GUILD_MEMBERS_MAX {
         return Err(too_many("members", GUILD_MEMBERS_MAX));
     }
-    // A bot may be in as many guilds as there are; what bounds it is that each of them added it.
-    if !user.bot
-        && at.changes.store.guilds_after(user.id, None, USER_GUILDS_MAX).await?.len() >= USER_GUILDS_MAX
-    {
-        return Err(too_many("guilds", USER_GUILDS_MAX as u64));
-    }
+    check_room(at.changes, &user).await?;
     at.guild.member_count += 1;
     let mut member = Member::new(at.guild.id, user, at.now);
     member.roles = roles.iter().map(|role| role.id).collect();
@@ -81,15 +77,23 @@ pub(crate) async fn join(at: &mut Change<'_>, user: User, roles: Vec<Role>) -> R
     Ok(member)
 }
 
+/// Refuses a person who is in as many guilds as one may be. A bot may be in as many as there are; what bounds it is
+/// that each of them added it.
+pub(crate) async fn check_room(changes: &Changes, user: &User) -> Result<(), Failure> {
+    let is_full = !user.bot
+        && changes.store.guilds_after(user.id, None, USER_GUILDS_MAX).await?.len() >= USER_GUILDS_MAX;
+    if is_full { Err(too_many("guilds", USER_GUILDS_MAX as u64)) } else { Ok(()) }
+}
+
 pub(crate) fn too_many(what: &str, max: u64) -> Failure {
     Failure::new(FailureKind::Invalid, code::MAX_GUILDS, format!("Maximum number of {what} reached ({max})"))
 }
 
 #[async_trait]
 impl Command for v1::RemoveMemberRequest {
-    type Reply = ();
+    type Reply = Piece;
 
-    async fn run(self, at: &mut Change<'_>) -> Result<(), Failure> {
+    async fn run(self, at: &mut Change<'_>) -> Result<Piece, Failure> {
         let actor = at.actor(id("actor_id", self.actor_id)?).await?;
         let user_id: UserId = id("user_id", self.user_id)?;
         if user_id == actor.id() {
@@ -102,11 +106,13 @@ impl Command for v1::RemoveMemberRequest {
             actor.outranks(&member)?;
         }
         let member = at.existing_member(user_id).await?;
-        at.delete_member(&member);
         let managed = |role: &&Role| role.managed && role.tags.bot_id == Some(user_id);
-        if let Some(role) = at.state.roles.values().find(managed) {
-            roles::remove(at, role);
+        if let Some(role) = at.state.roles.values().find(managed)
+            && roles::remove(at, role) == Piece::More
+        {
+            return Ok(Piece::More);
         }
-        Ok(())
+        at.delete_member(&member);
+        Ok(Piece::Last)
     }
 }

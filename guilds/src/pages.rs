@@ -136,14 +136,19 @@ impl Directory {
         &self,
         request: v1::GetMembersRequest,
     ) -> Result<v1::MembersReply, Failure> {
+        // An answer with some of them would look as if the others were no members.
+        if request.user_ids.len() > MEMBERS_LIST_MAX {
+            let message = format!("Must be {MEMBERS_LIST_MAX} or fewer; ask in several calls.");
+            return Err(Failure::invalid_field("user_ids", "BASE_TYPE_MAX_LENGTH", message));
+        }
         let state = self.actors.state(id("guild_id", request.guild_id)?).await?;
         let users = ids("user_ids", &request.user_ids)?;
         Ok(members_reply(&self.members(&state, &users).await?))
     }
 
     async fn members(&self, state: &GuildState, users: &[UserId]) -> Result<Vec<Member>, Failure> {
-        let mut members = Vec::with_capacity(users.len().min(MEMBERS_LIST_MAX));
-        for user in users.iter().take(MEMBERS_LIST_MAX) {
+        let mut members = Vec::with_capacity(users.len());
+        for user in users {
             let member = self.changes.store.member(state.guild.id, *user).await?;
             members.extend(member.map(|member| state.clean(member)));
         }

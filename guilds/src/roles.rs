@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use model::limits::{COLOR_MAX, EMOJI_BYTES_MAX, GUILD_ROLES_MAX, POSITION_MAX, ROLE_NAME_CHARS_MAX};
+use model::limits::{
+    CHANGE_BYTES_MAX, COLOR_MAX, EMOJI_BYTES_MAX, GUILD_ROLES_MAX, POSITION_MAX, ROLE_NAME_CHARS_MAX,
+};
 use model::{Permissions, Role, RoleId};
 use proto::convert::id;
 use proto::failure::{FailureKind, code};
 use proto::{Failure, v1};
 
+use crate::channels;
 use crate::command::{Change, Command};
 use crate::rules::Rank;
 use crate::state::GuildState;
@@ -118,9 +121,9 @@ impl Command for v1::MoveRolesRequest {
 
 #[async_trait]
 impl Command for v1::DeleteRoleRequest {
-    type Reply = ();
+    type Reply = Piece;
 
-    async fn run(self, at: &mut Change<'_>) -> Result<(), Failure> {
+    async fn run(self, at: &mut Change<'_>) -> Result<Piece, Failure> {
         let actor = at.actor(id("actor_id", self.actor_id)?).await?;
         actor.needs(Permissions::MANAGE_ROLES)?;
         let role = at.state.role(id("role_id", self.role_id)?)?.clone();
@@ -128,22 +131,36 @@ impl Command for v1::DeleteRoleRequest {
         if at.state.is_everyone(role.id) || role.managed {
             return Err(invalid_role());
         }
-        remove(at, &role);
-        Ok(())
+        Ok(remove(at, &role))
     }
 }
 
+/// How far a change came that may be too large for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Make it again: more is left.
+    More,
+    Last,
+}
+
 /// Deletes a role with its overwrites: members may keep its id in their rows, so nothing may refer to it any more.
-pub(crate) fn remove(at: &mut Change<'_>, role: &Role) {
+/// Where the channels are too much for one change, it takes a piece of them and leaves the role.
+pub(crate) fn remove(at: &mut Change<'_>, role: &Role) -> Piece {
     let target = model::OverwriteKind::Role(role.id);
+    let mut bytes = 0;
     for channel in at.state.channels.values() {
         if channel.overwrites.iter().any(|overwrite| overwrite.target == target) {
+            bytes += channels::change_bytes(channel);
+            if bytes > CHANGE_BYTES_MAX {
+                return Piece::More;
+            }
             let mut channel = channel.clone();
             channel.overwrites.retain(|overwrite| overwrite.target != target);
             at.put_channel(channel);
         }
     }
     at.delete_role(role);
+    Piece::Last
 }
 
 /// All roles but `@everyone` in their new order, numbered from 1; at one position stands whoever moved down

@@ -107,15 +107,15 @@ pub trait DirectoryStore: Send + Sync + 'static {
     async fn application(&self, id: ApplicationId) -> Result<Option<v1::Application>, StoreError>;
     async fn applications_of(&self, owner: UserId) -> Result<Vec<v1::Application>, StoreError>;
     async fn refresh_of(&self, user: UserId) -> Result<Option<u64>, StoreError>;
-    /// Users whose member rows have to be written again.
-    async fn refreshes(&self, limit: usize) -> Result<Vec<UserId>, StoreError>;
+    /// Users whose member rows have to be written again, in order of id, after a user.
+    async fn refreshes(&self, after: Option<UserId>, limit: usize) -> Result<Vec<UserId>, StoreError>;
 
     // --- Guilds
     async fn guild(&self, id: GuildId) -> Result<Option<GuildRows>, StoreError>;
     async fn guild_exists(&self, id: GuildId) -> Result<bool, StoreError>;
     async fn guild_of_channel(&self, channel: ChannelId) -> Result<Option<GuildId>, StoreError>;
-    /// Guilds that are gone and of which rows are left.
-    async fn deletions(&self, limit: usize) -> Result<Vec<GuildId>, StoreError>;
+    /// Guilds that are gone and of which rows are left, in order of id, after a guild.
+    async fn deletions(&self, after: Option<GuildId>, limit: usize) -> Result<Vec<GuildId>, StoreError>;
     async fn invite(&self, code: &str) -> Result<Option<Invite>, StoreError>;
     async fn invites_of(&self, guild: GuildId) -> Result<Vec<Invite>, StoreError>;
 

@@ -81,6 +81,8 @@ pub const AVATAR_CHARS_MAX: usize = 128;
 pub const BITRATE_MAX: u32 = 384_000;
 pub const BITRATE_MIN: u32 = 8_000;
 pub const CATEGORY_CHANNELS_MAX: usize = 50;
+/// What the channels of one change may come to, with their events: half of [`STORE_BATCH_BYTES_MAX`].
+pub const CHANGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Time in which a change is answered: published, refused, or of unknown outcome. Below [`RPC_DEADLINE_MS`].
 pub const CHANGE_WAIT_MS: u64 = 4_000;
 pub const CLEANUP_PAGE_LEN: usize = 250;
@@ -112,6 +114,8 @@ pub const PUBLISH_RETRY_MS_MAX: u64 = 1_000;
 pub const PUBLISH_TIMEOUT_MS: u64 = 2_000;
 /// Guilds in which a changed user is written again at one time.
 pub const REFRESHES_AT_ONCE: usize = 16;
+/// Deletions, and likewise refreshes of users, that a start goes on with at one time.
+pub const RESUMES_AT_ONCE: usize = 4;
 pub const RTC_REGION_CHARS_MAX: usize = 32;
 /// Members in one batch of a seed: seven rows each.
 pub const SEED_BATCH_MEMBERS: usize = 140;

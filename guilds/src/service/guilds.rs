@@ -1,6 +1,7 @@
 //! `Guilds`.
 
-use model::GuildId;
+use model::limits::{GUILD_CHANNELS_MAX, UNAVAILABLE_RETRY_MS};
+use model::{GuildId, UserId};
 use proto::convert::{id, wire};
 use proto::v1::guilds_server::Guilds;
 use proto::{Failure, v1};
@@ -11,6 +12,8 @@ use crate::changes::Draft;
 use crate::command::Command;
 use crate::directory::Directory;
 use crate::guild::{check_name, new_guild, store_new_guild};
+use crate::membership::check_room;
+use crate::roles::Piece;
 use crate::seed;
 use crate::validate::Fields;
 
@@ -23,6 +26,22 @@ impl Directory {
         self.actors.change(guild, command).await
     }
 
+    /// A change that may need several pieces, each a change of its own, until one of them answers that it was the last.
+    async fn in_pieces<C: Command<Reply = Piece> + Clone>(
+        &self,
+        guild: u64,
+        command: C,
+    ) -> Result<v1::Empty, Failure> {
+        // Every piece takes at least one channel, so more are needed only where overwrites are being made meanwhile.
+        for _ in 0..=GUILD_CHANNELS_MAX {
+            if self.in_guild(guild, command.clone()).await? == Piece::Last {
+                return Ok(v1::Empty {});
+            }
+        }
+        let message = "overwrites of the role are made faster than they are removed: try again";
+        Err(Failure::unavailable(message, UNAVAILABLE_RETRY_MS))
+    }
+
     /// A change of the guild that this channel is in.
     async fn in_guild_of<C: Command>(&self, channel: u64, command: C) -> Result<C::Reply, Failure> {
         let guild = self.guild_of(id("channel_id", channel)?).await?;
@@ -33,12 +52,15 @@ impl Directory {
         let mut fields = Fields::default();
         check_name(&mut fields, &request.name, request.icon.as_deref());
         fields.finish()?;
-        let owner = self.accounts.user(id("owner_id", request.owner_id)?).await?;
-        let changes = self.changes.clone();
-        let icon = request.icon.filter(|icon| !icon.is_empty());
-        let (rows, member) = new_guild(&changes, request.name.trim(), icon, owner);
+        let owner_id: UserId = id("owner_id", request.owner_id)?;
+        let (accounts, changes) = (self.accounts.clone(), self.changes.clone());
         self.accounts
             .run(async move {
+                let _owner = accounts.users.lock(&[owner_id.get()]).await;
+                let owner = accounts.user(owner_id).await?;
+                check_room(&changes, &owner).await?;
+                let icon = request.icon.filter(|icon| !icon.is_empty());
+                let (rows, member) = new_guild(&changes, request.name.trim(), icon, owner);
                 let stored = store_new_guild(&changes, &rows, member, Draft::default()).await?;
                 changes.publish(stored).await?;
                 Ok(crate::state::GuildState::from(rows).details(|_| true))
@@ -136,7 +158,7 @@ impl Guilds for Directory {
 
     async fn delete_role(&self, request: Request<v1::DeleteRoleRequest>) -> Answer<v1::Empty> {
         let request = request.into_inner();
-        answer(self.in_guild(request.guild_id, request).await.map(|()| v1::Empty {}))
+        answer(self.in_pieces(request.guild_id, request).await)
     }
 
     async fn get_members(&self, request: Request<v1::GetMembersRequest>) -> Answer<v1::MembersReply> {
@@ -166,7 +188,7 @@ impl Guilds for Directory {
 
     async fn remove_member(&self, request: Request<v1::RemoveMemberRequest>) -> Answer<v1::Empty> {
         let request = request.into_inner();
-        answer(self.in_guild(request.guild_id, request).await.map(|()| v1::Empty {}))
+        answer(self.in_pieces(request.guild_id, request).await)
     }
 
     async fn seed_guild(&self, request: Request<v1::SeedGuildRequest>) -> Answer<v1::SeedGuildReply> {

@@ -165,9 +165,9 @@ impl DirectoryStore for EmbeddedStore {
         value.map(|value| number(&value)).transpose()
     }
 
-    async fn refreshes(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
-        let rows = self.accounts.first_by_prefix([account::REFRESH], limit)?;
-        rows.iter().map(|(key, _)| id(key)).collect()
+    async fn refreshes(&self, last: Option<UserId>, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        let range = after(vec![account::REFRESH], last.map(UserId::get));
+        self.accounts.range(range).take(limit).map(|row| id(&row?.0)).collect()
     }
 
     async fn guild(&self, id: GuildId) -> Result<Option<GuildRows>, StoreError> {
@@ -188,9 +188,9 @@ impl DirectoryStore for EmbeddedStore {
         value.map(|value| id(&value)).transpose()
     }
 
-    async fn deletions(&self, limit: usize) -> Result<Vec<GuildId>, StoreError> {
-        let rows = self.guilds.first_by_prefix([guild::DELETION], limit)?;
-        rows.iter().map(|(key, _)| id(key)).collect()
+    async fn deletions(&self, last: Option<GuildId>, limit: usize) -> Result<Vec<GuildId>, StoreError> {
+        let range = after(vec![guild::DELETION], last.map(GuildId::get));
+        self.guilds.range(range).take(limit).map(|row| id(&row?.0)).collect()
     }
 
     async fn invite(&self, code: &str) -> Result<Option<Invite>, StoreError> {
