@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use model::limits::{
     BITRATE_MAX, BITRATE_MIN, CATEGORY_CHANNELS_MAX, CHANGE_BYTES_MAX, CHANNEL_NAME_CHARS_MAX,
-    CHANNEL_TOPIC_CHARS_MAX, GUILD_CHANNELS_MAX, POSITION_MAX, RTC_REGION_CHARS_MAX, SLOWMODE_SECS_MAX, VOICE_USERS_MAX,
+    CHANNEL_TOPIC_CHARS_MAX, GUILD_CHANNELS_MAX, POSITION_MAX, RTC_REGION_CHARS_MAX, SLOWMODE_SECS_MAX,
+    VOICE_USERS_MAX,
 };
 use model::{Channel, ChannelId, ChannelKind, Permissions};
 use proto::convert::id;
@@ -91,7 +92,8 @@ impl Command for v1::MoveChannelsRequest {
         check_moved(&self.moves, &moved, at.state)?;
         moved.retain(|id, channel| at.state.channels.get(id) != Some(channel));
         if moved.values().map(change_bytes).sum::<usize>() > CHANGE_BYTES_MAX {
-            let message = "these channels have too many overwrites to move them at once: move fewer at a time";
+            let message =
+                "these channels have too many overwrites to move them at once: move fewer at a time";
             return Err(Failure::new(FailureKind::Invalid, code::GENERAL, message));
         }
         moved.into_values().for_each(|channel| drop(at.put_channel(channel)));

@@ -149,3 +149,29 @@ async fn overwrites_hand_out_only_what_their_maker_has() {
     ask!(rig, delete_overwrite, delete(guild)).unwrap();
     assert!(rig.details(guild).await.channels[0].overwrites.is_empty());
 }
+
+#[tokio::test]
+async fn moves_need_the_permission_in_each_channel_and_room_in_the_category() {
+    let rig = Rig::new().await;
+    let (alice, bob) = (rig.user("alice").await, rig.user("bob").await);
+    let guild = rig.guild(alice).await.guild.unwrap().id;
+    rig.add(guild, bob, alice).await;
+    let manage = Permissions::MANAGE_CHANNELS.bits();
+    let role = rig.role(guild, alice, "mod", manage).await;
+    rig.give(guild, bob, alice, &[role.id]).await;
+    let category = ask!(rig, create_channel, create(guild, alice, 4, "Talk")).unwrap().id;
+    let mut channels = Vec::new();
+    for number in 0..51 {
+        channels.push(ask!(rig, create_channel, create(guild, alice, 0, &format!("c{number}"))).unwrap().id);
+    }
+    ask!(rig, set_overwrite, set(channels[0], alice, role.id, 0, 0, manage)).unwrap();
+    let moves = |actor: UserId, channels: &[u64]| {
+        let to = |id: &u64| v1::ChannelMove { channel_id: *id, position: None, parent_id: Some(category) };
+        let moves = channels.iter().map(to).collect();
+        v1::MoveChannelsRequest { guild_id: guild, actor_id: actor.get(), moves }
+    };
+    refused!(ask!(rig, move_channels, moves(bob, &channels[..2])), code::MISSING_PERMISSIONS);
+    let failure = ask!(rig, move_channels, moves(alice, &channels)).unwrap_err();
+    assert_eq!(failure.fields[0].code, "CHANNEL_PARENT_MAX_CHANNELS");
+    ask!(rig, move_channels, moves(bob, &channels[1..])).unwrap();
+}

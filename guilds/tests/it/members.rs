@@ -215,3 +215,22 @@ async fn members_are_listed_by_id_in_pages() {
     }
     assert_eq!(found, all);
 }
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_is_answered_and_told_to_nobody() {
+    let people = people().await;
+    let rig = &people.rig;
+    let before = rig.of_guild(people.guild).await.len();
+    let member = ask!(rig, edit_member, people.edit(people.bob, people.carol)).unwrap();
+    assert_eq!(member.user.unwrap().id, people.carol.get());
+    assert_eq!(rig.of_guild(people.guild).await.len(), before);
+}
+
+#[tokio::test]
+async fn more_members_than_an_answer_holds_are_refused() {
+    let people = people().await;
+    let get = |count| v1::GetMembersRequest { guild_id: people.guild, user_ids: (1..=count).collect() };
+    assert!(ask!(people.rig, get_members, get(1000)).is_ok());
+    let failure = ask!(people.rig, get_members, get(1001)).unwrap_err();
+    assert_eq!(failure.fields[0].path, "user_ids");
+}
