@@ -258,6 +258,7 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
         StoreError::Unavailable(_) => {
             Failure::unavailable("messages can't be stored or read now: try again", RETRY_MS)
         }
+        StoreError::Refused(_) => Failure::internal("the message store does not take this, nothing was done"),
         StoreError::Corrupt { .. } => Failure::internal("a stored message is damaged"),
     }
 }

@@ -124,6 +124,8 @@ pub enum RowChange {
 pub enum StoreError {
     #[error("message store is unavailable, nothing was written: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("message store does not take the write as it is, nothing was written: {0}; make it smaller")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("message store did not confirm in time, outcome unknown: read back or repeat")]
     Unknown,
     #[error("stored message row {key:02x?} is damaged: {problem}; restore the data from a backup")]

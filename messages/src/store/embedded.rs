@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use model::emoji::Emoji;
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use storage::{
     Batch, Bucket, CommitError, Engine, Epoch, IdFloor, Marker, Outbox, OutboxRow, Republish, SlotSet, Table,
 };
+use tokio::time::sleep;
 
 use super::{Changes, MessageStore, NewMessage, Page, RowChange, StoreError};
 
@@ -22,8 +24,8 @@ use keys::{LastKey, MessageKey, ReactionKey, SenderKey};
 
 /// Rows that one batch deletes at most.
 const CLEAR_ROWS_MAX: usize = 50_000;
-/// How often a write whose outcome is unknown is repeated: it is idempotent.
-const COMMIT_TRIES: u32 = 3;
+/// How long a write waits that found no place after one whose outcome is unknown.
+const COMMIT_AGAIN: Duration = Duration::from_millis(200);
 /// Outbox rows that one prune removes.
 const PRUNE_ROWS_MAX: usize = 10_000;
 
@@ -55,18 +57,22 @@ impl EmbeddedStore {
         })
     }
 
-    /// Commits what `fill` puts into a batch, again when the outcome of the first time is unknown.
+    /// Commits what `fill` puts into a batch. While the outcome is unknown it does so again, which changes nothing when
+    /// the first time was written: "nothing was written" is said only when that is sure.
     async fn commit(&self, fill: impl Fn(&mut Batch)) -> Result<(), StoreError> {
-        for _ in 0..COMMIT_TRIES {
+        let mut is_maybe_written = false;
+        loop {
             let mut batch = Batch::new();
             fill(&mut batch);
             match self.engine.commit(batch).await {
                 Ok(()) => return Ok(()),
-                Err(CommitError::Unknown) => {}
+                Err(CommitError::Unknown) => is_maybe_written = true,
+                Err(CommitError::Overloaded) if is_maybe_written => sleep(COMMIT_AGAIN).await,
+                Err(_) if is_maybe_written => return Err(StoreError::Unknown),
+                Err(CommitError::Batch(error)) => return Err(StoreError::Refused(Box::new(error))),
                 Err(error) => return Err(StoreError::unavailable(error)),
             }
         }
-        Err(StoreError::Unknown)
     }
 
     fn rows(&self, rows: Result<Vec<storage::Row>, storage::ReadError>) -> Result<Vec<Message>, StoreError> {
@@ -202,7 +208,8 @@ impl MessageStore for EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<UserId>, StoreError> {
         let prefix = ReactionKey::emoji_prefix(channel, message, emoji);
-        let start = [&prefix[..], &after.map_or(0, |user| user.get() + 1).to_be_bytes()].concat();
+        let start =
+            [&prefix[..], &after.map_or(0, |user| user.get().saturating_add(1)).to_be_bytes()].concat();
         let end = [&prefix[..], &u64::MAX.to_be_bytes()].concat();
         let rows = self.reactions.first_in_range(start..end, limit).map_err(StoreError::unavailable)?;
         rows.iter().map(|(key, _)| ReactionKey::user_of(key)).collect()
