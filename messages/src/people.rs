@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use model::limits::MEMBERS_LIST_MAX;
 use model::{GuildId, Member, User, UserId};
 use parking_lot::Mutex;
 use proto::Failure;
@@ -82,13 +83,16 @@ impl People {
         guild: GuildId,
         users: &[UserId],
     ) -> Result<HashMap<UserId, Arc<Member>>, Failure> {
-        let request = v1::GetMembersRequest { guild_id: guild.get(), user_ids: numbers(users) };
-        let reply = self.guilds.clone().get_members(request).await.map_err(Failure::from)?.into_inner();
-        let members = reply.members.into_iter().map(|member| {
-            let member = Member::try_from(member)?;
-            Ok((member.user.id, Arc::new(member)))
-        });
-        members.collect::<Result<_, proto::Malformed>>().map_err(malformed)
+        let mut members = HashMap::new();
+        for users in users.chunks(MEMBERS_LIST_MAX) {
+            let request = v1::GetMembersRequest { guild_id: guild.get(), user_ids: numbers(users) };
+            let reply = self.guilds.clone().get_members(request).await.map_err(Failure::from)?.into_inner();
+            for member in reply.members {
+                let member = Member::try_from(member).map_err(malformed)?;
+                members.insert(member.user.id, Arc::new(member));
+            }
+        }
+        Ok(members)
     }
 
     /// The users with these ids, as members of the guild or else from the accounts.
