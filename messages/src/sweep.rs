@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backplane::{Backplane, Unavailable};
 use model::{ChannelId, Message, MessageId, snowflake};
+use proto::{Failure, FailureKind};
 use storage::{Lease, Marker, OutboxEvent, Republish, RepublishError, Unpublished};
 use tokio::time::{sleep, timeout};
 
@@ -82,8 +83,16 @@ impl Sweeper {
         let people = [Some(&message), referenced.as_ref()].into_iter().flatten();
         let people: Vec<_> =
             people.flat_map(|message| message.mentions.iter().copied().chain([message.author_id])).collect();
-        let cast = self.people.cast(guild, people).await?;
-        let member = self.people.member(guild, message.author_id).await?;
+        let shown = async {
+            let cast = self.people.cast(guild, people).await?;
+            Ok((cast, self.people.member(guild, message.author_id).await?))
+        };
+        let (cast, member) = match shown.await {
+            Ok(shown) => shown,
+            // The guild is gone: nobody may see the message any more.
+            Err(Failure { kind: FailureKind::NotFound, .. }) => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        };
         let scene = Scene { member: member.as_deref(), referenced: referenced.as_ref(), ..Scene::new(&cast) };
         Ok(Some(Origin { lease, guild, channel: message.channel_id }.create(&message, &scene)))
     }
