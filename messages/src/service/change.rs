@@ -1,7 +1,7 @@
 //! Edits, deletes and reactions: what is checked before the channel's actor has them.
 
 use model::emoji::Emoji;
-use model::{ChannelId, MessageId, Permissions, UserId};
+use model::{ChannelId, MessageId, Permissions, Timestamp, UserId};
 use proto::convert::{id, ids, required};
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
@@ -95,6 +95,12 @@ impl Messages {
         let emoji = emoji(request.emoji)?;
         let access = self.access(channel, user, &[]).await?;
         access.require(Permissions::READ_MESSAGE_HISTORY)?;
+        let now_ms = self.inner.shared.ids.now_ms();
+        let is_timed_out =
+            access.member.communication_disabled_until.is_some_and(|end| Timestamp::from_ms(now_ms) < end);
+        if is_timed_out && !access.may(Permissions::ADMINISTRATOR) {
+            return Err(Failure::missing_permissions());
+        }
         let may_add = access.may(Permissions::ADD_REACTIONS);
         let op = Op::React { message, emoji, member: access.member.clone(), may_add };
         self.change(channel, &access, op).await.map(|_| ())
