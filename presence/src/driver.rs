@@ -6,7 +6,7 @@ use std::time::Duration;
 use backplane::{Backplane, Ephemeral};
 use model::presence::Presence;
 use model::voice::VoiceState;
-use model::{EventKind, GuildId, Member, UserId};
+use model::{ChannelId, EventKind, GuildId, Member, UserId};
 use proto::{Envelope, Failure};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -161,11 +161,12 @@ impl Driver {
             }
         })?;
         if let Some(left) = outcome.left {
-            self.publish_voice(&left, None);
+            let moved_to = outcome.change.as_ref().map(|change| change.channel_id);
+            self.publish_voice(&left, moved_to, None);
         }
         let published = outcome.change.map(|change| {
             let (sender, receiver) = oneshot::channel();
-            self.publish_voice(&change, Some(sender));
+            self.publish_voice(&change, None, Some(sender));
             receiver
         });
         Ok(VoiceSet { needs_server: outcome.needs_server, published })
@@ -173,7 +174,7 @@ impl Driver {
 
     fn publish(&mut self) {
         for change in self.table.take_voices() {
-            self.publish_voice(&change, None);
+            self.publish_voice(&change, None, None);
         }
         for PresenceChange { guild_id, presence } in self.table.take_presences() {
             let data = json(&presence.object(Some(guild_id)));
@@ -184,11 +185,17 @@ impl Driver {
         }
     }
 
-    fn publish_voice(&mut self, change: &VoiceChange, published: Option<oneshot::Sender<()>>) {
+    fn publish_voice(
+        &mut self,
+        change: &VoiceChange,
+        moved_to: Option<ChannelId>,
+        published: Option<oneshot::Sender<()>>,
+    ) {
         let VoiceChange { state, member, channel_id } = change;
         let data = json(&state.object(Some(member)));
         let mut envelope = self.envelope(EventKind::VoiceStateUpdate, state.guild_id, state.user_id, data);
         envelope.channel_id = Some(*channel_id);
+        envelope.moved_to = moved_to;
         self.publisher.push(Publication {
             guild_id: state.guild_id,
             event_id: envelope.event_id,

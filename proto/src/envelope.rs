@@ -45,6 +45,8 @@ pub struct Envelope {
     pub traceparent: String,
     /// On TOKEN_REVOKED.
     pub token_id: Option<u64>,
+    /// On the first half of a voice move: where the user went.
+    pub moved_to: Option<ChannelId>,
 }
 
 impl Envelope {
@@ -64,6 +66,7 @@ impl Envelope {
             view: None,
             traceparent: String::new(),
             token_id: None,
+            moved_to: None,
         }
     }
 
@@ -88,6 +91,7 @@ impl Envelope {
             view: self.view.as_ref().map(Into::into),
             traceparent: self.traceparent.clone(),
             token_id: self.token_id,
+            moved_to: self.moved_to.map(u64::from),
         };
         envelope.encode_to_vec().into()
     }
@@ -120,6 +124,7 @@ impl Envelope {
             view: envelope.view.map(TryInto::try_into).transpose()?,
             traceparent: envelope.traceparent,
             token_id: envelope.token_id,
+            moved_to: optional_id(envelope.moved_to),
         })
     }
 }
@@ -148,6 +153,7 @@ mod tests {
         let mut envelope = Envelope::new(99, EventKind::GuildMemberUpdate, writer, r#"{"a":1}"#);
         envelope.guild_id = GuildId::new(5);
         envelope.revision = Some(12);
+        envelope.moved_to = ChannelId::new(4);
         envelope.user_id = UserId::new(6);
         envelope.mentions = vec![UserId::new(8).unwrap()];
         envelope.data_without_content = Some(Bytes::from_static(b"{}"));

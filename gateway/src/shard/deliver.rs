@@ -63,7 +63,7 @@ impl Shard {
             keys.extend(self.owed_anyway(guild, event));
         }
         let intent = event.intent();
-        let needs_check = is_invite(event.envelope.kind);
+        let needs_check = is_invite(event.envelope.kind) || event.envelope.moved_to.is_some();
         for key in keys.iter().filter(|key| !except.contains(key)) {
             if self.is_wanted(*key, event, intent)
                 && self.is_news(*key, guild, event)
@@ -76,7 +76,8 @@ impl Shard {
     }
 
     /// Whether the session's user may see the event as things are now. Everybody sees their own voice state; invites,
-    /// which let people in, are for those who manage the channel.
+    /// which let people in, are for those who manage the channel; the first half of a voice move is for those who do not
+    /// see where it leads.
     pub(super) fn may_see(&self, key: SessionKey, guild: GuildId, event: &LiveEvent) -> bool {
         let (Some(slot), Some(table)) = (self.sessions.get(key), self.guilds.get(&guild)) else {
             return false;
@@ -85,6 +86,7 @@ impl Shard {
         let (kind, is_own) = (event.envelope.kind, event.envelope.user_id == Some(user));
         match event.envelope.channel_id {
             _ if !slot.session.guilds.contains_key(&guild) => false,
+            _ if event.envelope.moved_to.is_some_and(|to| is_own || table.audience.sees(user, to)) => false,
             None => true,
             Some(channel) if is_invite(kind) => {
                 let permissions = table.audience.permissions(user, channel, self.services.wall());
