@@ -214,8 +214,8 @@ impl Channels {
             let (kill, channels) = (self.kill.clone(), Arc::clone(self));
             self.shared.stats.channels_started.add(1);
             self.tasks.spawn(async move {
+                let _ended = Ended(&channels.shared);
                 kill.run_until_cancelled(actor::run(&channels, channel, commands)).await;
-                channels.shared.stats.channels_ended.add(1);
             });
         }
     }
@@ -233,6 +233,15 @@ impl Channels {
     /// Takes the channel's actor out of use; what waits comes from `commands` still.
     fn remove(&self, channel: ChannelId) {
         self.queues.lock().remove(&channel);
+    }
+}
+
+/// Counts an actor that has ended, also by a panic.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.stats.channels_ended.add(1);
     }
 }
 

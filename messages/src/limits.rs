@@ -24,6 +24,8 @@ pub(crate) const PUBLISH_BACKOFF_MIN: Duration = Duration::from_millis(20);
 pub(crate) const PUBLISH_BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Changes that are stored in one write.
 pub(crate) const CHANGES_PER_WRITE_MAX: usize = 128;
+/// Edits among them: with the answered message in its event one can have 400 KB.
+pub(crate) const EDITS_PER_WRITE_MAX: usize = 8;
 /// How long a shutdown waits for what is under way.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(8);
 pub(crate) const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);

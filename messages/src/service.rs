@@ -186,9 +186,14 @@ async fn maintain(shared: Arc<Shared>, epoch: Epoch, stop: CancellationToken) {
             }
         }
         if pruned.elapsed() >= PRUNE_EVERY {
-            pruned = Instant::now();
-            if let Err(error) = shared.store.prune(epoch, shared.ids.now_ms()).await {
-                tracing::warn!(%error, "prune of the outbox failed");
+            match shared.store.prune(epoch, shared.ids.now_ms()).await {
+                // What is left goes at the next tick.
+                Ok(true) => {}
+                Ok(false) => pruned = Instant::now(),
+                Err(error) => {
+                    pruned = Instant::now();
+                    tracing::warn!(%error, "prune of the outbox failed");
+                }
             }
         }
     }

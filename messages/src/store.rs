@@ -60,8 +60,8 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Gives what epochs before `mine` stored and perhaps did not publish to `republish`. How much it was.
     async fn sweep(&self, mine: Epoch, republish: &mut dyn Republish) -> Result<u64, StoreError>;
 
-    /// Removes outbox rows that have expired at this Unix time.
-    async fn prune(&self, mine: Epoch, now_ms: u64) -> Result<(), StoreError>;
+    /// Removes outbox rows that have expired at this Unix time, a bounded number; whether there are more.
+    async fn prune(&self, mine: Epoch, now_ms: u64) -> Result<bool, StoreError>;
 }
 
 /// Which messages of a channel are meant.

@@ -15,6 +15,7 @@ use storage::{Lease, OutboxEvent};
 use super::staged::{Answer, ChangeAnswer, Staged};
 use super::{Change, Changed, Edit, Op, Reply, Shared, store_failure};
 use crate::events::{Origin, Reaction};
+use crate::limits::EDITS_PER_WRITE_MAX;
 use crate::render::Scene;
 use crate::store::{Changes, RowChange, StoreError};
 
@@ -37,6 +38,12 @@ impl Group {
     /// What takes away many rows stands alone: the store has to find them.
     pub(super) fn takes(&self, op: &Op) -> bool {
         let is_alone = |op: &Op| matches!(op, Op::Delete { .. } | Op::ClearReactions { .. });
+        let is_edit = |op: &Op| matches!(op, Op::Edit(_));
+        if is_edit(op)
+            && self.changes.iter().filter(|(_, change, _)| is_edit(&change.op)).count() >= EDITS_PER_WRITE_MAX
+        {
+            return false;
+        }
         match self.changes.last() {
             None => true,
             Some((_, last, _)) => !is_alone(op) && !is_alone(&last.op),

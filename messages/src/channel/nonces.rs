@@ -79,6 +79,7 @@ impl Nonces {
 
     /// Nothing was stored: the nonce is free again.
     pub(super) fn failed(&mut self, key: &Key) -> Vec<Reply<Created>> {
+        self.order.retain(|(_, other)| other != key);
         match self.states.remove(key) {
             Some(State::Making(waiting)) => waiting,
             _ => Vec::new(),

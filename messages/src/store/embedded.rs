@@ -296,9 +296,9 @@ impl MessageStore for EmbeddedStore {
         Ok(report.markers + report.events)
     }
 
-    async fn prune(&self, mine: Epoch, now_ms: u64) -> Result<(), StoreError> {
+    async fn prune(&self, mine: Epoch, now_ms: u64) -> Result<bool, StoreError> {
         let pruned = self.outbox.prune(SlotSet::Channels, mine, now_ms, PRUNE_ROWS_MAX).await;
-        pruned.map_err(StoreError::unavailable).map(|_| ())
+        pruned.map_err(StoreError::unavailable).map(|report| report.more)
     }
 }
 
