@@ -208,6 +208,13 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    /// Says goodbye with 1000, which ends the session: the next run does not pay for this one's.
+    fn drop(&mut self) {
+        let _ = self.stream.try_write(&ws::frame(ws::CLOSE, &1000_u16.to_be_bytes()));
+    }
+}
+
 fn head_has(text: &[u8], what: &[u8]) -> bool {
     memchr::memmem::find(&text[..text.len().min(HEAD_BYTES)], what).is_some()
 }
