@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use model::limits;
 use parking_lot::Mutex;
-use proto::v1;
+use proto::{Failure, FailureKind, v1};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::services::Services;
 use crate::session::SessionId;
@@ -64,7 +64,16 @@ impl PresenceBook {
 
     fn batch(&self, pod: &str, complete: bool) -> v1::UpdateSessionsRequest {
         let mut pages = self.pages.lock();
-        let dirty = std::mem::take(&mut pages.dirty);
+        let dirty: Vec<SessionId> = match complete {
+            true => pages.dirty.drain().collect(),
+            false => pages.dirty.iter().copied().take(limits::PRESENCE_BATCH_MAX).collect(),
+        };
+        for id in &dirty {
+            pages.dirty.remove(id);
+        }
+        if !pages.dirty.is_empty() {
+            self.changed.notify_one();
+        }
         let gone = std::mem::take(&mut pages.gone).into_values().collect();
         let sessions = if complete {
             pages.sessions.values().cloned().collect()
@@ -132,6 +141,11 @@ async fn send(services: &Services, complete: bool) -> bool {
     }
     match services.presence.clone().update_sessions(batch.clone()).await {
         Ok(_) => true,
+        // The same batch would be refused for ever, and hold up all others.
+        Err(status) if Failure::from(status.clone()).kind == FailureKind::Invalid => {
+            error!(%status, "presence changes were refused");
+            true
+        }
         Err(status) => {
             warn!(%status, "presence changes were not taken, they wait for the next batch");
             services.book.put_back(batch);

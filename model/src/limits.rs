@@ -138,6 +138,7 @@ pub const HANDSHAKES_MAX: usize = 4096;
 pub const IDENTIFY_KEYS_MAX: usize = 65_536;
 pub const OPENING_EVENTS_MAX: usize = 4096;
 pub const OPENINGS_PER_SESSION_MAX: usize = 16;
+pub const PRESENCE_BATCH_MAX: usize = 1000;
 pub const PRESENCE_BATCH_MS: u64 = 50;
 pub const PRESENCES_PER_GUILD_MAX: u32 = 1000;
 pub const RETRY_MS_MAX: u64 = 10_000;

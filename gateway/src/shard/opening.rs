@@ -95,7 +95,7 @@ pub(super) async fn load(services: &Services, request: &Request) -> Result<Optio
         user_id: request.user_id.get(),
         members_max: if request.with_presences { request.large_threshold } else { 0 },
     };
-    let snapshot = match services.guilds.clone().open_guild(open).await {
+    let mut snapshot = match services.guilds.clone().open_guild(open).await {
         Ok(reply) => reply.into_inner(),
         Err(status) => {
             let failure = Failure::from(status);
@@ -109,7 +109,29 @@ pub(super) async fn load(services: &Services, request: &Request) -> Result<Optio
     let voice = v1::ListVoiceStatesRequest { guild_id: request.guild.get() };
     let voice_states = services.presence.clone().list_voice_states(voice).await;
     let voice_states = voice_states.map(|reply| reply.into_inner().states).unwrap_or_default();
+    snapshot
+        .members
+        .extend(members_in_voice(services, request.guild, &snapshot.members, &voice_states).await);
     Ok(Snapshot::new(snapshot, presences, voice_states)?)
+}
+
+/// Members who are in voice channels are always shown, however few others are.
+async fn members_in_voice(
+    services: &Services,
+    guild: GuildId,
+    known: &[v1::Member],
+    voice_states: &[v1::VoiceState],
+) -> Vec<v1::Member> {
+    let is_known =
+        |user: u64| known.iter().any(|member| member.user.as_ref().is_some_and(|known| known.id == user));
+    let users = voice_states.iter().map(|state| state.user_id).filter(|user| !is_known(*user));
+    let user_ids: Vec<u64> = users.take(limits::MEMBERS_CHUNK_MAX).collect();
+    if user_ids.is_empty() {
+        return Vec::new();
+    }
+    let request = v1::GetMembersRequest { guild_id: guild.get(), user_ids };
+    let reply = services.guilds.clone().get_members(request).await;
+    reply.map(|reply| reply.into_inner().members).unwrap_or_default()
 }
 
 async fn presences(services: &Services, guild: GuildId) -> Vec<v1::Presence> {
