@@ -1,5 +1,6 @@
 //! twilight 0.18, unpatched, without TLS and compression.
 
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use testkit::server::Server;
@@ -217,12 +218,17 @@ async fn voice(bot: &mut Twilight, bob: &mut Twilight, server: &Server) {
         _ => None,
     };
     bot.shard.command(&UpdateVoiceState::new(guild(server), Some(lounge), false, true));
-    assert_eq!(bot.expect("VOICE_STATE_UPDATE", state).await, Some(lounge));
-    let assigned = |event: &Event| match event {
-        Event::VoiceServerUpdate(update) => Some((update.guild_id, update.token.clone())),
-        _ => None,
+    // The two come in either order.
+    let (moved, assigned) = (Cell::new(None), RefCell::new(None));
+    let both = |event: &Event| {
+        moved.set(state(event).flatten().or(moved.get()));
+        if let Event::VoiceServerUpdate(update) = event {
+            assigned.replace(Some((update.guild_id, update.token.clone())));
+        }
+        moved.get().and(assigned.borrow().clone())
     };
-    let (where_to, token) = bot.expect("VOICE_SERVER_UPDATE", assigned).await;
+    let (where_to, token) = bot.expect("VOICE_STATE_UPDATE and VOICE_SERVER_UPDATE", both).await;
+    assert_eq!(moved.get(), Some(lounge));
     assert_eq!(where_to, guild(server));
     assert!(!token.is_empty());
     assert_eq!(bob.expect("VOICE_STATE_UPDATE", state).await, Some(lounge));
