@@ -19,8 +19,9 @@ run: ## build and start everything with the demo data, in ./starling-data (needs
 
 test: clients lint check ## install what the tests need into ignored folders, then lint and run every test
 
+# The tests that start the program use the one that cargo builds with them.
 check: ## every test of the workspace, nothing else
-	$(CARGO) test --workspace --locked --no-fail-fast
+	STARLING_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/starling" $(CARGO) test --workspace --locked --no-fail-fast
 
 lint: ## formatting, clippy without a warning, licences and forbidden dependencies
 	$(CARGO) fmt --all --check
