@@ -14,7 +14,7 @@ use bytes::Bytes;
 use model::limits;
 use proto::Envelope;
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::chain::{Chain, LostCause, Output, Taken};
 use crate::fence::{Fence, Verdict};
@@ -85,10 +85,7 @@ pub struct FollowStatus {
 impl Follower {
     /// Subscribes, then takes the stream's last sequence as `seen`: what was published before is not given.
     pub async fn start(backplane: Arc<dyn Backplane>, partition: Partition) -> Result<Self, Unavailable> {
-        let (listener, state) =
-            timeout(REPAIR_TIMEOUT, repair::subscribe(&*backplane, partition))
-                .await
-                .map_err(|_| Unavailable(format!("no answer in {} ms", limits::REPAIR_TIMEOUT_MS)))??;
+        let (listener, state) = repair::subscribe_patiently(&*backplane, partition).await?;
         let status = FollowStatus { incarnation: state.incarnation, seen: state.last, gap_open: false };
         let mut tail_check = interval(Duration::from_millis(limits::TAIL_BEHIND_MS));
         tail_check.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -144,6 +144,14 @@ pub const PRESENCES_PER_GUILD_MAX: u32 = 1000;
 pub const RETRY_MS_MAX: u64 = 10_000;
 pub const RETRY_MS_MIN: u64 = 20;
 pub const SHARD_QUEUE_MAX: usize = 16 * 1024;
+/// What a shard keeps of one partition, so that sessions can be resumed; and all shards of a pod together, of everything.
+pub const SHARED_RING_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const SHARED_RING_EVENTS_MAX: usize = 32 * 1024;
+pub const SHARED_RINGS_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Voice channels that were deleted and whose viewers a guild's table remembers, for those who were in them.
+pub const VOICE_CHANNELS_DELETED_MAX: usize = 16;
+/// Voice servers that wait for a session to be resumed.
+pub const VOICE_SERVERS_WAITING_MAX: usize = 64;
 pub const GATEWAY_PAYLOAD_BYTES_MAX: usize = 15 * 1024;
 pub const GATEWAY_COMMANDS_MAX: u32 = 120;
 pub const GATEWAY_COMMANDS_WINDOW_MS: u64 = 60_000;
@@ -161,6 +169,8 @@ pub const LARGE_THRESHOLD_MAX: u32 = 250;
 pub const LARGE_THRESHOLD_MIN: u32 = 50;
 pub const MAX_CONCURRENCY_DEFAULT: u32 = 16;
 pub const MEMBERS_CHUNK_MAX: usize = 1000;
+/// A session may ask for all members of a guild once in this time.
+pub const MEMBERS_ALL_MS: u64 = 30_000;
 pub const MEMBERS_NONCE_BYTES_MAX: usize = 32;
 pub const MEMBERS_QUERY_MAX: usize = 100;
 pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -258,6 +268,8 @@ pub const PRESENCE_RENEW_MS: u64 = 15_000;
 pub const REGISTRY_BATCH_MAX: usize = 1000;
 pub const REGISTRY_ENTRY_MS: u64 = 90_000;
 pub const REGISTRY_RENEW_MS: u64 = 30_000;
+/// Who begins to follow a partition asks again for this long before the backplane counts as away.
+pub const FOLLOW_START_MS: u64 = 10_000;
 /// A repair that failed is tried again after this long, then twice as long, up to [`REPAIR_BACKOFF_MAX_MS`].
 pub const REPAIR_BACKOFF_MIN_MS: u64 = 20;
 pub const REPAIR_BACKOFF_MAX_MS: u64 = 2_000;
@@ -272,6 +284,11 @@ pub const STREAM_AGE_MS: u64 = 600_000;
 pub const TAIL_BEHIND_MS: u64 = 500;
 /// Without a heartbeat for this long a connection is dead: one and a half intervals.
 pub const ZOMBIE_MS: u64 = 62_000;
+
+/// The same for any heartbeat interval.
+pub const fn zombie_ms(heartbeat_interval_ms: u64) -> u64 {
+    heartbeat_interval_ms.saturating_mul(ZOMBIE_MS).div_ceil(HEARTBEAT_INTERVAL_MS)
+}
 
 /// Whether the windows fit together; the text names the first pair that does not.
 pub const fn windows_fit() -> Result<(), &'static str> {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::demo;
 use crate::logging;
-use crate::server::Server;
+use crate::server::{Server, Wrap};
 use crate::settings::load::Loaded;
 
 /// Panics of this process, contained or not.
@@ -26,13 +26,19 @@ const VITAL_THREADS: &str = "shard-";
 
 /// Runs the server until it is told to end.
 pub fn run(loaded: &Loaded) -> ExitCode {
+    run_on(loaded, |streams| streams)
+}
+
+/// The same, on whatever `wrap` makes of the streams.
+pub fn run_on(loaded: &Loaded, wrap: Wrap) -> ExitCode {
     logging::start(&loaded.settings);
     let crashed = CancellationToken::new();
     watch_panics(crashed.clone());
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("services").enable_all().build();
-    let outcome =
-        runtime.context("start the runtime").and_then(|runtime| runtime.block_on(serve(loaded, &crashed)));
+    let outcome = runtime
+        .context("start the runtime")
+        .and_then(|runtime| runtime.block_on(serve(loaded, wrap, &crashed)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -42,7 +48,7 @@ pub fn run(loaded: &Loaded) -> ExitCode {
     }
 }
 
-async fn serve(loaded: &Loaded, crashed: &CancellationToken) -> anyhow::Result<()> {
+async fn serve(loaded: &Loaded, wrap: Wrap, crashed: &CancellationToken) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("listen for signals")?;
     let settings = &loaded.settings;
     let server = tokio::select! {
@@ -51,7 +57,7 @@ async fn serve(loaded: &Loaded, crashed: &CancellationToken) -> anyhow::Result<(
             tracing::info!(number, "told to end before the start was over");
             return Ok(());
         }
-        started = Server::start(settings.clone()) => started?,
+        started = Server::start_on(settings.clone(), wrap) => started?,
     };
     print_start(&server, settings.data_dir.display());
     let outcome = tokio::select! {

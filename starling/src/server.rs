@@ -25,7 +25,7 @@ use crate::admin::{Admin, Credentials, Readiness};
 use crate::demo::{self, Demo, page};
 use crate::settings::Settings;
 pub use address::Urls;
-pub use services::{Clients, Services};
+pub use services::{Clients, Services, Wrap};
 
 /// A running server.
 pub struct Server {
@@ -51,11 +51,16 @@ pub struct Server {
 impl Server {
     /// Starts everything. Must be called on a multi-threaded runtime, which then runs the services.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        Self::start_on(settings, |streams| streams).await
+    }
+
+    /// The same, on whatever `wrap` makes of the streams.
+    pub async fn start_on(settings: Settings, wrap: Wrap) -> anyhow::Result<Self> {
         windows_fit().map_err(anyhow::Error::msg).context("check that the windows fit together")?;
         let admin_listener = bind("admin", settings.admin_listen).await?;
         let admin = Admin::start(admin_listener).context("start the admin listener")?;
         admin.readiness.set(Readiness::Starting("the database is being opened"));
-        let services = Services::open(&settings, &admin.readiness).await?;
+        let services = Services::open(&settings, &admin.readiness, wrap).await?;
 
         let gateway_listener = bind("gateway", settings.gateway_listen).await?;
         let api_listener = bind("api", settings.api_listen).await?;

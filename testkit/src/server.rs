@@ -75,6 +75,8 @@ pub struct Options {
     pub config: String,
     /// Further flags.
     pub flags: Vec<String>,
+    /// Another program than `starling` that takes the same arguments.
+    pub program: Option<PathBuf>,
     /// A program before it, with its arguments, that becomes it: `strace -D …`.
     pub wrapper: Vec<String>,
 }
@@ -260,7 +262,8 @@ async fn launch(
     let log = File::options().create(true).append(true).open(log)?;
     let log_start = log.metadata()?.len() as usize;
     let mut words = options.wrapper.clone();
-    words.push(binary::starling().to_string_lossy().into_owned());
+    let program = options.program.as_deref().unwrap_or_else(|| binary::starling());
+    words.push(program.to_string_lossy().into_owned());
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).arg("--demo").arg("--data-dir").arg(&data).arg("--config").arg(&config);
     let free = || "127.0.0.1:0".to_owned();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::limits;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::REPAIR_TIMEOUT;
 use crate::chain::Repair;
@@ -50,6 +50,31 @@ pub(super) async fn answer_of(in_flight: &mut Option<InFlight>) -> Result<Answer
     match in_flight {
         Some(repair) => repair.await,
         None => std::future::pending().await,
+    }
+}
+
+/// [`subscribe`], as often as it takes: a server that elects a leader is away for a moment.
+///
+/// # Errors
+/// The last one, after [`limits::FOLLOW_START_MS`].
+pub(super) async fn subscribe_patiently(
+    backplane: &dyn Backplane,
+    partition: Partition,
+) -> Result<(Listener, StreamState), Unavailable> {
+    let deadline = Instant::now() + Duration::from_millis(limits::FOLLOW_START_MS);
+    let mut failures = 0;
+    loop {
+        let error = match timeout(REPAIR_TIMEOUT, subscribe(backplane, partition)).await {
+            Ok(Ok(subscribed)) => return Ok(subscribed),
+            Ok(Err(error)) => error,
+            Err(_) => Unavailable(format!("no answer in {} ms", limits::REPAIR_TIMEOUT_MS)),
+        };
+        failures += 1;
+        let pause = backoff(failures);
+        if Instant::now() + pause >= deadline {
+            return Err(error);
+        }
+        sleep(pause).await;
     }
 }
 

@@ -42,9 +42,10 @@ pub struct Clients {
 /// The services as they run.
 pub struct Services {
     pub clients: Clients,
-    pub backplane: Arc<InProcess>,
+    pub backplane: Arc<dyn Backplane>,
     pub registry: Arc<dyn Registry>,
     pub clock: SharedClock,
+    streams: Arc<InProcess>,
     engine: Engine,
     directory: Directory,
     messages: Messages,
@@ -52,28 +53,31 @@ pub struct Services {
     fanout: Fanout,
 }
 
+/// Puts something between the streams of this process and all who use them.
+pub type Wrap = fn(Arc<InProcess>) -> Arc<dyn Backplane>;
+
 impl Services {
     /// Opens them in order. What an earlier run stored and did not publish is published when this answers.
-    pub async fn open(settings: &Settings, gate: &Gate) -> anyhow::Result<Self> {
+    pub async fn open(settings: &Settings, gate: &Gate, wrap: Wrap) -> anyhow::Result<Self> {
         let dir = settings.data_dir.join(STORE);
         let engine = tokio::task::spawn_blocking(move || Engine::open(&dir, EngineOptions::default()))
             .await
             .context("open the database")??;
         let clock = SystemClock::shared();
-        let backplane = InProcess::new(Default::default(), clock.clone(), Default::default());
+        let streams = InProcess::new(Default::default(), clock.clone(), Default::default());
+        let backplane = wrap(streams.clone());
         let registry = Arc::new(InMemoryRegistry::new(clock.clone()));
         let leases = EmbeddedLeases::start(&engine).await?;
         let epoch = leases.epoch();
         let leases = Arc::new(leases);
         let floor = Arc::new(IdFloor::open(&engine)?);
         let ids = Arc::new(Mutex::new(Snowflakes::new(WorkerId::of_epoch(epoch), floor.recorded_ms())));
-        let port: Arc<dyn Backplane> = backplane.clone();
 
         gate.set(Readiness::Starting("what an earlier run left is being published"));
         let directory = Directory::open(guilds::Config {
             engine: engine.clone(),
             leases: leases.clone(),
-            backplane: port.clone(),
+            backplane: backplane.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
             floor: floor.clone(),
@@ -88,7 +92,7 @@ impl Services {
         let messages = Messages::open(messages::Config {
             engine: engine.clone(),
             leases,
-            backplane: port.clone(),
+            backplane: backplane.clone(),
             guilds: guilds.clone(),
             accounts: accounts.clone(),
             clock: clock.clone(),
@@ -107,21 +111,33 @@ impl Services {
         .context("open the message service")?;
         gate.set(Readiness::Starting("the edges are being started"));
         let presence = Presence::start(presence::Config {
-            backplane: port.clone(),
+            backplane: backplane.clone(),
             clock: clock.clone(),
             event_ids: event_ids(ids, clock.clone()),
             writer: Arc::new(move |guild| writer(guild, epoch)),
             voice: voice(settings),
             bounds: Bounds::default(),
         });
-        let fanout = Fanout::start(fanout::Config { backplane: port, registry: registry.clone() });
+        let fanout =
+            Fanout::start(fanout::Config { backplane: backplane.clone(), registry: registry.clone() });
         let clients = Clients {
             accounts,
             guilds,
             messages: local_messages(messages.clone(), runtime.clone()),
             presence: local_presence(presence.clone(), runtime),
         };
-        Ok(Self { clients, backplane, registry, clock, engine, directory, messages, presence, fanout })
+        Ok(Self {
+            clients,
+            backplane,
+            registry,
+            clock,
+            streams,
+            engine,
+            directory,
+            messages,
+            presence,
+            fanout,
+        })
     }
 
     /// What they count, for `/metrics`.
@@ -140,11 +156,11 @@ impl Services {
 
     /// Frees what streams that nobody touches hold too long, for ever.
     pub fn expire(&self) -> impl Future<Output = ()> + Send + 'static {
-        let backplane = self.backplane.clone();
+        let streams = self.streams.clone();
         async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(STREAM_EXPIRE_MS)).await;
-                backplane.expire();
+                streams.expire();
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::Driver;
-use crate::house::House;
+use super::driver::Driver;
+use super::house::House;
 
 async fn login(house: &House, token: &str) -> Driver {
     let mut driver = Driver::start("discordjs");

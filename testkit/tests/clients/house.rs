@@ -1,4 +1,4 @@
-//! A server whose clients reach the gateway through a proxy.
+//! A server whose clients reach the gateway through a proxy. In `clients_on_faulty` its backplane misbehaves.
 
 use testkit::proxy::Proxy;
 use testkit::server::{Options, Server};
@@ -13,6 +13,12 @@ impl House {
         let proxy = Proxy::start().await.unwrap();
         let mut options = Options::unlimited();
         options.flags = vec!["--public-gateway-url".into(), proxy.ws_url()];
+        if module_path!().starts_with("clients_on_faulty") {
+            let seed = model::entropy::number();
+            println!("FAULTS_SEED={seed}");
+            options.wrapper = vec!["env".into(), format!("FAULTS_SEED={seed}")];
+            options.program = Some(env!("CARGO_BIN_EXE_starling-faulty").into());
+        }
         let server = Server::with(options).await;
         proxy.lead_to(&server.listens.gateway);
         Self { server, proxy }

@@ -15,7 +15,7 @@ use twilight_model::gateway::presence::{ActivityType, MinimalActivity, Status};
 use twilight_model::id::Id;
 use twilight_model::id::marker::{ChannelMarker, GuildMarker, UserMarker};
 
-use crate::house::House;
+use super::house::House;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
