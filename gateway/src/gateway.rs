@@ -72,6 +72,7 @@ impl Gateway {
             interest: Default::default(),
             book: Default::default(),
             stats: GatewayStats::default(),
+            events: Default::default(),
         });
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();

@@ -5,6 +5,7 @@
 //! subscription then overflows, and what was missed is read from the stream.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use backplane::{Delivery, Followed, Follower, Listener, Partition, Unavailable};
 use proto::Envelope;
@@ -18,6 +19,7 @@ use crate::interest::ShardSet;
 use crate::live::LiveEvent;
 use crate::services::Services;
 use crate::shard::Input;
+use crate::shared_ring::EventRef;
 use crate::stats::Count;
 
 /// What every task of the intake has.
@@ -52,7 +54,8 @@ impl Intake {
             match followed {
                 None => return error!(partition = partition.0, "backplane has closed a subscription"),
                 Some(Followed::Event(event)) => {
-                    self.give(Arc::new(LiveEvent::new(event.sequence, event.envelope))).await;
+                    let event = self.stored(partition.0, event.sequence, event.envelope);
+                    self.give(Arc::new(event)).await;
                 }
                 Some(lost @ (Followed::Lost { .. } | Followed::NewIncarnation)) => {
                     warn!(
@@ -76,7 +79,7 @@ impl Intake {
             // A gap here is what these events are allowed.
             let Delivery::Ephemeral(bytes) = delivery else { continue };
             match Envelope::decode(bytes) {
-                Ok(envelope) => self.give(Arc::new(LiveEvent::new(0, envelope))).await,
+                Ok(envelope) => self.give(Arc::new(LiveEvent::ephemeral(0, envelope))).await,
                 Err(_) => self.services.stats.events_malformed.add(1),
             }
         }
@@ -93,7 +96,8 @@ impl Intake {
             };
             let Some(batch) = batch else { return };
             for event in batch.events {
-                let seen = taken.entry(layout.user(event.user)).or_default();
+                let partition = layout.user(event.user);
+                let seen = taken.entry(partition).or_default();
                 if event.sequence <= *seen {
                     continue;
                 }
@@ -101,7 +105,8 @@ impl Intake {
                 let shards = self.services.interest.user(event.user);
                 match Envelope::decode(event.envelope) {
                     Ok(envelope) => {
-                        let live = Arc::new(LiveEvent::new(event.sequence, envelope));
+                        let ring = layout.guild_partitions.saturating_add(partition.0);
+                        let live = Arc::new(self.stored(ring, event.sequence, envelope));
                         self.send(shards, || Input::UserEvent(event.user, live.clone())).await;
                     }
                     Err(_) => self.services.stats.events_malformed.add(1),
@@ -109,6 +114,16 @@ impl Intake {
             }
             // Whoever waits for it may be gone: then it comes again, and once more is no harm.
             let _ = batch.taken.send(());
+        }
+    }
+
+    /// Gives the event its number among all that this pod takes.
+    fn stored(&self, ring: u16, sequence: u64, envelope: Envelope) -> LiveEvent {
+        let index = 1 + self.services.events.fetch_add(1, Ordering::Relaxed);
+        match EventRef::new(ring, index) {
+            Some(place) => LiveEvent::stored(sequence, envelope, place),
+            // Out of numbers after millions of years: it is given, and resumes over it fail.
+            None => LiveEvent::ephemeral(sequence, envelope),
         }
     }
 

@@ -27,6 +27,7 @@ mod render;
 mod services;
 pub mod session;
 mod shard;
+pub mod shared_ring;
 mod stats;
 pub mod wire;
 

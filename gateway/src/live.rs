@@ -6,6 +6,7 @@ use bytes::Bytes;
 use model::Intents;
 use proto::Envelope;
 
+use crate::shared_ring::EventRef;
 use crate::wire::SharedBody;
 
 /// One event of the backplane.
@@ -14,13 +15,33 @@ pub struct LiveEvent {
     /// In the partition's stream; 0 for what is never stored.
     pub sequence: u64,
     pub envelope: Envelope,
+    place: Option<EventRef>,
     full: OnceLock<SharedBody>,
     stripped: OnceLock<SharedBody>,
 }
 
 impl LiveEvent {
-    pub fn new(sequence: u64, envelope: Envelope) -> Self {
-        Self { sequence, envelope, full: OnceLock::new(), stripped: OnceLock::new() }
+    /// One that is stored: `place` is where this pod's shards keep it.
+    pub fn stored(sequence: u64, envelope: Envelope, place: EventRef) -> Self {
+        Self { place: Some(place), ..Self::ephemeral(sequence, envelope) }
+    }
+
+    /// One that is never kept.
+    pub fn ephemeral(sequence: u64, envelope: Envelope) -> Self {
+        Self { sequence, envelope, place: None, full: OnceLock::new(), stripped: OnceLock::new() }
+    }
+
+    /// Where the event is kept, if it is numbered for sessions and stored.
+    pub fn place(&self) -> Option<EventRef> {
+        self.place.filter(|_| self.envelope.kind.is_numbered())
+    }
+
+    /// What keeping it is accounted for: the envelope, and its forms, which are made when it is given to somebody.
+    pub fn kept_bytes(&self) -> usize {
+        let forms = |data: &Bytes| 2 * data.len() + BODY_BYTES;
+        let envelope = &self.envelope;
+        let stripped = envelope.data_without_content.as_ref().map_or(0, forms);
+        EVENT_BYTES + forms(&envelope.data) + stripped + envelope.mentions.len() * size_of::<u64>()
     }
 
     /// The intent that a session needs to get it.
@@ -49,3 +70,8 @@ impl LiveEvent {
         SharedBody::json(self.envelope.kind.name(), data)
     }
 }
+
+/// An event without its JSON: itself, its counters, the encoded rest of the envelope, what the allocator adds.
+const EVENT_BYTES: usize = size_of::<LiveEvent>() + 128;
+/// A form without its JSON.
+const BODY_BYTES: usize = 128;

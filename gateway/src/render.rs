@@ -112,7 +112,15 @@ impl Snapshot {
     }
 
     /// The `d` of GUILD_CREATE: channels that the user sees, voice states in them, members as asked for.
-    pub(crate) fn guild_create(&self, now: Timestamp, large_threshold: u32, with_presences: bool) -> Vec<u8> {
+    ///
+    /// Libraries tell a guild that was just joined from one that READY listed by the absence of `unavailable`.
+    pub(crate) fn guild_create(
+        &self,
+        now: Timestamp,
+        large_threshold: u32,
+        with_presences: bool,
+        is_join: bool,
+    ) -> Vec<u8> {
         let view = self.view();
         let user_id = self.member.user.id;
         let member = MemberView::from(&self.member);
@@ -132,7 +140,7 @@ impl Snapshot {
             members.push(&self.member);
         }
         let presences: Vec<&Presence> = self.presences.iter().filter(|_| with_presences).collect();
-        to_json(&GuildCreate { snapshot: self, channels, members, presences, voice_states, large })
+        to_json(&GuildCreate { snapshot: self, channels, members, presences, voice_states, large, is_join })
     }
 }
 
@@ -143,6 +151,7 @@ struct GuildCreate<'a> {
     presences: Vec<&'a Presence>,
     voice_states: Vec<&'a VoiceState>,
     large: bool,
+    is_join: bool,
 }
 
 impl Serialize for GuildCreate<'_> {
@@ -152,7 +161,9 @@ impl Serialize for GuildCreate<'_> {
         GuildObject { guild: &snapshot.guild, roles: &snapshot.roles }.write(&mut map)?;
         map.serialize_entry("joined_at", &snapshot.member.joined_at)?;
         map.serialize_entry("large", &self.large)?;
-        map.serialize_entry("unavailable", &false)?;
+        if !self.is_join {
+            map.serialize_entry("unavailable", &false)?;
+        }
         map.serialize_entry("member_count", &snapshot.guild.member_count)?;
         let voice_states: Vec<_> = self.voice_states.iter().map(|state| state.object(None)).collect();
         map.serialize_entry("voice_states", &voice_states)?;

@@ -1,6 +1,7 @@
 //! What all shards of a pod share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use backplane::{Backplane, PodName, Registry};
@@ -32,6 +33,8 @@ pub(crate) struct Services {
     pub(crate) identify_limit: IdentifyLimit,
     pub(crate) book: PresenceBook,
     pub(crate) stats: GatewayStats,
+    /// Stored events that this pod has taken.
+    pub(crate) events: AtomicU64,
 }
 
 impl Services {

@@ -1,26 +1,25 @@
 //! A session, without I/O: what outlives a connection and is resumed.
 //!
-//! A session numbers what it is given and remembers it in its [`Ring`]. A socket, when there is one, is served from the
+//! A session numbers what it is given and remembers in its [`Ring`] what that was. A socket, when there is one, is served from the
 //! ring through a *cursor*: while the cursor is at the end, an event goes straight to the outbox; while it is behind
 //! (during a replay, or while the outbox is full of a large start) the events wait in the ring. So a replay, the start
 //! of a session and its ordinary life are one thing, and `s` numbers exactly what a resume can replay.
 
-use std::sync::Arc;
-
 use model::{GuildId, Intents, UserId, limits};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::link::command::Shard;
 use crate::live::LiveEvent;
+use crate::shared_ring::SharedRings;
 use crate::wire::SharedBody;
 
 mod id;
 mod ring;
 
 pub use id::SessionId;
-pub use ring::{Entry, Ring};
+pub use ring::{Entry, Found, Ring};
 
 /// The hash of the token that a session was identified with.
 #[derive(Debug, Clone, Copy)]
@@ -67,9 +66,12 @@ pub enum GuildState {
 pub struct Session {
     pub profile: Profile,
     pub guilds: FxHashMap<GuildId, GuildState>,
+    /// Guilds that the user has joined since READY, which does not list them.
+    pub joined: FxHashSet<GuildId>,
     ring: Ring,
-    /// The sequence of what is sent next; `None` without a socket.
-    cursor: Option<u64>,
+    /// The sequence of what is sent next; without a socket, of what the last one was not sent.
+    cursor: u64,
+    is_attached: bool,
     /// RESUMED goes out when the cursor has reached the end.
     owes_resumed: bool,
 }
@@ -81,21 +83,21 @@ pub enum ResumeRefusal {
     WrongToken,
     /// A sequence that the session never reached.
     SeqAhead,
-    /// What is to be replayed is no longer in the ring.
+    /// Something that is to be replayed is no longer there.
     SeqTooOld,
 }
 
 /// The next thing to send to a session's socket.
 #[derive(Debug)]
-pub enum Next<'a> {
+pub enum Next {
     Entry {
         seq: u32,
-        entry: &'a Entry,
+        entry: Found,
     },
     Resumed {
         seq: u32,
     },
-    /// What is next was dropped from the ring: the socket can't be served any more.
+    /// What is next is no longer there: the socket can't be served any more.
     Overrun,
     /// The cursor is at the end.
     Nothing,
@@ -106,8 +108,10 @@ impl Session {
         Self {
             profile,
             guilds: FxHashMap::default(),
+            joined: FxHashSet::default(),
             ring: Ring::default(),
-            cursor: None,
+            cursor: 1,
+            is_attached: false,
             owes_resumed: false,
         }
     }
@@ -118,7 +122,7 @@ impl Session {
     }
 
     pub fn is_attached(&self) -> bool {
-        self.cursor.is_some()
+        self.is_attached
     }
 
     /// Whether sequences are used up: the session must end before they do not fit the clients' integers.
@@ -145,39 +149,45 @@ impl Session {
     }
 
     /// Numbers an event. Says whether it goes straight to the socket, with this sequence.
-    pub fn push(&mut self, now_ms: u64, entry: Entry) -> Option<u32> {
-        let at_end = self.cursor.is_some_and(|cursor| cursor > self.ring.last_seq()) && !self.owes_resumed;
-        let seq = self.ring.push(now_ms, entry);
+    pub fn push(&mut self, now_ms: u64, entry: Entry, rings: &SharedRings) -> Option<u32> {
+        let at_end = self.is_at_end();
+        let seq = self.ring.push(now_ms, entry, rings);
         if at_end {
-            self.cursor = Some(seq + 1);
+            self.cursor = seq + 1;
             Some(seq as u32)
         } else {
             None
         }
     }
 
-    /// A shared event.
-    pub fn push_event(&mut self, now_ms: u64, event: &Arc<LiveEvent>) -> Option<u32> {
-        self.push(now_ms, Entry::Shared(event.clone()))
-    }
-
     /// A socket has identified as this session: it is served from the beginning.
     pub fn attach(&mut self) {
-        self.cursor = Some(self.ring.first_seq());
+        self.cursor = self.ring.first_seq();
+        self.is_attached = true;
     }
 
     pub fn detach(&mut self) {
-        self.cursor = None;
+        self.is_attached = false;
         self.owes_resumed = false;
     }
 
+    /// Whether no RESUME can succeed any more: without a socket it has missed more than its ring holds.
+    pub fn is_beyond_resume(&self) -> bool {
+        !self.is_attached && self.cursor < self.ring.first_seq()
+    }
+
     /// Whether a socket may take this session over at `seq`.
-    pub fn check_resume(&self, token: &TokenHash, seq: u64) -> Result<(), ResumeRefusal> {
+    pub fn check_resume(
+        &self,
+        token: &TokenHash,
+        seq: u64,
+        rings: &SharedRings,
+    ) -> Result<(), ResumeRefusal> {
         if !self.profile.token_hash.matches(token) {
             Err(ResumeRefusal::WrongToken)
         } else if seq > self.ring.last_seq() {
             Err(ResumeRefusal::SeqAhead)
-        } else if seq + 1 < self.ring.first_seq() {
+        } else if !self.ring.is_whole_from(seq + 1, rings) {
             Err(ResumeRefusal::SeqTooOld)
         } else {
             Ok(())
@@ -186,18 +196,22 @@ impl Session {
 
     /// A socket takes the session over; everything above `seq` is replayed, then RESUMED.
     pub fn resume(&mut self, seq: u64) {
-        self.cursor = Some(seq + 1);
+        self.cursor = seq + 1;
+        self.is_attached = true;
         self.owes_resumed = true;
     }
 
     /// What to send next. After sending it, call [`Self::advance`].
-    pub fn next(&self) -> Next<'_> {
-        let Some(cursor) = self.cursor else { return Next::Nothing };
-        if cursor < self.ring.first_seq() {
+    pub fn next(&self, rings: &SharedRings) -> Next {
+        if !self.is_attached {
+            return Next::Nothing;
+        }
+        if self.cursor < self.ring.first_seq() {
             return Next::Overrun;
         }
-        match self.ring.get(cursor) {
-            Some(entry) => Next::Entry { seq: cursor as u32, entry },
+        match self.ring.find(self.cursor, rings) {
+            Some(Found::Gone) => Next::Overrun,
+            Some(entry) => Next::Entry { seq: self.cursor as u32, entry },
             None if self.owes_resumed => Next::Resumed { seq: self.seq() },
             None => Next::Nothing,
         }
@@ -205,21 +219,21 @@ impl Session {
 
     /// What [`Self::next`] gave has been sent.
     pub fn advance(&mut self) {
-        match self.cursor {
-            Some(cursor) if cursor <= self.ring.last_seq() => self.cursor = Some(cursor + 1),
-            _ => self.owes_resumed = false,
+        if self.is_attached && self.cursor <= self.ring.last_seq() {
+            self.cursor += 1;
+        } else {
+            self.owes_resumed = false;
         }
     }
 
     /// The sequence that the socket is at: unnumbered events may go out only at the end.
     pub fn is_at_end(&self) -> bool {
-        self.cursor.is_some_and(|cursor| cursor > self.ring.last_seq()) && !self.owes_resumed
+        self.is_attached && self.cursor > self.ring.last_seq() && !self.owes_resumed
     }
 
     /// The client has everything up to here; nonsense is ignored.
     pub fn confirmed(&mut self, seq: u64) {
-        let sent = self.cursor.map_or(0, |cursor| cursor - 1);
-        if seq <= sent {
+        if self.is_attached && seq < self.cursor {
             self.ring.confirm(seq);
         }
     }

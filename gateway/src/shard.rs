@@ -21,6 +21,7 @@ use crate::link::command::Resume;
 use crate::live::LiveEvent;
 use crate::services::Services;
 use crate::session::SessionId;
+use crate::shared_ring::SharedRings;
 use crate::stats::Count;
 use crate::wire::{CloseCode, WriteStats};
 
@@ -89,6 +90,8 @@ pub(crate) struct Shard {
     by_user: FxHashMap<UserId, Vec<SessionKey>>,
     /// Users who are identifying, and what came for them meanwhile.
     identifying: Vec<(ConnId, UserId, Vec<Arc<LiveEvent>>)>,
+    /// The events that sessions can be given again.
+    rings: SharedRings,
     guilds: FxHashMap<GuildId, GuildTable>,
     openings: FxHashMap<GuildId, Vec<Opening>>,
     opening_serial: u64,
@@ -97,13 +100,15 @@ pub(crate) struct Shard {
     dirty: Vec<ConnId>,
     scratch: Vec<SessionKey>,
     writes: WriteStats,
+    /// What the counters have of `rings`: events and bytes.
+    rings_told: (u64, u64),
     is_draining: bool,
     is_stopped: bool,
 }
 
 impl Shard {
     pub(crate) fn new(index: usize, services: Arc<Services>, peers: Arc<[mpsc::Sender<Input>]>) -> ShardRef {
-        let now_ms = services.now_ms();
+        let (now_ms, count) = (services.now_ms(), peers.len().max(1));
         Rc::new(RefCell::new(Self {
             index,
             services,
@@ -115,6 +120,7 @@ impl Shard {
             by_id: FxHashMap::default(),
             by_user: FxHashMap::default(),
             identifying: Vec::new(),
+            rings: SharedRings::new(model::limits::SHARED_RINGS_BYTES_MAX / count),
             guilds: FxHashMap::default(),
             openings: FxHashMap::default(),
             opening_serial: 0,
@@ -122,6 +128,7 @@ impl Shard {
             dirty: Vec::new(),
             scratch: Vec::new(),
             writes: WriteStats::default(),
+            rings_told: (0, 0),
             is_draining: false,
             is_stopped: false,
         }))
@@ -147,9 +154,20 @@ impl Shard {
                 Timer::Session(key, id) => self.check_session(key, id, now_ms),
             }
         }
+        self.expire_events(now_ms);
         let written = std::mem::take(&mut self.writes);
         self.services.stats.writes.add(written.syscalls);
         self.services.stats.written_bytes.add(written.bytes);
+    }
+
+    /// Frees what is too old to be replayed, and tells how much there is.
+    fn expire_events(&mut self, now_ms: u64) {
+        self.rings.expire(now_ms);
+        let stats = &self.services.stats;
+        let kept = (self.rings.len() as u64, self.rings.bytes() as u64);
+        stats.ring_events.add(kept.0.wrapping_sub(self.rings_told.0));
+        stats.ring_bytes.add(kept.1.wrapping_sub(self.rings_told.1));
+        self.rings_told = kept;
     }
 }
 

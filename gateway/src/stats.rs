@@ -28,6 +28,10 @@ stats! {
     identifies_refused,
     resumes,
     resumes_refused,
+    /// Of these, for what was to be replayed and is gone from the rings.
+    resumes_too_old,
+    /// Sessions ended because they missed more than could be replayed.
+    sessions_overrun,
     replayed_events,
     zombies,
     slow_consumers,
@@ -36,6 +40,9 @@ stats! {
     events_taken,
     events_malformed,
     events_lost,
+    /// Kept for resumes, once per shard.
+    ring_events,
+    ring_bytes,
     dispatches,
     ephemeral_dropped,
     writes,

@@ -1,4 +1,9 @@
-//! What a session has been given, for a resume: references in order of their sequence, bounded by count, bytes and age.
+//! What a session has been given, for a resume: eight bytes an event, in order of their sequence.
+//!
+//! A shared event is a reference into the shard's [`SharedRings`]; what was made for this session alone stands beside,
+//! and only its place is marked. The ring is bounded by count and by the bytes of its own; age is that of the shared
+//! rings, and of what stands beside. References to what is gone are dropped where that costs nothing: before the ring
+//! would grow, and when the client confirms.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,39 +11,55 @@ use std::sync::Arc;
 use model::{GuildId, limits};
 
 use crate::live::LiveEvent;
+use crate::shared_ring::{EventRef, SharedRings};
 use crate::wire::SharedBody;
 
-/// One numbered event. Shared ones are references; a GUILD_CREATE is a recipe, made anew from the present snapshot each
-/// time that it is sent.
+/// One numbered event that is kept. A GUILD_CREATE is a recipe, made anew from the present snapshot each time that it is
+/// sent.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    Shared(Arc<LiveEvent>),
+    Shared(EventRef),
     Own(SharedBody),
     GuildCreate(GuildId),
 }
 
-impl Entry {
-    /// What it holds alone. Shared events are counted by whoever shares them.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Own(body) => body.frame_len(),
-            Self::Shared(_) | Self::GuildCreate(_) => 0,
-        }
-    }
+/// What an entry is when it is wanted.
+#[derive(Debug)]
+pub enum Found {
+    Shared(Arc<LiveEvent>),
+    Own(SharedBody),
+    GuildCreate(GuildId),
+    /// The shared rings no longer have it.
+    Gone,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Beside {
+    seq: u64,
     at_ms: u64,
-    entry: Entry,
+    what: Own,
 }
 
-/// The entries with the sequences `first_seq()..=last_seq()`.
+#[derive(Debug)]
+enum Own {
+    Body(SharedBody),
+    GuildCreate(GuildId),
+}
+
+/// The entries with the sequences `first_seq()..=last_seq()`. Without any it holds no heap memory.
 #[derive(Debug, Default)]
 pub struct Ring {
-    entries: VecDeque<Kept>,
     /// How many entries are gone from the front.
     gone: u64,
+    held: Option<Box<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// References; 0 for what stands beside.
+    entries: VecDeque<u64>,
+    beside: VecDeque<Beside>,
+    /// Of what stands beside.
     bytes: usize,
 }
 
@@ -50,50 +71,132 @@ impl Ring {
 
     /// The sequence of the newest entry; 0 before the first.
     pub fn last_seq(&self) -> u64 {
-        self.gone + self.entries.len() as u64
+        self.gone + self.held.as_ref().map_or(0, |held| held.entries.len() as u64)
     }
 
+    /// Bytes of what the session holds alone, without references.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.held.as_ref().map_or(0, |held| held.bytes)
+    }
+
+    /// What the allocator was asked for, without the bodies that stand beside.
+    #[cfg(test)]
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| {
+            size_of::<Held>()
+                + held.entries.capacity() * size_of::<u64>()
+                + held.beside.capacity() * size_of::<Beside>()
+        })
     }
 
     /// Keeps an entry and answers its sequence.
-    pub fn push(&mut self, now_ms: u64, entry: Entry) -> u64 {
-        self.bytes += entry.bytes();
-        self.entries.push_back(Kept { at_ms: now_ms, entry });
-        self.trim(now_ms);
-        self.last_seq()
+    pub fn push(&mut self, now_ms: u64, entry: Entry, rings: &SharedRings) -> u64 {
+        let seq = self.last_seq() + 1;
+        let held = self.held.get_or_insert_default();
+        if held.entries.len() == held.entries.capacity() {
+            self.gone += held.drop_expired(now_ms, rings);
+        }
+        if held.entries.len() >= limits::RING_EVENTS_MAX {
+            self.gone += held.drop_oldest();
+        }
+        let what = match entry {
+            Entry::Shared(place) => {
+                held.entries.push_back(place.bits());
+                return seq;
+            }
+            Entry::Own(body) => Own::Body(body),
+            Entry::GuildCreate(guild) => Own::GuildCreate(guild),
+        };
+        held.entries.push_back(BESIDE);
+        held.bytes += what.bytes();
+        held.beside.push_back(Beside { seq, at_ms: now_ms, what });
+        // The newest entry is always kept.
+        while held.bytes > limits::RING_BYTES_MAX && held.entries.len() > 1 {
+            self.gone += held.drop_oldest();
+        }
+        seq
     }
 
-    pub fn get(&self, seq: u64) -> Option<&Entry> {
-        let index = seq.checked_sub(self.first_seq())?;
-        self.entries.get(usize::try_from(index).ok()?).map(|kept| &kept.entry)
+    /// The entry with this sequence; `None` if the ring has none.
+    pub fn find(&self, seq: u64, rings: &SharedRings) -> Option<Found> {
+        let held = self.held.as_ref()?;
+        let index = usize::try_from(seq.checked_sub(self.first_seq())?).ok()?;
+        let place = EventRef::from_bits(*held.entries.get(index)?);
+        Some(match place {
+            Some(place) => rings.get(place).cloned().map_or(Found::Gone, Found::Shared),
+            None => held.beside(seq),
+        })
+    }
+
+    /// Whether everything from this sequence on can still be given.
+    pub fn is_whole_from(&self, seq: u64, rings: &SharedRings) -> bool {
+        let Some(skip) = seq.checked_sub(self.first_seq()) else { return false };
+        let Some(held) = &self.held else { return true };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let shared = held.entries.iter().skip(skip).filter_map(|bits| EventRef::from_bits(*bits));
+        shared.into_iter().all(|place| rings.has(place))
     }
 
     /// The client has everything up to here.
     pub fn confirm(&mut self, seq: u64) {
-        while self.first_seq() <= seq && self.drop_oldest() {}
-        if self.entries.is_empty() {
-            self.entries = VecDeque::new();
+        let Some(held) = &mut self.held else { return };
+        while self.gone < seq && !held.entries.is_empty() {
+            self.gone += held.drop_oldest();
         }
-    }
-
-    /// The newest entry is always kept.
-    fn trim(&mut self, now_ms: u64) {
-        let over = |ring: &Self| {
-            ring.entries.len() > limits::RING_EVENTS_MAX
-                || ring.bytes > limits::RING_BYTES_MAX
-                || ring.entries.front().is_some_and(|kept| kept.at_ms + limits::RING_AGE_MS < now_ms)
-        };
-        while self.entries.len() > 1 && over(self) {
-            self.drop_oldest();
+        if held.entries.is_empty() {
+            self.held = None;
+        } else if held.entries.len() < held.entries.capacity() / 4 {
+            held.entries.shrink_to(held.entries.len() * 2);
         }
-    }
-
-    fn drop_oldest(&mut self) -> bool {
-        let Some(kept) = self.entries.pop_front() else { return false };
-        self.bytes -= kept.entry.bytes();
-        self.gone += 1;
-        true
     }
 }
+
+impl Held {
+    fn beside(&self, seq: u64) -> Found {
+        let index = self.beside.binary_search_by_key(&seq, |beside| beside.seq);
+        match index.ok().map(|index| &self.beside[index].what) {
+            Some(Own::Body(body)) => Found::Own(body.clone()),
+            Some(Own::GuildCreate(guild)) => Found::GuildCreate(*guild),
+            None => Found::Gone,
+        }
+    }
+
+    /// Drops the front as long as nobody could be given it; answers how many entries that were.
+    fn drop_expired(&mut self, now_ms: u64, rings: &SharedRings) -> u64 {
+        let mut dropped = 0;
+        while let Some(bits) = self.entries.front() {
+            let is_expired = match EventRef::from_bits(*bits) {
+                Some(place) => !rings.has(place),
+                None => self.beside.front().is_none_or(|beside| beside.at_ms + limits::RING_AGE_MS < now_ms),
+            };
+            if !is_expired {
+                break;
+            }
+            dropped += self.drop_oldest();
+        }
+        dropped
+    }
+
+    /// Answers how many entries that were.
+    fn drop_oldest(&mut self) -> u64 {
+        let Some(bits) = self.entries.pop_front() else { return 0 };
+        if bits == BESIDE
+            && let Some(beside) = self.beside.pop_front()
+        {
+            self.bytes -= beside.what.bytes();
+        }
+        1
+    }
+}
+
+impl Own {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Body(body) => body.frame_len(),
+            Self::GuildCreate(_) => 0,
+        }
+    }
+}
+
+/// No reference is zero, since indexes begin at 1.
+const BESIDE: u64 = 0;

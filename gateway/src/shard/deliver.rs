@@ -29,6 +29,9 @@ impl Shard {
         {
             openings.iter_mut().for_each(|opening| opening.take(event));
         }
+        if self.guilds.contains_key(&guild) || self.openings.contains_key(&guild) {
+            self.rings.push(self.services.now_ms(), event);
+        }
         if !self.guilds.contains_key(&guild) {
             return;
         }
@@ -162,6 +165,7 @@ impl Shard {
     fn leave_guild(&mut self, key: SessionKey, guild: GuildId) {
         let Some(slot) = self.sessions.get_mut(key) else { return };
         let (user_id, id) = (slot.session.profile.user_id, slot.session.profile.id);
+        slot.session.joined.remove(&guild);
         if slot.session.guilds.remove(&guild) == Some(GuildState::Opening) {
             slot.opening_count -= 1;
         }
@@ -233,6 +237,7 @@ impl Shard {
     /// Takes an event for one user's sessions.
     pub(super) fn on_user_event(&mut self, me: &ShardRef, user: UserId, event: &Arc<LiveEvent>) {
         self.services.stats.user_events.add(1);
+        self.rings.push(self.services.now_ms(), event);
         for (_, identifying, events) in &mut self.identifying {
             if *identifying == user && events.len() < model::limits::OPENING_EVENTS_MAX {
                 events.push(event.clone());
@@ -278,6 +283,12 @@ impl Shard {
     fn joined(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId, revision: Option<u64>) {
         if revision.is_some_and(|revision| self.knows_less(key, guild, revision)) {
             self.tell_left(key, guild);
+        }
+        if let Some(slot) = self.sessions.get_mut(key)
+            && !slot.session.guilds.contains_key(&guild)
+            && !slot.to_open.contains(&guild)
+        {
+            slot.session.joined.insert(guild);
         }
         self.open_guild(me, key, guild);
     }

@@ -20,7 +20,7 @@ use crate::audience::{Audience, SessionKey};
 use crate::live::LiveEvent;
 use crate::render::Snapshot;
 use crate::services::{Services, backoff};
-use crate::session::{GuildState, Profile, SessionId};
+use crate::session::{GuildState, Session, SessionId};
 use crate::stats::Count;
 use crate::wire::SharedBody;
 
@@ -70,20 +70,24 @@ pub(super) struct Request {
     user_id: UserId,
     large_threshold: u32,
     with_presences: bool,
+    is_join: bool,
 }
 
 impl Request {
-    pub(super) fn new(profile: &Profile, guild: GuildId) -> Self {
+    pub(super) fn new(session: &Session, guild: GuildId) -> Self {
+        let profile = &session.profile;
         Self {
             guild,
             user_id: profile.user_id,
             large_threshold: profile.large_threshold,
             with_presences: profile.intents.contains(Intents::GUILD_PRESENCES),
+            is_join: session.joined.contains(&guild),
         }
     }
 
     pub(super) fn body(&self, services: &Services, snapshot: &Snapshot) -> SharedBody {
-        let data = snapshot.guild_create(services.wall(), self.large_threshold, self.with_presences);
+        let data =
+            snapshot.guild_create(services.wall(), self.large_threshold, self.with_presences, self.is_join);
         SharedBody::json("GUILD_CREATE", &data)
     }
 }
@@ -164,7 +168,7 @@ impl Shard {
         }
         slot.session.guilds.insert(guild, GuildState::Opening);
         slot.opening_count += 1;
-        let request = Request::new(&slot.session.profile, guild);
+        let request = Request::new(&slot.session, guild);
         let id = slot.session.profile.id;
         self.services.interest.add_guild(guild, self.index);
         self.opening_serial += 1;

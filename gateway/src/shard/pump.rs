@@ -7,7 +7,7 @@ use super::Shard;
 use super::ShardRef;
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
-use crate::session::{Entry, Next, SessionId};
+use crate::session::{Found, Next, SessionId};
 use crate::stats::Count;
 use crate::wire::{Class, CloseCode, SharedBody};
 
@@ -48,7 +48,10 @@ impl Shard {
                     );
                 }
                 Step::Remake(guild) => return self.remake(me, key, guild),
-                Step::Overrun => return self.invalidate(key),
+                Step::Overrun => {
+                    self.services.stats.sessions_overrun.add(1);
+                    return self.invalidate(key);
+                }
                 Step::Done => return self.open_more(me, key),
             }
         }
@@ -56,21 +59,21 @@ impl Shard {
 
     fn step(&self, key: SessionKey) -> Step {
         let session = &self.sessions[key].session;
-        match session.next() {
+        match session.next(&self.rings) {
             Next::Nothing => Step::Done,
-            Next::Overrun => Step::Overrun,
+            Next::Overrun | Next::Entry { entry: Found::Gone, .. } => Step::Overrun,
             Next::Resumed { seq } => Step::Resumed { seq },
-            Next::Entry { seq, entry: Entry::Own(body) } => Step::Send { seq, body: body.clone() },
-            Next::Entry { entry: Entry::GuildCreate(guild), .. } => {
-                if session.guilds.contains_key(guild) {
-                    Step::Remake(*guild)
+            Next::Entry { seq, entry: Found::Own(body) } => Step::Send { seq, body },
+            Next::Entry { entry: Found::GuildCreate(guild), .. } => {
+                if session.guilds.contains_key(&guild) {
+                    Step::Remake(guild)
                 } else {
                     Step::Skip
                 }
             }
-            Next::Entry { seq, entry: Entry::Shared(event) } => {
-                if self.is_visible_now(key, event) {
-                    Step::Send { seq, body: session.form(event).clone() }
+            Next::Entry { seq, entry: Found::Shared(event) } => {
+                if self.is_visible_now(key, &event) {
+                    Step::Send { seq, body: session.form(&event).clone() }
                 } else {
                     Step::Skip
                 }
@@ -89,8 +92,7 @@ impl Shard {
     fn remake(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId) {
         let slot = &mut self.sessions[key];
         slot.is_remaking = true;
-        let (id, request) =
-            (slot.session.profile.id, super::opening::Request::new(&slot.session.profile, guild));
+        let (id, request) = (slot.session.profile.id, super::opening::Request::new(&slot.session, guild));
         let (services, me) = (self.services.clone(), me.clone());
         self.tasks.spawn_local(async move {
             let snapshot = super::opening::load(&services, &request).await;
@@ -111,11 +113,13 @@ impl Shard {
         guild: GuildId,
         made: Result<Option<SharedBody>, Failure>,
     ) {
-        let Some(slot) = self.session(key, id) else { return };
+        let Some(slot) = self.sessions.get_mut(key).filter(|slot| slot.session.profile.id == id) else {
+            return;
+        };
         slot.is_remaking = false;
         let conn = slot.conn;
-        if let Next::Entry { seq, entry: Entry::GuildCreate(next) } = slot.session.next()
-            && *next == guild
+        if let Next::Entry { seq, entry: Found::GuildCreate(next) } = slot.session.next(&self.rings)
+            && next == guild
             && let Some(conn) = conn
         {
             match made {

@@ -8,7 +8,7 @@ use super::conn::ConnId;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::link::command::Resume;
-use crate::session::{SessionId, TokenHash};
+use crate::session::{ResumeRefusal, SessionId, TokenHash};
 use crate::stats::Count;
 use crate::wire::CloseCode;
 
@@ -33,7 +33,14 @@ impl Shard {
         let id: SessionId = resume.session_id.parse().ok()?;
         let key = *self.by_id.get(&id)?;
         let token = TokenHash::of(&resume.token);
-        self.sessions[key].session.check_resume(&token, resume.seq).ok().map(|()| key)
+        match self.sessions[key].session.check_resume(&token, resume.seq, &self.rings) {
+            Ok(()) => Some(key),
+            Err(refusal) => {
+                let is_too_old = refusal == ResumeRefusal::SeqTooOld;
+                self.services.stats.resumes_too_old.add(u64::from(is_too_old));
+                None
+            }
+        }
     }
 
     fn take_over(&mut self, me: &ShardRef, conn: ConnId, key: SessionKey, seq: u64) {

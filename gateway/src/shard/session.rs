@@ -143,8 +143,8 @@ impl Shard {
         let Some(slot) = self.sessions.get_mut(key) else { return };
         let form = slot.session.form(event).clone();
         let conn = slot.conn;
-        if event.envelope.kind.is_numbered() {
-            let sent = slot.session.push_event(now_ms, event);
+        if let Some(place) = event.place() {
+            let sent = slot.session.push(now_ms, Entry::Shared(place), &self.rings);
             self.after_push(key, conn, sent, form);
         } else if slot.session.is_at_end()
             && let Some(conn) = conn
@@ -158,7 +158,7 @@ impl Shard {
     pub(super) fn give_own(&mut self, key: SessionKey, body: SharedBody) {
         let now_ms = self.services.now_ms();
         let Some(slot) = self.sessions.get_mut(key) else { return };
-        let (conn, sent) = (slot.conn, slot.session.push(now_ms, Entry::Own(body.clone())));
+        let (conn, sent) = (slot.conn, slot.session.push(now_ms, Entry::Own(body.clone()), &self.rings));
         self.after_push(key, conn, sent, body);
     }
 
@@ -166,7 +166,7 @@ impl Shard {
     pub(super) fn give_guild_create(&mut self, key: SessionKey, guild: GuildId, body: SharedBody) {
         let now_ms = self.services.now_ms();
         let Some(slot) = self.sessions.get_mut(key) else { return };
-        let (conn, sent) = (slot.conn, slot.session.push(now_ms, Entry::GuildCreate(guild)));
+        let (conn, sent) = (slot.conn, slot.session.push(now_ms, Entry::GuildCreate(guild), &self.rings));
         self.after_push(key, conn, sent, body);
     }
 
@@ -174,8 +174,12 @@ impl Shard {
         if let (Some(conn), Some(seq)) = (conn, sent) {
             self.dispatch(conn, seq, body, Class::Durable);
         }
-        if self.sessions.get(key).is_some_and(|slot| slot.session.is_exhausted()) {
+        let Some(slot) = self.sessions.get(key) else { return };
+        if slot.session.is_exhausted() {
             self.invalidate(key);
+        } else if slot.session.is_beyond_resume() {
+            self.services.stats.sessions_overrun.add(1);
+            self.end_session(key);
         }
     }
 
