@@ -37,6 +37,8 @@ pub struct Api {
     stop: CancellationToken,
     /// Nothing any more.
     abort: CancellationToken,
+    /// Accepting is over, for whatever reason.
+    over: CancellationToken,
 }
 
 struct Server {
@@ -63,8 +65,26 @@ impl Api {
             stall: Duration::from_millis(config.limits.request_timeout_ms),
             app: App::new(config),
         });
-        tasks.spawn(server.accept(listener));
-        Ok(Self { local_addr, tasks, stop, abort })
+        let api = Self { local_addr, tasks, stop, abort, over: CancellationToken::new() };
+        api.watch(server.accept(listener));
+        Ok(api)
+    }
+
+    fn watch(&self, accept: impl Future<Output = ()> + Send + 'static) {
+        let guard = self.over.clone().drop_guard();
+        self.tasks.spawn(async move {
+            let _over = guard;
+            accept.await;
+        });
+    }
+
+    /// Answers with the name of the task that ended by itself, which only a defect does; never otherwise.
+    pub async fn ended(&self) -> &'static str {
+        self.over.cancelled().await;
+        if self.stop.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+        "API accept loop"
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -163,6 +183,29 @@ fn refuse(stream: TcpStream) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepting_that_ends_by_itself_is_noticed_and_a_shutdown_is_no_such_end() {
+        let api = || Api {
+            local_addr: ([127, 0, 0, 1], 0).into(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            over: CancellationToken::new(),
+        };
+        let fails = api();
+        fails.watch(async { panic!("a defect") });
+        assert_eq!(fails.ended().await, "API accept loop");
+
+        let stops = api();
+        stops.watch(stops.stop.clone().cancelled_owned());
+        stops.stop.cancel();
+        stops.over.cancelled().await;
+        let noticed = tokio::time::timeout(Duration::from_millis(50), stops.ended()).await;
+        assert!(noticed.is_err(), "{noticed:?}");
+    }
+
     #[test]
     fn the_answer_to_a_surplus_connection_has_its_length_right() {
         let text = std::str::from_utf8(super::OVERLOADED).unwrap();

@@ -44,6 +44,8 @@ pub struct Fanout {
 struct Inner {
     counters: Arc<Counters>,
     stop: CancellationToken,
+    /// A router is over, for whatever reason.
+    over: CancellationToken,
     /// One for each partition: dropped with the last clone, waited for by `shutdown`.
     routers: Mutex<JoinSet<()>>,
 }
@@ -78,16 +80,27 @@ struct Counters {
 impl Fanout {
     /// Starts a router for every partition, on the runtime that this is called on.
     pub fn start(config: Config) -> Self {
-        let (counters, stop) = (Arc::new(Counters::default()), CancellationToken::new());
+        let counters = Arc::new(Counters::default());
+        let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let mut routers = JoinSet::new();
         for partition in config.backplane.layout().user_partitions() {
             let router = Router { config: config.clone(), counters: counters.clone(), partition };
-            let stop = stop.clone();
+            let (stop, guard) = (stop.clone(), over.clone().drop_guard());
             routers.spawn(async move {
+                let _over = guard;
                 let _ = stop.run_until_cancelled_owned(router.run()).await;
             });
         }
-        Self { inner: Arc::new(Inner { counters, stop, routers: Mutex::new(routers) }) }
+        Self { inner: Arc::new(Inner { counters, stop, over, routers: Mutex::new(routers) }) }
+    }
+
+    /// Answers with the name of the task that ended by itself, which only a defect does; never otherwise.
+    pub async fn ended(&self) -> &'static str {
+        self.inner.over.cancelled().await;
+        if self.inner.stop.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+        "fan-out router"
     }
 
     pub fn stats(&self) -> Stats {

@@ -180,6 +180,37 @@ async fn what_was_not_acknowledged_comes_to_the_next_service() {
     acknowledged(&second, 1).await;
 }
 
+/// A registry with a defect.
+struct Broken;
+
+#[async_trait]
+impl Registry for Broken {
+    async fn register(&self, _: &PodName, _: &[UserId]) -> Result<Vec<UserId>, Unavailable> {
+        Ok(Vec::new())
+    }
+
+    async fn unregister(&self, _: &PodName, _: UserId) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn pods(&self, _: UserId) -> Result<Vec<PodName>, Unavailable> {
+        panic!("a defect")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_router_that_dies_is_named_and_one_that_is_told_to_end_is_not() {
+    let setup = Setup::new();
+    let dies = Fanout::start(Config { backplane: setup.backplane.clone(), registry: Arc::new(Broken) });
+    let ends = setup.start();
+    let wait = Duration::from_secs(60);
+    assert!(tokio::time::timeout(wait, dies.ended()).await.is_err(), "it is well");
+    ends.shutdown().await;
+    assert!(tokio::time::timeout(wait, ends.ended()).await.is_err(), "an end that was asked for");
+    setup.publish(1, 1).await;
+    assert_eq!(tokio::time::timeout(wait, dies.ended()).await, Ok("fan-out router"));
+}
+
 /// A registry that is away for a while.
 struct Away {
     registry: Arc<InMemoryRegistry>,

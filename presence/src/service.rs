@@ -53,6 +53,8 @@ struct Inner {
     clock: SharedClock,
     voice: VoiceConfig,
     stop: CancellationToken,
+    /// The driver is over, for whatever reason.
+    over: CancellationToken,
     /// The driver: dropped with the last clone, waited for by `shutdown`.
     driver: Mutex<JoinSet<()>>,
 }
@@ -64,10 +66,25 @@ impl Presence {
         let (commands, received) = mpsc::channel(PRESENCE_QUEUE_MAX);
         let (stats, shown) = watch::channel(Stats::default());
         let stop = CancellationToken::new();
+        let over = CancellationToken::new();
+        let run = Driver::new(backplane, event_ids, writer, bounds).run(received, stats, stop.clone());
+        let guard = over.clone().drop_guard();
         let mut driver = JoinSet::new();
-        driver.spawn(Driver::new(backplane, event_ids, writer, bounds).run(received, stats, stop.clone()));
+        driver.spawn(async move {
+            let _over = guard;
+            run.await;
+        });
         let driver = Mutex::new(driver);
-        Self { inner: Arc::new(Inner { commands, stats: shown, clock, voice, stop, driver }) }
+        Self { inner: Arc::new(Inner { commands, stats: shown, clock, voice, stop, over, driver }) }
+    }
+
+    /// Answers with the name of the task that ended by itself, which only a defect does; never otherwise.
+    pub async fn ended(&self) -> &'static str {
+        self.inner.over.cancelled().await;
+        if self.inner.stop.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+        "presence driver"
     }
 
     pub fn stats(&self) -> Stats {

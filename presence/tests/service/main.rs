@@ -238,9 +238,29 @@ async fn malformed_requests_say_what_is_wrong_and_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_driver_that_dies_is_named() {
+    let clock = Arc::new(ManualClock::at(1_700_000_000_000));
+    let service = Presence::start(Config {
+        backplane: InProcess::new(Layout::default(), clock.clone(), Options::default()),
+        clock,
+        event_ids: Arc::new(|| panic!("a defect")),
+        writer: Arc::new(|_| Writer { set: 2, slot: 3, epoch: 4 }),
+        voice: VoiceConfig::new([1; 32]),
+        bounds: Bounds::default(),
+    });
+    assert!(tokio::time::timeout(Duration::from_secs(60), service.ended()).await.is_err(), "it is well");
+    let mut client = local_presence(service.clone(), Handle::current());
+    let request = update("p", vec![online("s", 1, v1::Status::Online)]);
+    let (ended, _) = tokio::join!(service.ended(), client.update_sessions(request));
+    assert_eq!(ended, "presence driver");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_shutdown_calls_are_unavailable() {
     let Setup { service, mut client, .. } = start().await;
     service.shutdown().await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), service.ended()).await;
+    assert!(ended.is_err(), "an end that was asked for: {ended:?}");
     let failure = Failure::from(client.update_sessions(update("p", Vec::new())).await.unwrap_err());
     assert_eq!(failure.kind, FailureKind::Unavailable);
 }
