@@ -140,11 +140,7 @@ impl Engine {
             Ok(false) => return Err(CommitError::Closed),
             Ok(true) => {}
         }
-        match tokio::time::timeout_at(deadline, done).await {
-            Err(_) => Err(CommitError::Unknown),
-            Ok(Err(_)) => Err(CommitError::Closed),
-            Ok(Ok(())) => Ok(()),
-        }
+        confirmed(done, deadline).await
     }
 
     /// What was committed since the start.
@@ -169,6 +165,17 @@ impl Engine {
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("dir", &self.inner.dir).finish_non_exhaustive()
+    }
+}
+
+/// Waits for a batch that was taken. Whatever becomes of the committer then, nobody knows whether it is written.
+async fn confirmed(
+    done: tokio::sync::oneshot::Receiver<()>,
+    deadline: tokio::time::Instant,
+) -> Result<(), CommitError> {
+    match tokio::time::timeout_at(deadline, done).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(CommitError::Unknown),
     }
 }
 

@@ -60,7 +60,7 @@ pub enum CommitError {
     /// Refused as it is: nothing was written.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// The engine is closed: nothing was written.
+    /// The engine was closed before it took the batch: nothing was written.
     #[error("commit: the engine is closed, nothing was written; the process is shutting down")]
     Closed,
     /// No place in the queue in time: nothing was written.
@@ -69,9 +69,9 @@ pub enum CommitError {
         STORE_COMMIT_MS
     )]
     Overloaded,
-    /// Taken, but not confirmed in time.
+    /// Taken, but not confirmed: in time, or before the committer ended.
     #[error(
-        "commit: not durable within {} ms, outcome unknown; read back or retry idempotently",
+        "commit: not confirmed within {} ms, outcome unknown; read back or retry idempotently",
         STORE_COMMIT_MS
     )]
     Unknown,

@@ -173,6 +173,17 @@ async fn close_writes_what_waits_and_refuses_the_rest() {
     assert!(matches!(engine.commit(batch).await, Err(CommitError::Closed)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_was_taken_and_not_confirmed_is_of_unknown_outcome() {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let (done, gone) = tokio::sync::oneshot::channel();
+    drop(done);
+    assert!(matches!(confirmed(gone, deadline).await, Err(CommitError::Unknown)));
+    let (done, late) = tokio::sync::oneshot::channel();
+    assert!(matches!(confirmed(late, deadline).await, Err(CommitError::Unknown)));
+    assert!(done.send(()).is_err() && Instant::now() == deadline);
+}
+
 #[test]
 fn bad_names_and_newer_formats_are_refused() {
     let dir = tempfile::tempdir().unwrap();
