@@ -166,7 +166,7 @@ impl Backplane for InProcess {
     }
 
     async fn publish(&self, subject: Subject, event_id: u64, envelope: Bytes) -> Result<Ack, Unavailable> {
-        match subject.stream(self.layout) {
+        match self.layout.stream(subject) {
             Stream::Guilds(partition) => {
                 Ok(self.publish_guild(self.guild(partition)?, subject, event_id, envelope))
             }
@@ -207,7 +207,7 @@ impl Backplane for InProcess {
 
     async fn last(&self, subject: Subject) -> Result<u64, Unavailable> {
         let now_ms = self.clock.now_ms();
-        self.with_log(subject.stream(self.layout), |log| {
+        self.with_log(self.layout.stream(subject), |log| {
             log.expire(now_ms);
             log.last_of(subject)
         })
@@ -232,7 +232,7 @@ impl Backplane for InProcess {
 
     async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable> {
         let now_ms = self.clock.now_ms();
-        self.with_log(subject.stream(self.layout), |log| {
+        self.with_log(self.layout.stream(subject), |log| {
             log.expire(now_ms);
             log.contains(subject, event_id)
         })

@@ -21,6 +21,10 @@
 //! [`fence`] drops what a replaced writer sent and what was published twice. [`Position`] is how far a session is, in
 //! a form that another pod can take up.
 //!
+//! # Publishing
+//!
+//! What is stored is published with [`publish()`], which repeats it until it is acknowledged.
+//!
 //! # To add an adapter
 //!
 //! Implement [`Backplane`] (and [`Registry`]) beside [`in_process`], then run `testkit`'s conformance suite on it:
@@ -34,6 +38,7 @@ pub mod follow;
 pub mod in_process;
 pub mod port;
 pub mod position;
+pub mod publish;
 pub mod registry;
 pub mod subject;
 
@@ -42,5 +47,6 @@ pub use follow::{FollowCounts, FollowStats, FollowStatus, Followed, FollowedEven
 pub use in_process::{InMemoryRegistry, InProcess, Options};
 pub use port::{Ack, Backplane, Delivery, Listener, ReadError, Stored, StreamState, Unavailable, UserEvent};
 pub use position::{Position, PositionError};
+pub use publish::publish;
 pub use registry::{PodName, Registry};
 pub use subject::{Ephemeral, Layout, Partition, Stream, Subject};

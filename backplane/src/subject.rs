@@ -1,5 +1,7 @@
 //! The names that events travel under, and the partitions that they fall into.
 
+pub use model::Subject;
+
 use model::{ChannelId, GuildId, UserId};
 
 /// A share of all guilds, or of all users: one stream each.
@@ -35,6 +37,22 @@ impl Layout {
     pub fn user_partitions(self) -> impl Iterator<Item = Partition> {
         (0..self.user_partitions).map(Partition)
     }
+
+    /// Where events of the subject are stored.
+    pub fn stream(self, subject: Subject) -> Stream {
+        match subject {
+            Subject::Guild(guild) => Stream::Guilds(self.guild(guild)),
+            Subject::User(user) => Stream::Users(self.user(user)),
+        }
+    }
+
+    /// The subject's name in its stream: `ev.{partition}.{guild}` or `us.{partition}.{user}`.
+    pub fn name(self, subject: Subject) -> String {
+        match subject {
+            Subject::Guild(guild) => format!("ev.{}.{guild}", self.guild(guild).0),
+            Subject::User(user) => format!("us.{}.{user}", self.user(user).0),
+        }
+    }
 }
 
 /// The finalizer of MurmurHash3: snowflakes differ in few bits, and every bit of the result depends on all of them.
@@ -49,30 +67,6 @@ fn spread(id: u64) -> u64 {
 pub enum Stream {
     Guilds(Partition),
     Users(Partition),
-}
-
-/// What a stored event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Subject {
-    Guild(GuildId),
-    User(UserId),
-}
-
-impl Subject {
-    pub fn stream(self, layout: Layout) -> Stream {
-        match self {
-            Self::Guild(guild) => Stream::Guilds(layout.guild(guild)),
-            Self::User(user) => Stream::Users(layout.user(user)),
-        }
-    }
-
-    /// The name in the stream: `ev.{partition}.{guild}` or `us.{partition}.{user}`.
-    pub fn name(self, layout: Layout) -> String {
-        match self {
-            Self::Guild(guild) => format!("ev.{}.{guild}", layout.guild(guild).0),
-            Self::User(user) => format!("us.{}.{user}", layout.user(user).0),
-        }
-    }
 }
 
 /// Where what is never stored goes: to a guild, or to one of its channels.
@@ -112,8 +106,8 @@ mod tests {
     fn names() {
         let guild = GuildId::new(7).unwrap();
         let layout = Layout { guild_partitions: 1, user_partitions: 1 };
-        assert_eq!(Subject::Guild(guild).name(layout), "ev.0.7");
-        assert_eq!(Subject::User(guild.cast()).name(layout), "us.0.7");
+        assert_eq!(layout.name(Subject::Guild(guild)), "ev.0.7");
+        assert_eq!(layout.name(Subject::User(guild.cast())), "us.0.7");
         assert_eq!(Ephemeral { guild, channel: None }.name(layout), "eph.0.7.-");
     }
 }

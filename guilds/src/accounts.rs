@@ -71,7 +71,10 @@ impl Accounts {
         });
         match tokio::time::timeout(Duration::from_millis(CHANGE_WAIT_MS), task).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => Err(Failure::internal(format!("a change of an account failed: {error}"))),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a change of an account failed");
+                Err(outcome_unknown())
+            }
             Err(_) => Err(outcome_unknown()),
         }
     }

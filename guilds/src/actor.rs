@@ -196,7 +196,8 @@ impl GuildActor {
         if next.is_gone {
             self.ended = Some(unknown_guild());
             let changes = self.owner.changes.clone();
-            changes.tasks.spawn(cleanup::delete_guild(changes.clone(), self.id));
+            let deletion = cleanup::delete_guild(changes.clone(), self.id);
+            changes.tasks.spawn(changes.supervisor.passing("the removal of a deleted guild", deletion));
         }
         *self.state.write() = Arc::new(next);
         Ok((reply, Some(stored)))

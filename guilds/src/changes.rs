@@ -8,28 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backplane::{Backplane, Subject};
+use backplane::Backplane;
+use model::Timestamp;
 use model::clock::SharedClock;
-use model::limits::{
-    OUTBOX_LOOKUP_MS, OUTBOX_PRUNE_MS, OUTBOX_WATERMARK_MS, PUBLISH_RETRY_MS_MAX, PUBLISH_TIMEOUT_MS,
-    STORE_RETRY_MS, UNAVAILABLE_RETRY_MS,
-};
-use model::{GuildId, Timestamp, UserId};
+use model::limits::{STORE_RETRY_MS, UNAVAILABLE_RETRY_MS};
 use proto::{Failure, FailureKind, Writer};
 use storage::{
-    Bucket, Epoch, Lease, Leases, OutboxEvent, OutboxRow, Republish, RepublishError, Slot, SlotSet,
-    Unpublished,
+    Bucket, Epoch, Lease, Leases, Ledger, Open, OutboxEvent, OutboxRow, Republish, RepublishError,
+    SWEEP_TRIES, Slot, SlotSet, Supervisor, Unpublished,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::events::Event;
-use crate::ids::{Ledger, Open};
 use crate::store::{Commit, DirectoryStore, StoreError, Write};
-
-/// How often a sweep tries to publish an event before the start is given up.
-const SWEEP_TRIES: u32 = 5;
-const SWEEP_RETRY_MS_MIN: u64 = 100;
 
 /// What a change writes and tells.
 #[derive(Debug, Default)]
@@ -42,6 +34,7 @@ pub(crate) struct Draft {
 #[must_use]
 pub(crate) struct Stored {
     open: Open,
+    lease: Lease,
     events: Vec<OutboxEvent>,
 }
 
@@ -56,6 +49,8 @@ pub(crate) struct Changes {
     pub(crate) stop: CancellationToken,
     /// Owns every task of the service.
     pub(crate) tasks: TaskTracker,
+    /// Tells when one has died.
+    pub(crate) supervisor: Supervisor,
 }
 
 // === impl Draft ===
@@ -92,12 +87,12 @@ impl Changes {
             draft.events.into_iter().partition(Event::is_for_guild);
         let events = for_guild.into_iter().chain(for_users);
         let events: Vec<_> = events.map(|event| event.with_id(self.ledger.next(), writer)).collect();
-        let bucket = Bucket::of_snowflake(open.id);
-        let row = OutboxRow { set, slot, epoch, bucket, id: open.id, events: events.clone() };
+        let bucket = Bucket::of_snowflake(open.id());
+        let row = OutboxRow { set, slot, epoch, bucket, id: open.id(), events: events.clone() };
         let newest_id_ms = self.ledger.newest_ms();
         let outbox = (!events.is_empty()).then_some(row);
         match self.commit_until_known(lease, Commit { writes: draft.writes, outbox, newest_id_ms }).await {
-            Ok(()) => Ok(Stored { open, events }),
+            Ok(()) => Ok(Stored { open, lease: *lease, events }),
             Err((failure, true)) => Err(failure),
             Err((failure, false)) => {
                 open.close();
@@ -129,22 +124,14 @@ impl Changes {
 
     /// Publishes the events of a change in order. Returns when all of them are acknowledged, or at shutdown.
     pub(crate) async fn publish(&self, stored: Stored) -> Result<(), Failure> {
+        let again = |_| !self.stop.is_cancelled() && self.leases.check(&stored.lease).is_ok();
         for event in &stored.events {
-            self.publish_event(event).await?;
+            let OutboxEvent { subject, event_id, envelope } = event;
+            let (backplane, clock) = (&*self.backplane, &*self.clock);
+            let published = backplane::publish(backplane, clock, *subject, *event_id, envelope, again).await;
+            published.map_err(|_| outcome_unknown())?;
         }
         stored.open.close();
-        Ok(())
-    }
-
-    async fn publish_event(&self, event: &OutboxEvent) -> Result<(), Failure> {
-        let mut wait = Duration::from_millis(10);
-        while let Err(error) = publish_once(&*self.backplane, event, self.clock.now_ms()).await {
-            tracing::warn!(%error, event_id = event.event_id, "publishing again");
-            if self.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-                return Err(outcome_unknown());
-            }
-            wait = (wait * 2).min(Duration::from_millis(PUBLISH_RETRY_MS_MAX));
-        }
         Ok(())
     }
 
@@ -153,76 +140,11 @@ impl Changes {
         let mut publisher = Sweeper { backplane: self.backplane.clone(), clock: self.clock.clone() };
         self.store.sweep(set, mine, &mut publisher).await
     }
-
-    /// Writes watermarks and removes old outbox rows until shutdown, and a last watermark then.
-    pub(crate) async fn keep_outbox(self: Arc<Self>, set: SlotSet, mine: Epoch) {
-        let mut written_ms = 0;
-        let mut pruned_at_ms = 0;
-        loop {
-            let tick = tokio::time::sleep(Duration::from_millis(OUTBOX_WATERMARK_MS));
-            let stopped = self.stop.run_until_cancelled(tick).await.is_none();
-            let published_ms = self.ledger.published_ms(set);
-            if published_ms > written_ms {
-                match self.store.put_watermark(set, mine, published_ms).await {
-                    Ok(()) => written_ms = published_ms,
-                    Err(error) => tracing::warn!(%error, "watermark not written"),
-                }
-            }
-            if stopped {
-                return;
-            }
-            let now_ms = self.clock.now_ms();
-            if now_ms >= pruned_at_ms + OUTBOX_PRUNE_MS {
-                match self.store.prune(set, mine, now_ms).await {
-                    Ok(true) => {}
-                    Ok(false) => pruned_at_ms = now_ms,
-                    Err(error) => tracing::warn!(%error, "outbox not pruned"),
-                }
-            }
-        }
-    }
-}
-
-/// One attempt. A stream forgets event ids after two minutes, so an event that is older is looked for first.
-async fn publish_once(
-    backplane: &dyn Backplane,
-    event: &OutboxEvent,
-    now_ms: u64,
-) -> Result<(), RepublishError> {
-    let subject = match event.subject {
-        storage::Subject::Guild(id) => GuildId::new(id).map(Subject::Guild),
-        storage::Subject::User(id) => UserId::new(id).map(Subject::User),
-    };
-    let Some(subject) = subject else { return Err("an outbox row has a subject with the id 0".into()) };
-    let attempt = async {
-        let age_ms = now_ms.saturating_sub(model::snowflake::timestamp_ms(event.event_id));
-        if age_ms > OUTBOX_LOOKUP_MS && backplane.contains(subject, event.event_id).await? {
-            return Ok(());
-        }
-        backplane.publish(subject, event.event_id, event.envelope.clone()).await.map(drop)
-    };
-    Ok(tokio::time::timeout(Duration::from_millis(PUBLISH_TIMEOUT_MS), attempt).await??)
 }
 
 struct Sweeper {
     backplane: Arc<dyn Backplane>,
     clock: SharedClock,
-}
-
-impl Sweeper {
-    /// Tries a few times: the start shall not end because of one attempt that failed.
-    async fn publish(&self, event: &OutboxEvent) -> Result<(), RepublishError> {
-        let mut wait = Duration::from_millis(SWEEP_RETRY_MS_MIN);
-        for _ in 1..SWEEP_TRIES {
-            match publish_once(&*self.backplane, event, self.clock.now_ms()).await {
-                Ok(()) => return Ok(()),
-                Err(error) => tracing::warn!(%error, event_id = event.event_id, "publishing again"),
-            }
-            tokio::time::sleep(wait).await;
-            wait *= 2;
-        }
-        publish_once(&*self.backplane, event, self.clock.now_ms()).await
-    }
 }
 
 #[async_trait]
@@ -231,8 +153,10 @@ impl Republish for Sweeper {
         let Unpublished::Row(row) = unpublished else {
             return Err("the directory writes no markers: the slot set has another writer".into());
         };
-        for event in &row.events {
-            self.publish(event).await?;
+        for OutboxEvent { subject, event_id, envelope } in &row.events {
+            let again = |attempts| attempts < SWEEP_TRIES;
+            let (backplane, clock) = (&*self.backplane, &*self.clock);
+            backplane::publish(backplane, clock, *subject, *event_id, envelope, again).await?;
         }
         Ok(())
     }
@@ -252,9 +176,8 @@ pub(crate) fn outcome_unknown() -> Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::Unknown(_) => {
-                Self::unavailable(error.to_string(), UNAVAILABLE_RETRY_MS)
-            }
+            StoreError::Unavailable(_) => Self::unavailable(error.to_string(), UNAVAILABLE_RETRY_MS),
+            StoreError::Unknown(_) => outcome_unknown(),
             StoreError::Refused(_) => {
                 Self::new(FailureKind::Invalid, proto::failure::code::GENERAL, error.to_string())
             }

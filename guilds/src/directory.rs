@@ -7,7 +7,7 @@ use backplane::Backplane;
 use model::clock::SharedClock;
 use model::limits::DIRECTORY_STOP_MS;
 use proto::Failure;
-use storage::{Engine, IdFloor, Leases, SlotSet};
+use storage::{Engine, IdFloor, Leases, Ledger, OutboxKeeper, SharedSnowflakes, SlotSet, Supervisor};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,7 +16,6 @@ use crate::accounts::passwords::PasswordCost;
 use crate::actor::Actors;
 use crate::changes::Changes;
 use crate::cleanup;
-use crate::ids::{Ledger, SharedIds};
 use crate::store::{DirectoryStore, EmbeddedStore, StoreError};
 
 /// What a directory stands on.
@@ -26,7 +25,7 @@ pub struct Config {
     pub backplane: Arc<dyn Backplane>,
     pub clock: SharedClock,
     /// The process's one generator of ids.
-    pub ids: SharedIds,
+    pub ids: SharedSnowflakes,
     /// Where the time of the newest id is recorded.
     pub floor: Arc<IdFloor>,
     pub password_cost: PasswordCost,
@@ -54,6 +53,7 @@ pub struct Directory {
     pub(crate) changes: Arc<Changes>,
     pub(crate) actors: Arc<Actors>,
     pub(crate) accounts: Arc<Accounts>,
+    keepers: Vec<Arc<OutboxKeeper<dyn DirectoryStore>>>,
 }
 
 // === impl Directory ===
@@ -66,26 +66,45 @@ impl Directory {
     }
 
     async fn open_on(store: Arc<dyn DirectoryStore>, config: Config) -> Result<Self, OpenError> {
+        let stop = CancellationToken::new();
         let changes = Arc::new(Changes {
             store,
             backplane: config.backplane,
             leases: config.leases,
             ledger: Ledger::new(config.ids, config.clock.clone()),
             clock: config.clock,
-            stop: CancellationToken::new(),
+            supervisor: Supervisor::new(stop.clone()),
+            stop,
             tasks: TaskTracker::new(),
         });
+        let mut keepers = Vec::new();
         for set in [SlotSet::Guilds, SlotSet::Users] {
             let lease = changes.lease(set, 0).await.map_err(OpenError::Lease)?;
             let events = changes.sweep(set, lease.epoch).await.map_err(OpenError::Sweep)?;
             tracing::info!(?set, events, "published what was left");
-            changes.tasks.spawn(changes.clone().keep_outbox(set, lease.epoch));
+            let (store, ledger) = (changes.store.clone(), changes.ledger.clone());
+            let keeper = Arc::new(OutboxKeeper::new(store, ledger, set, lease.epoch));
+            keepers.push(keeper.clone());
+            let stop = changes.stop.clone();
+            let keep = async move { keeper.run(&stop).await };
+            changes.tasks.spawn(changes.supervisor.lasting("the keeper of the directory's outbox", keep));
         }
         let actors = Actors::new(changes.clone(), config.actor_idle_ms);
         let accounts = Accounts::new(changes.clone(), actors.clone(), config.password_cost);
-        changes.tasks.spawn(cleanup::resume_deletions(changes.clone()));
-        changes.tasks.spawn(cleanup::resume_refreshes(accounts.clone()));
-        Ok(Self { changes, actors, accounts })
+        let deletions = cleanup::resume_deletions(changes.clone());
+        changes.tasks.spawn(changes.supervisor.passing("the removal of deleted guilds", deletions));
+        let refreshes = cleanup::resume_refreshes(accounts.clone());
+        changes.tasks.spawn(changes.supervisor.passing("the refresh of changed users", refreshes));
+        Ok(Self { changes, actors, accounts, keepers })
+    }
+
+    /// Waits until something has ended that the service cannot go on without, and says what; never at a shutdown. The
+    /// process should end then: the next start takes up what is left.
+    pub async fn ended(&self) -> &'static str {
+        tokio::select! {
+            name = self.changes.supervisor.ended() => name,
+            () = self.changes.ledger.abandoned() => "a change of the directory that is not published",
+        }
     }
 
     /// Ends every task: changes that are under way are finished or left to the next start's sweep.
@@ -97,6 +116,9 @@ impl Directory {
             tracing::warn!(
                 "tasks of the directory did not end in time; what they left is swept at the next start"
             );
+            // They may still take ids, so nothing can be said of what is published.
+            return;
         }
+        futures_util::future::join_all(self.keepers.iter().map(|keeper| keeper.finish())).await;
     }
 }

@@ -1,12 +1,12 @@
 //! What changes tell: each event with its JSON, where it goes, and what of it changes who may see what.
 
-use backplane::Subject;
 use bytes::Bytes;
 use model::guild::GuildObject;
 use model::user::CurrentUser;
 use model::view::{ChannelView, MemberView, ViewChange};
 use model::{
-    Channel, ChannelId, EventKind, Guild, GuildId, Invite, Member, Permissions, Role, RoleId, User, UserId,
+    Channel, ChannelId, EventKind, Guild, GuildId, Invite, Member, Permissions, Role, RoleId, Subject, User,
+    UserId,
 };
 use proto::{Envelope, Writer};
 use serde::Serialize;
@@ -79,11 +79,7 @@ impl Event {
             view: self.view,
             ..Envelope::new(event_id, self.kind, writer, self.data)
         };
-        let subject = match self.subject {
-            Subject::Guild(guild) => storage::Subject::Guild(guild.get()),
-            Subject::User(user) => storage::Subject::User(user.get()),
-        };
-        OutboxEvent { subject, event_id, envelope: envelope.encode() }
+        OutboxEvent { subject: self.subject, event_id, envelope: envelope.encode() }
     }
 
     // --- Guilds

@@ -21,7 +21,6 @@ mod command;
 mod directory;
 mod events;
 mod guild;
-mod ids;
 mod invites;
 mod members;
 mod membership;
@@ -37,4 +36,3 @@ mod validate;
 
 pub use accounts::passwords::PasswordCost;
 pub use directory::{Config, Directory, OpenError};
-pub use ids::SharedIds;

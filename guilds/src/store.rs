@@ -12,7 +12,7 @@
 use async_trait::async_trait;
 use model::{ApplicationId, Channel, ChannelId, Guild, GuildId, Invite, Member, Role, RoleId, User, UserId};
 use proto::v1;
-use storage::{Epoch, OutboxRow, Republish, SlotSet};
+use storage::{Epoch, OutboxRow, OutboxStore, Republish, SlotSet};
 
 pub mod embedded;
 pub mod keys;
@@ -91,9 +91,9 @@ pub enum StoreError {
     Corrupt(String),
 }
 
-/// The rows of the directory.
+/// The rows of the directory, and the outbox of their changes.
 #[async_trait]
-pub trait DirectoryStore: Send + Sync + 'static {
+pub trait DirectoryStore: OutboxStore<Error = StoreError> + 'static {
     // --- Accounts
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
     /// By name in lower case.
@@ -152,8 +152,4 @@ pub trait DirectoryStore: Send + Sync + 'static {
         mine: Epoch,
         republish: &mut dyn Republish,
     ) -> Result<u64, StoreError>;
-    /// Everything of this epoch that is older than this time is published.
-    async fn put_watermark(&self, set: SlotSet, epoch: Epoch, published_ms: u64) -> Result<(), StoreError>;
-    /// Removes outbox rows whose time is over; whether there are more.
-    async fn prune(&self, set: SlotSet, mine: Epoch, now_ms: u64) -> Result<bool, StoreError>;
 }

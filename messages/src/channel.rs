@@ -21,14 +21,13 @@ use model::limits::CHANNEL_QUEUE_MAX;
 use model::{ChannelId, GuildId, Member, Message, MessageId, UserId};
 use parking_lot::Mutex;
 use proto::{Failure, v1};
-use storage::Leases;
+use storage::{Leases, Ledger};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::RateLimitConfig;
-use crate::ids::Ids;
 use crate::limits::RETRY_MS;
 use crate::mentions::Mentions;
 use crate::people::Cast;
@@ -40,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) backplane: Arc<dyn Backplane>,
     pub(crate) leases: Arc<dyn Leases>,
-    pub(crate) ids: Ids,
+    pub(crate) ids: Arc<Ledger>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) rate_limit: RateLimitConfig,
 }

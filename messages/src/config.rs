@@ -6,10 +6,9 @@ use backplane::{Backplane, Unavailable};
 use model::clock::SharedClock;
 use model::limits::{SENDS_PER_WINDOW, SENDS_WINDOW_MS};
 use proto::clients::{AccountsClient, GuildsClient};
-use storage::{Engine, IdFloor, LeaseError, Leases};
+use storage::{Engine, IdFloor, LeaseError, Leases, SharedSnowflakes};
 
 use crate::filter::{FilterConfig, FilterError};
-use crate::ids::SharedSnowflakes;
 use crate::store::StoreError;
 
 /// What the service stands on, and its settings.

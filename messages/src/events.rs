@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use model::emoji::Emoji;
-use model::{ChannelId, EventKind, GuildId, Member, Message, MessageId, UserId};
+use model::{ChannelId, EventKind, GuildId, Member, Message, MessageId, Subject, UserId};
 use proto::{Envelope, Writer};
 use serde_json::{Value, json};
 use storage::{Lease, OutboxEvent};
@@ -126,15 +126,7 @@ impl Origin {
     }
 
     fn outbox(&self, envelope: &Envelope) -> OutboxEvent {
-        let subject = storage::Subject::Guild(self.guild.get());
+        let subject = Subject::Guild(self.guild);
         OutboxEvent { subject, event_id: envelope.event_id, envelope: envelope.encode() }
-    }
-}
-
-/// The backplane's name of where an event goes; `None` for an id that is none.
-pub(crate) fn subject(subject: storage::Subject) -> Option<backplane::Subject> {
-    match subject {
-        storage::Subject::Guild(id) => GuildId::new(id).map(backplane::Subject::Guild),
-        storage::Subject::User(id) => UserId::new(id).map(backplane::Subject::User),
     }
 }

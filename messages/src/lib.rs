@@ -18,7 +18,6 @@ mod config;
 mod content;
 mod events;
 mod filter;
-mod ids;
 mod limits;
 mod mentions;
 mod people;
@@ -31,6 +30,5 @@ mod views;
 
 pub use config::{Config, OpenError, RateLimitConfig};
 pub use filter::{FilterConfig, FilterError};
-pub use ids::SharedSnowflakes;
 pub use service::Messages;
 pub use stats::Stats;

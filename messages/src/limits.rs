@@ -14,22 +14,18 @@ pub(crate) const PEOPLE_FRESH: Duration = Duration::from_secs(30);
 pub(crate) const FRESH_WAIT: Duration = Duration::from_millis(500);
 /// When a caller may try again after a 503.
 pub(crate) const RETRY_MS: u64 = 1_000;
+/// Senders under slow mode whose last message a channel remembers beside the store: more than are ever under way.
+pub(crate) const SLOW_SENDERS_MAX: usize = 16_384;
 /// Nonces that a channel remembers.
 pub(crate) const NONCES_MAX: usize = 250_000;
 /// How long senders wait for a publish; then they are told that the outcome is unknown, and the publish goes on.
 pub(crate) const PUBLISH_WAIT: Duration = Duration::from_millis(3_500);
-/// One attempt to publish.
-pub(crate) const PUBLISH_TRY: Duration = Duration::from_secs(2);
-pub(crate) const PUBLISH_BACKOFF_MIN: Duration = Duration::from_millis(20);
-pub(crate) const PUBLISH_BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Changes that are stored in one write.
 pub(crate) const CHANGES_PER_WRITE_MAX: usize = 128;
 /// Edits among them: with the answered message in its event one can have 400 KB.
 pub(crate) const EDITS_PER_WRITE_MAX: usize = 8;
 /// How long a shutdown waits for what is under way.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(8);
-pub(crate) const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-pub(crate) const PRUNE_EVERY: Duration = Duration::from_secs(30);
 /// A user's typing in one channel is told at most this often.
 pub(crate) const TYPING_EVERY: Duration = Duration::from_secs(3);
 pub(crate) const TYPISTS_CACHED_MAX: usize = 100_000;

@@ -15,8 +15,8 @@ use model::{ChannelId, MessageId, RoleId, Timestamp, UserId};
 use parking_lot::Mutex;
 use proto::failure::code;
 use proto::{Failure, FailureKind};
-use storage::{Epoch, Slot, SlotSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use storage::{Ledger, OutboxKeeper, Slot, SlotSet, Supervisor};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,15 +24,12 @@ use crate::cache::Cache;
 use crate::channel::{Channels, Shared, store_failure};
 use crate::config::{Config, OpenError};
 use crate::filter::Filter;
-use crate::ids::Ids;
-use crate::limits::{
-    CHECKPOINT_EVERY, LAST_IDS_MAX, PRUNE_EVERY, RETRY_MS, SHUTDOWN_WAIT, TYPISTS_CACHED_MAX,
-};
+use crate::limits::{LAST_IDS_MAX, RETRY_MS, SHUTDOWN_WAIT, TYPISTS_CACHED_MAX};
 use crate::people::People;
 use crate::stats::Stats;
 use crate::store::{EmbeddedStore, MessageStore};
 use crate::sweep::Sweeper;
-use crate::views::{Access, Views};
+use crate::views::{Access, Feeds, Views};
 
 /// The message service.
 #[derive(Clone)]
@@ -46,7 +43,8 @@ struct Inner {
     channels: Arc<Channels>,
     filter: Filter,
     typists: Mutex<Cache<(ChannelId, UserId), Instant>>,
-    epoch: Epoch,
+    keeper: OutboxKeeper<dyn MessageStore>,
+    supervisor: Supervisor,
     tasks: TaskTracker,
     stop: CancellationToken,
     kill: CancellationToken,
@@ -69,6 +67,7 @@ impl Messages {
         let mut sweeper = Sweeper {
             store: Arc::clone(&store),
             backplane: Arc::clone(&config.backplane),
+            clock: Arc::clone(&config.clock),
             people: People::new(config.guilds.clone(), config.accounts.clone()),
             published: 0,
         };
@@ -76,25 +75,33 @@ impl Messages {
         stats.swept.add(sweeper.published);
 
         let (tasks, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let supervisor = Supervisor::new(stop.clone());
         let Config { backplane, guilds, accounts, .. } = config;
-        let views =
-            Views::open(Arc::clone(&backplane), guilds, accounts, Arc::clone(&stats), &tasks, &kill).await?;
-        let shared = Arc::new(Shared {
-            store,
-            backplane,
-            leases: config.leases,
-            ids: Ids::new(config.clock, config.ids),
-            stats,
-            rate_limit: config.rate_limit,
-        });
+        let feeds = Feeds { tasks: &tasks, supervisor: &supervisor, stop: &kill };
+        let views = Views::open(Arc::clone(&backplane), guilds, accounts, Arc::clone(&stats), &feeds).await?;
+        let ids = Ledger::new(config.ids, config.clock);
+        let keeper = OutboxKeeper::new(Arc::clone(&store), Arc::clone(&ids), SlotSet::Channels, epoch);
+        let (leases, rate_limit) = (config.leases, config.rate_limit);
+        let shared = Arc::new(Shared { store, backplane, leases, ids, stats, rate_limit });
         let actors = TaskTracker::clone(&tasks);
         let channels = Channels::new(Arc::clone(&shared), actors, stop.clone(), kill.clone());
         let typists = Mutex::new(Cache::new(TYPISTS_CACHED_MAX));
-        let inner = Inner { shared, views, channels, filter, typists, epoch, tasks, stop, kill };
+        let inner = Inner { shared, views, channels, filter, typists, keeper, supervisor, tasks, stop, kill };
         let messages = Self { inner: Arc::new(inner) };
+        let inner = Arc::clone(&messages.inner);
+        let keep = async move { inner.keeper.run(&inner.stop).await };
         let inner = &messages.inner;
-        inner.tasks.spawn(maintain(Arc::clone(&inner.shared), epoch, inner.stop.clone()));
+        inner.tasks.spawn(inner.supervisor.lasting("the keeper of the messages' outbox", keep));
         Ok(messages)
+    }
+
+    /// Waits until something has ended that the service cannot go on without, and says what; never at a shutdown. The
+    /// process should end then: the next start takes up what is left.
+    pub async fn ended(&self) -> &'static str {
+        tokio::select! {
+            name = self.inner.supervisor.ended() => name,
+            () = self.inner.shared.ids.abandoned() => "a change of a channel that is not published",
+        }
     }
 
     /// Takes nothing more, finishes what is under way, and ends every task.
@@ -113,12 +120,10 @@ impl Messages {
         inner.kill.cancel();
         if timeout(SHUTDOWN_WAIT, inner.tasks.wait()).await.is_err() {
             tracing::warn!("tasks of the message service have not ended in time");
+            // They may still take ids, so nothing can be said of what is published.
+            return;
         }
-        // No id follows in this epoch, so what has the last one's time is covered as well.
-        let published_ms = inner.shared.ids.published_ms() + u64::from(inner.shared.ids.in_flight() == 0);
-        if let Err(error) = inner.shared.store.checkpoint(inner.epoch, published_ms).await {
-            tracing::warn!(%error, "last checkpoint failed: the next start publishes more than it has to");
-        }
+        inner.keeper.finish().await;
     }
 
     pub fn stats(&self) -> &Stats {
@@ -132,7 +137,7 @@ impl Messages {
 
     /// Ids that are given and not yet published.
     pub fn ids_in_flight(&self) -> usize {
-        self.inner.shared.ids.in_flight()
+        self.inner.shared.ids.open_len()
     }
 
     /// The newest message that each channel ever had; channels without messages are absent.
@@ -170,31 +175,4 @@ fn no_text_channel() -> Failure {
 
 fn unknown_message() -> Failure {
     Failure::unknown(code::UNKNOWN_MESSAGE, "Message")
-}
-
-/// Writes the watermark when it has moved, and removes what has expired.
-async fn maintain(shared: Arc<Shared>, epoch: Epoch, stop: CancellationToken) {
-    let mut ticks = interval(CHECKPOINT_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut written, mut pruned) = (0, Instant::now());
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let published_ms = shared.ids.published_ms();
-        if published_ms != written {
-            match shared.store.checkpoint(epoch, published_ms).await {
-                Ok(()) => written = published_ms,
-                Err(error) => tracing::warn!(%error, "checkpoint failed"),
-            }
-        }
-        if pruned.elapsed() >= PRUNE_EVERY {
-            match shared.store.prune(epoch, shared.ids.now_ms()).await {
-                // What is left goes at the next tick.
-                Ok(true) => {}
-                Ok(false) => pruned = Instant::now(),
-                Err(error) => {
-                    pruned = Instant::now();
-                    tracing::warn!(%error, "prune of the outbox failed");
-                }
-            }
-        }
-    }
 }

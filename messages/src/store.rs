@@ -9,15 +9,15 @@
 use async_trait::async_trait;
 use model::emoji::Emoji;
 use model::{ChannelId, Message, MessageId, UserId};
-use storage::{Epoch, Lease, OutboxEvent, Republish};
+use storage::{Epoch, Lease, OutboxEvent, OutboxStore, Republish};
 
 pub mod embedded;
 
 pub use embedded::EmbeddedStore;
 
-/// Keeps messages, reactions, and the outbox of both.
+/// Keeps messages, reactions, and the outbox of both. With a watermark it also stores what else is kept coalesced.
 #[async_trait]
-pub trait MessageStore: Send + Sync + 'static {
+pub trait MessageStore: OutboxStore<Error = StoreError> + 'static {
     async fn get(&self, channel: ChannelId, id: MessageId) -> Result<Option<Message>, StoreError>;
 
     /// At most `limit` messages of a channel, newest first.
@@ -54,14 +54,8 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Stores changes durably, all or none, with their events.
     async fn change(&self, changes: &Changes) -> Result<(), StoreError>;
 
-    /// Stores that everything of this epoch with a time below `published_ms` is published, and what else is kept coalesced.
-    async fn checkpoint(&self, epoch: Epoch, published_ms: u64) -> Result<(), StoreError>;
-
     /// Gives what epochs before `mine` stored and perhaps did not publish to `republish`. How much it was.
     async fn sweep(&self, mine: Epoch, republish: &mut dyn Republish) -> Result<u64, StoreError>;
-
-    /// Removes outbox rows that have expired at this Unix time, a bounded number; whether there are more.
-    async fn prune(&self, mine: Epoch, now_ms: u64) -> Result<bool, StoreError>;
 }
 
 /// Which messages of a channel are meant.

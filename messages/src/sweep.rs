@@ -4,29 +4,25 @@
 //! its creation was published is created with its new content; one that was deleted is not published at all.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use backplane::{Backplane, Unavailable};
-use model::{ChannelId, Message, MessageId, snowflake};
+use backplane::Backplane;
+use model::clock::SharedClock;
+use model::{ChannelId, Message, MessageId, Subject, snowflake};
 use proto::{Failure, FailureKind};
-use storage::{Lease, Marker, OutboxEvent, Republish, RepublishError, Unpublished};
-use tokio::time::{sleep, timeout};
+use storage::{Lease, Marker, OutboxEvent, Republish, RepublishError, SWEEP_TRIES, Unpublished};
 
-use crate::events::{self, Origin};
-use crate::limits::{PAGE_LEN, PUBLISH_TRY};
+use crate::events::Origin;
+use crate::limits::PAGE_LEN;
 use crate::people::People;
 use crate::render::Scene;
 use crate::store::{MessageStore, Page};
-
-/// How often a publish is tried before the start is given up.
-const TRIES: u32 = 5;
-const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// The publisher of a sweep.
 pub(crate) struct Sweeper {
     pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) backplane: Arc<dyn Backplane>,
+    pub(crate) clock: SharedClock,
     pub(crate) people: People,
     /// Events that had not been published.
     pub(crate) published: u64,
@@ -63,7 +59,7 @@ impl Sweeper {
                     return Ok(());
                 }
                 let Some(guild) = message.guild_id else { continue };
-                let subject = storage::Subject::Guild(guild.get());
+                let subject = Subject::Guild(guild);
                 self.publish(subject, message.id.get(), async |sweeper| sweeper.event(lease, &message).await)
                     .await?;
             }
@@ -100,28 +96,17 @@ impl Sweeper {
     /// Publishes an event unless the stream has it; it is made only then.
     async fn publish(
         &mut self,
-        subject: storage::Subject,
+        subject: Subject,
         event_id: u64,
         event: impl AsyncFnOnce(&Self) -> Result<Option<OutboxEvent>, RepublishError>,
     ) -> Result<(), RepublishError> {
-        let Some(subject) = events::subject(subject) else { return Ok(()) };
         if self.backplane.contains(subject, event_id).await? {
             return Ok(());
         }
-        let Some(event) = event(self).await? else { return Ok(()) };
-        let mut last = Unavailable("no answer in time".to_owned());
-        for _ in 0..TRIES {
-            let attempt = self.backplane.publish(subject, event_id, event.envelope.clone());
-            match timeout(PUBLISH_TRY, attempt).await {
-                Ok(Ok(_)) => {
-                    self.published += 1;
-                    return Ok(());
-                }
-                Ok(Err(error)) => last = error,
-                Err(_) => {}
-            }
-            sleep(TRY_AGAIN).await;
-        }
-        Err(last.into())
+        let Some(OutboxEvent { envelope, .. }) = event(self).await? else { return Ok(()) };
+        let again = |attempts| attempts < SWEEP_TRIES;
+        backplane::publish(&*self.backplane, &*self.clock, subject, event_id, &envelope, again).await?;
+        self.published += 1;
+        Ok(())
     }
 }

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use proto::clients::{AccountsClient, GuildsClient};
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
+use storage::Supervisor;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,6 +42,13 @@ pub(crate) struct Views {
     /// By number of partition.
     feeds: Vec<watch::Receiver<FollowStatus>>,
     stats: Arc<Stats>,
+}
+
+/// What runs the tasks that feed the views.
+pub(crate) struct Feeds<'a> {
+    pub(crate) tasks: &'a TaskTracker,
+    pub(crate) supervisor: &'a Supervisor,
+    pub(crate) stop: &'a CancellationToken,
 }
 
 /// What somebody may do in a channel of which they are allowed to know.
@@ -71,8 +79,7 @@ impl Views {
         guilds: GuildsClient,
         accounts: AccountsClient,
         stats: Arc<Stats>,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
+        feeds: &Feeds<'_>,
     ) -> Result<Arc<Self>, Unavailable> {
         let mut followers = Vec::new();
         for partition in backplane.layout().guild_partitions() {
@@ -89,8 +96,11 @@ impl Views {
         });
         for follower in followers {
             let feed = feed::run(Arc::clone(&views), follower);
-            let stop = stop.clone();
-            tasks.spawn(async move { stop.run_until_cancelled(feed).await });
+            let stop = feeds.stop.clone();
+            let feed = async move {
+                stop.run_until_cancelled(feed).await;
+            };
+            feeds.tasks.spawn(feeds.supervisor.lasting("a feed of the views of permissions", feed));
         }
         Ok(views)
     }

@@ -1,6 +1,6 @@
 //! Gateway events: their names, delivery class, and the intent that they need.
 
-use crate::Intents;
+use crate::{GuildId, Intents, UserId};
 
 /// What the backplane promises for an event (see ARCHITECTURE.md, "Event classes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,6 +11,14 @@ pub enum Class {
     User,
     /// Never stored; may be coalesced, and is dropped first.
     Ephemeral,
+}
+
+/// What a stored event is about, and under which name it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    Guild(GuildId),
+    /// What is a user's own.
+    User(UserId),
 }
 
 macro_rules! kinds {

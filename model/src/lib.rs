@@ -26,7 +26,7 @@ pub mod view;
 pub mod voice;
 
 pub use channel::{Channel, ChannelKind, Overwrite, OverwriteKind};
-pub use event::{Class, EventKind};
+pub use event::{Class, EventKind, Subject};
 pub use guild::Guild;
 pub use id::{ApplicationId, ChannelId, GuildId, Id, MessageId, RoleId, UserId};
 pub use intents::Intents;

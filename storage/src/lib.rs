@@ -11,7 +11,10 @@
 //!    start is the next epoch.
 //! 3. **What was stored but perhaps not published** ([`Outbox`]). Rows and markers are put into the same
 //!    batch as the data they speak of; the next epoch sweeps what the one before left unpublished.
-//! 4. **Ids** ([`Snowflakes`]): unique over restarts, monotone through steps of the clock.
+//! 4. **Ids** ([`Snowflakes`]): unique over restarts, monotone through steps of the clock. A [`Ledger`] gives them to a
+//!    service and knows which changes are on their way.
+//!
+//! And one thing that every service with tasks of its own needs: a [`Supervisor`], which tells of one that has died.
 //!
 //! A service starts like this:
 //!
@@ -53,8 +56,10 @@
 pub mod engine;
 pub mod keys;
 pub mod leases;
+pub mod ledger;
 pub mod outbox;
 pub mod slots;
+pub mod supervisor;
 pub mod worker;
 
 pub use engine::{
@@ -62,9 +67,11 @@ pub use engine::{
     Row, Rows, SyncHook, Table,
 };
 pub use leases::{EmbeddedLeases, Epoch, Lease, LeaseError, Leases, NotOwner};
+pub use ledger::{Ledger, Open, SharedSnowflakes};
 pub use outbox::{
-    Bucket, Marker, Outbox, OutboxError, OutboxEvent, OutboxRow, PruneError, PruneReport, Republish,
-    RepublishError, Subject, SweepError, SweepReport, Unpublished,
+    Bucket, Marker, Outbox, OutboxError, OutboxEvent, OutboxKeeper, OutboxRow, OutboxStore, PruneError,
+    PruneReport, Republish, RepublishError, SWEEP_TRIES, Subject, SweepError, SweepReport, Unpublished,
 };
 pub use slots::{Slot, SlotSet};
+pub use supervisor::Supervisor;
 pub use worker::{IdFloor, Snowflakes, WorkerId};

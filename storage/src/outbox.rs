@@ -13,12 +13,14 @@
 //! **Time here is the time of ids.** Bucket and watermark come from snowflakes ([`Bucket::of_snowflake`]), which
 //! rise even when the clock steps back, so the order of rows is the order of changes.
 
+mod keeper;
 mod prune;
 mod sweep;
 mod value;
 
+pub use keeper::{OutboxKeeper, OutboxStore};
 pub use prune::{PruneError, PruneReport};
-pub use sweep::{Republish, RepublishError, SweepError, SweepReport, Unpublished};
+pub use sweep::{Republish, RepublishError, SWEEP_TRIES, SweepError, SweepReport, Unpublished};
 
 use crate::{
     engine::{Batch, Engine, OpenError, ReadError, Table},
@@ -30,21 +32,13 @@ use crate::{
     slots::{Slot, SlotSet},
 };
 use bytes::Bytes;
+pub use model::Subject;
 use model::limits::OUTBOX_BUCKET_MS;
 use std::sync::{Arc, atomic::AtomicU64};
 
 /// Ten seconds of time, counted from 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket(pub u64);
-
-/// On whose subject an event is published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
-    /// A guild's.
-    Guild(u64),
-    /// A user's own.
-    User(u64),
-}
 
 /// One event of a change, as it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,13 +112,15 @@ pub enum OutboxError {
         /// Its version.
         version: u32,
     },
-    /// A subject of a kind that does not exist.
-    #[error("read outbox row {key:02x?}: unknown kind of subject {kind}; use a newer version")]
+    /// A subject that does not exist.
+    #[error("read outbox row {key:02x?}: unknown subject of kind {kind} with id {id}; use a newer version")]
     Subject {
         /// The row's key.
         key: Vec<u8>,
         /// The kind.
         kind: u32,
+        /// The id, never 0.
+        id: u64,
     },
 }
 

@@ -146,7 +146,7 @@ impl<B: Backplane> Faulty<B> {
 
     /// Publishes until the event lies in the present incarnation.
     async fn store(&self, subject: Subject, event_id: u64, envelope: &Bytes) -> Result<Ack, Unavailable> {
-        let stream = subject.stream(self.inner.layout());
+        let stream = self.inner.layout().stream(subject);
         loop {
             let id = self.shared.view.event_id(event_id);
             let ack = self.inner.publish(subject, id, envelope.clone()).await?;
@@ -214,7 +214,7 @@ impl<B: Backplane> Backplane for Faulty<B> {
     async fn last(&self, subject: Subject) -> Result<u64, Unavailable> {
         self.question(1)?;
         let last = self.inner.last(subject).await?;
-        Ok(self.shared.view.outer(subject.stream(self.inner.layout()), last).unwrap_or(0))
+        Ok(self.shared.view.outer(self.inner.layout().stream(subject), last).unwrap_or(0))
     }
 
     fn tail(&self, partition: Partition) -> u64 {

@@ -11,11 +11,11 @@ use proto::failure::code;
 use proto::{Failure, v1};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use storage::Ledger;
 
 use crate::accounts::Accounts;
 use crate::changes::Draft;
 use crate::events::Event;
-use crate::ids::Ledger;
 use crate::store::{TokenHash, TokenRow, Write};
 
 /// A token that nobody has yet.

@@ -9,7 +9,9 @@ use prost::Message;
 use proto::{Malformed, v1};
 use std::ops::Bound;
 use std::sync::Arc;
-use storage::{Batch, CommitError, Engine, Epoch, IdFloor, Outbox, Republish, SlotSet, SweepError, Table};
+use storage::{
+    Batch, CommitError, Engine, Epoch, IdFloor, Outbox, OutboxStore, Republish, SlotSet, SweepError, Table,
+};
 
 use super::keys::{self, account, guild, member};
 use super::{Commit, DirectoryStore, GuildRows, StoreError, TokenHash, TokenRow};
@@ -279,6 +281,11 @@ impl DirectoryStore for EmbeddedStore {
             Err(error @ SweepError::Republish { .. }) => Err(StoreError::Unavailable(error.to_string())),
         }
     }
+}
+
+#[async_trait]
+impl OutboxStore for EmbeddedStore {
+    type Error = StoreError;
 
     async fn put_watermark(&self, set: SlotSet, epoch: Epoch, published_ms: u64) -> Result<(), StoreError> {
         let mut batch = Batch::new();

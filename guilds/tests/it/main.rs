@@ -8,6 +8,7 @@ mod crash;
 mod guilds;
 mod invites;
 mod members;
+mod resumed;
 mod rig;
 mod roles;
 mod seed;

@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backplane::in_process::Options;
@@ -12,6 +13,7 @@ use backplane::{
     StreamState, Subject, Unavailable, UserEvent,
 };
 use bytes::Bytes;
+use guilds::store::EmbeddedStore;
 use guilds::{Config, Directory, PasswordCost};
 use model::clock::ManualClock;
 use model::{EventKind, GuildId, UserId};
@@ -19,7 +21,7 @@ use parking_lot::Mutex;
 use proto::v1::accounts_server::Accounts;
 use proto::v1::guilds_server::Guilds;
 use proto::{Envelope, v1};
-use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, WorkerId};
+use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, SyncHook, WorkerId};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -47,7 +49,29 @@ macro_rules! refused {
     }};
 }
 
+/// A disk that can be held up. Dropped, it is not.
+struct Disk(Arc<AtomicBool>);
+
+impl Disk {
+    fn hook(&self) -> SyncHook {
+        let is_stuck = self.0.clone();
+        Arc::new(move || {
+            while is_stuck.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
 pub struct Rig {
+    disk: Option<Disk>,
     dir: Option<TempDir>,
     engine: Engine,
     pub directory: Directory,
@@ -60,13 +84,16 @@ impl Rig {
         let clock = ManualClock::at(NOW_MS);
         let layout = Layout { guild_partitions: 1, user_partitions: 1 };
         let inner = InProcess::new(layout, Arc::new(clock.clone()), Options::default());
-        let backplane = Arc::new(Flaky { inner, left: AtomicUsize::new(usize::MAX) });
+        let backplane =
+            Arc::new(Flaky { inner, left: AtomicUsize::new(usize::MAX), panics: AtomicBool::new(false) });
         let dir = tempfile::tempdir().unwrap();
-        Self::open(dir, backplane, clock).await
+        let disk_is_stuck = Arc::new(AtomicBool::new(false));
+        Self::open(dir, backplane, clock, Disk(disk_is_stuck)).await
     }
 
-    async fn open(dir: TempDir, backplane: Arc<Flaky>, clock: ManualClock) -> Self {
-        let engine = Engine::open(dir.path(), EngineOptions::default()).unwrap();
+    async fn open(dir: TempDir, backplane: Arc<Flaky>, clock: ManualClock, disk: Disk) -> Self {
+        let options = EngineOptions { sync_hook: Some(disk.hook()), ..EngineOptions::default() };
+        let engine = Engine::open(dir.path(), options).unwrap();
         let leases = EmbeddedLeases::start(&engine).await.unwrap();
         let floor = Arc::new(IdFloor::open(&engine).unwrap());
         let ids = Snowflakes::new(WorkerId::of_epoch(leases.epoch()), floor.recorded_ms());
@@ -81,17 +108,34 @@ impl Rig {
             actor_idle_ms: Some(50),
         };
         let directory = Directory::open(config).await.unwrap();
-        Self { dir: Some(dir), engine, directory, backplane, clock }
+        Self { disk: Some(disk), dir: Some(dir), engine, directory, backplane, clock }
     }
 
     /// Ends this process and starts the next on the same folder and the same backplane.
-    pub async fn restart(mut self) -> Self {
+    pub async fn restart(self) -> Self {
+        self.restart_after(async |_| {}).await
+    }
+
+    /// The same; in between the rows are changed, as a process that died would have left them.
+    pub async fn restart_after(mut self, change: impl AsyncFnOnce(&EmbeddedStore)) -> Self {
         self.directory.shutdown().await;
         self.engine.close().await.unwrap();
         let (dir, backplane, clock) = (self.dir.take().unwrap(), self.backplane.clone(), self.clock.clone());
+        let disk = self.disk.take().unwrap();
         drop(self);
+        {
+            let engine = Engine::open(dir.path(), EngineOptions::default()).unwrap();
+            let floor = Arc::new(IdFloor::open(&engine).unwrap());
+            change(&EmbeddedStore::open(&engine, floor).unwrap()).await;
+            engine.close().await.unwrap();
+        }
         backplane.come_back();
-        Self::open(dir, backplane, clock).await
+        Self::open(dir, backplane, clock, disk).await
+    }
+
+    /// Holds every fsync back, or no longer.
+    pub fn set_disk_stuck(&self, is_stuck: bool) {
+        self.disk.as_ref().unwrap().0.store(is_stuck, Ordering::SeqCst);
     }
 
     // --- Asking
@@ -157,7 +201,7 @@ impl Rig {
 
     /// Everything that was published on a subject, in order.
     pub async fn events(&self, subject: Subject) -> Vec<Envelope> {
-        let stream = subject.stream(self.backplane.layout());
+        let stream = self.backplane.layout().stream(subject);
         let last = self.backplane.inner.state(stream).await.unwrap().last;
         let stored = if last == 0 {
             vec![]
@@ -192,9 +236,15 @@ pub struct Flaky {
     pub inner: Arc<InProcess>,
     /// Publishes until it goes away.
     left: AtomicUsize,
+    panics: AtomicBool,
 }
 
 impl Flaky {
+    /// The next publishes panic.
+    pub fn panic(&self) {
+        self.panics.store(true, Ordering::SeqCst);
+    }
+
     /// Goes away after this many publishes.
     pub fn fail_after(&self, publishes: usize) {
         self.left.store(publishes, Ordering::SeqCst);
@@ -212,6 +262,7 @@ impl Backplane for Flaky {
     }
 
     async fn publish(&self, subject: Subject, event_id: u64, envelope: Bytes) -> Result<Ack, Unavailable> {
+        assert!(!self.panics.load(Ordering::SeqCst), "told to panic");
         let take = |left: usize| left.checked_sub(1);
         if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err() {
             return Err(Unavailable("the test took it away".into()));

@@ -19,7 +19,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use model::limits::{ACTOR_IDLE_MS, CHANNEL_QUEUE_MAX};
 use model::{ChannelId, MessageId, UserId};
 use proto::{Failure, v1};
-use storage::{Bucket, Lease};
+use storage::{Bucket, Lease, Open, SlotSet};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 
@@ -27,7 +27,7 @@ use super::change::{self, Group};
 use super::limiter::Limiter;
 use super::load::{self, Loaded};
 use super::nonces::{Found, Key, Nonces};
-use super::staged::{Answer, ChangeAnswer, CreateAnswer, Staged, publish};
+use super::staged::{Answer, ChangeAnswer, ChangesAnswer, CreateAnswer, Staged, publish};
 use super::{
     Change, Changed, Channels, Command, Created, Draft, Reply, Shared, SlowMode, overloaded, store_failure,
     unknown_outcome,
@@ -162,13 +162,14 @@ impl<'a> Actor<'a> {
                 return answer(reply, Err(failure));
             }
         };
-        let id = self.shared.ids.begin();
-        let message_id = MessageId::new(id).expect("a snowflake is never 0");
-        if let Some(slow) = draft.slow_mode {
-            self.limiter.note_sent(author, message_id, slow.secs);
+        let open = self.shared.ids.begin(SlotSet::Channels);
+        let message_id = MessageId::new(open.id()).expect("a snowflake is never 0");
+        if draft.slow_mode.is_some() {
+            self.limiter.note_sent(author, message_id);
         }
-        let bucket = Bucket::of_snowflake(id);
+        let bucket = Bucket::of_snowflake(open.id());
         let pending = Pending {
+            open,
             created: Created { id: message_id, json: None, rate_limit: Some(rate_limit), repeated: false },
             key: key.filter(|key| self.nonces.begin(key, now_ms)),
             // Until one is known to be stored every message brings the marker: any of them may be the only one.
@@ -218,7 +219,7 @@ impl<'a> Actor<'a> {
             && group.takes(&next.op)
             && let Some((change, reply)) = self.changes.pop_front()
         {
-            group.push(self.shared.ids.begin(), change, reply);
+            group.push(self.shared.ids.begin(SlotSet::Channels), change, reply);
         }
         self.is_changing = true;
         self.stores.push_back(Box::pin(change::store(Arc::clone(self.shared), group)));
@@ -260,11 +261,20 @@ impl<'a> Actor<'a> {
             // The ids stay in flight: the watermark must not pass what another owner has to publish.
             return self.give_up_waiting(&mut staged);
         }
-        staged.ids.iter().for_each(|id| self.shared.ids.finish(*id));
+        staged.open.into_iter().for_each(Open::close);
         match staged.answer {
             Answer::Create(create) => self.finish_create(create),
-            Answer::Changes(changes) => changes.into_iter().for_each(finish_change),
+            Answer::Changes(changes) => self.finish_changes(changes),
         }
+    }
+
+    /// A message that is gone gives its nonce back: a retry makes a new one, as it would after a restart, which finds
+    /// only the nonces of messages that are there.
+    fn finish_changes(&mut self, changes: ChangesAnswer) {
+        for (key, id) in &changes.deleted {
+            self.nonces.deleted(key, *id, changes.is_unknown);
+        }
+        changes.answers.into_iter().for_each(finish_change);
     }
 
     fn finish_create(&mut self, create: CreateAnswer) {
@@ -310,7 +320,7 @@ impl<'a> Actor<'a> {
                 }
             }
             Answer::Changes(changes) => {
-                for reply in changes.iter_mut().filter_map(|change| change.reply.take()) {
+                for reply in changes.answers.iter_mut().filter_map(|change| change.reply.take()) {
                     answer(reply, Err(unknown_outcome()));
                 }
             }
@@ -332,6 +342,7 @@ impl<'a> Actor<'a> {
 
 /// A message on its way to the store.
 struct Pending {
+    open: Open,
     created: Created,
     key: Option<Key>,
     mark: Option<Bucket>,
@@ -340,9 +351,8 @@ struct Pending {
 
 async fn store_new(shared: Arc<Shared>, lease: Lease, draft: Draft, pending: Pending) -> Staged {
     let Draft { guild, mut message, member, cast, referenced, slow_mode, .. } = draft;
-    let Pending { mut created, key, mark, reply } = pending;
+    let Pending { open, mut created, key, mark, reply } = pending;
     message.id = created.id;
-    let id = message.id.get();
     let scene = Scene { member: Some(&member), referenced: referenced.as_ref(), ..Scene::new(&cast) };
     let event = Origin { lease, guild, channel: message.channel_id }.create(&message, &scene);
     created.json = Some(scene.answer(&message).into());
@@ -350,11 +360,11 @@ async fn store_new(shared: Arc<Shared>, lease: Lease, draft: Draft, pending: Pen
     let stored = shared.store.create(&new).await;
     let is_unknown = matches!(stored, Err(StoreError::Unknown));
     // What may have been stored stays in flight, so that the next owner looks for it.
-    let ids = if is_unknown { Vec::new() } else { vec![id] };
+    let open = if is_unknown { Vec::new() } else { vec![open] };
     let events = if stored.is_ok() { vec![event] } else { Vec::new() };
     let outcome = stored.map(|()| created).map_err(|error| store_failure(&error));
     let answer = CreateAnswer { outcome, key, is_unknown, marked: mark, reply: Some(reply) };
-    Staged { ids, events, answer: Answer::Create(answer) }
+    Staged { open, events, answer: Answer::Create(answer) }
 }
 
 fn finish_change(change: ChangeAnswer) {

@@ -10,9 +10,10 @@ use model::message::ReactionCount;
 use model::{ChannelId, GuildId, Member, Message, MessageId, Timestamp, UserId, snowflake};
 use proto::failure::code;
 use proto::{Failure, FailureKind};
-use storage::{Lease, OutboxEvent};
+use storage::{Lease, Open, OutboxEvent};
 
-use super::staged::{Answer, ChangeAnswer, Staged};
+use super::nonces::Key;
+use super::staged::{Answer, ChangeAnswer, ChangesAnswer, Staged};
 use super::{Change, Changed, Edit, Op, Reply, Shared, store_failure};
 use crate::events::{Origin, Reaction};
 use crate::limits::EDITS_PER_WRITE_MAX;
@@ -23,7 +24,7 @@ use crate::store::{Changes, RowChange, StoreError};
 pub(super) struct Group {
     lease: Lease,
     channel: ChannelId,
-    changes: Vec<(u64, Change, Reply<Changed>)>,
+    changes: Vec<(Open, Change, Reply<Changed>)>,
 }
 
 impl Group {
@@ -50,8 +51,8 @@ impl Group {
         }
     }
 
-    pub(super) fn push(&mut self, id: u64, change: Change, reply: Reply<Changed>) {
-        self.changes.push((id, change, reply));
+    pub(super) fn push(&mut self, open: Open, change: Change, reply: Reply<Changed>) {
+        self.changes.push((open, change, reply));
     }
 }
 
@@ -59,38 +60,41 @@ impl Group {
 pub(super) async fn store(shared: Arc<Shared>, group: Group) -> Staged {
     let Group { lease, channel, changes } = group;
     let mut plan = Plan::new(&shared, lease, channel);
-    let (mut ids, mut answers) = (Vec::new(), Vec::new());
-    for (id, change, reply) in changes {
-        ids.push(id);
+    let (mut open, mut answers) = (Vec::new(), Vec::new());
+    for (entry, change, reply) in changes {
+        let id = entry.id();
+        open.push(entry);
         match plan.add(id, change).await {
             Ok(changed) => answers.push(ChangeAnswer { outcome: Ok(changed), reply: Some(reply) }),
             // An error means that the caller has gone.
             Err(failure) => drop(reply.send(Err(failure))),
         }
     }
-    let Plan { messages, dirty, mut rows, events, .. } = plan;
+    let Plan { messages, dirty, mut rows, events, mut deleted, .. } = plan;
     rows.extend(
         dirty
             .iter()
             .filter_map(|id| messages.get(id).cloned().flatten())
             .map(|message| RowChange::Put(Box::new(message))),
     );
-    if rows.is_empty() {
-        return Staged { ids, events: Vec::new(), answer: Answer::Changes(answers) };
-    }
     let changes = Changes { lease, channel, rows, events };
-    let published = match shared.store.change(&changes).await {
+    let stored = if changes.rows.is_empty() { Ok(()) } else { shared.store.change(&changes).await };
+    let is_unknown = matches!(stored, Err(StoreError::Unknown));
+    let events = match stored {
         Ok(()) => changes.events.into_iter().flat_map(|(_, events)| events).collect(),
         Err(error) => {
             let failure = store_failure(&error);
             answers.iter_mut().for_each(|answer| answer.outcome = Err(failure.clone()));
-            if matches!(error, StoreError::Unknown) {
-                ids.clear();
+            if is_unknown {
+                // What may have been stored stays in flight, so that the next owner looks for it.
+                open.clear();
+            } else {
+                deleted.clear();
             }
             Vec::new()
         }
     };
-    Staged { ids, events: published, answer: Answer::Changes(answers) }
+    Staged { open, events, answer: Answer::Changes(ChangesAnswer { answers, deleted, is_unknown }) }
 }
 
 struct Plan<'a> {
@@ -103,6 +107,8 @@ struct Plan<'a> {
     reacted: HashMap<(MessageId, Emoji, UserId), bool>,
     rows: Vec<RowChange>,
     events: Vec<(u64, Vec<OutboxEvent>)>,
+    /// Nonces of the messages that are deleted.
+    deleted: Vec<(Key, MessageId)>,
 }
 
 impl<'a> Plan<'a> {
@@ -116,6 +122,7 @@ impl<'a> Plan<'a> {
             reacted: HashMap::new(),
             rows: Vec::new(),
             events: Vec::new(),
+            deleted: Vec::new(),
         }
     }
 
@@ -181,7 +188,9 @@ impl<'a> Plan<'a> {
         let mut deleted = Vec::new();
         for message in ids {
             match self.message(message).await {
-                Ok(message) if may_manage || message.author_id == actor => deleted.push(message.id),
+                Ok(message) if may_manage || message.author_id == actor => {
+                    deleted.push((message.id, message.nonce.map(|nonce| (message.author_id, nonce))));
+                }
                 Ok(_) => return Err(Failure::missing_permissions()),
                 Err(failure) if bulk && failure.kind == FailureKind::NotFound => {}
                 Err(failure) => return Err(failure),
@@ -189,12 +198,16 @@ impl<'a> Plan<'a> {
         }
         let event = match (&deleted[..], bulk) {
             ([], _) => return Ok(()),
-            ([one], false) => self.origin(guild).delete(id, *one),
-            (all, _) => self.origin(guild).delete_bulk(id, all),
+            ([(one, _)], false) => self.origin(guild).delete(id, *one),
+            (all, _) => {
+                let ids: Vec<_> = all.iter().map(|(id, _)| *id).collect();
+                self.origin(guild).delete_bulk(id, &ids)
+            }
         };
         self.shared.stats.deleted.add(deleted.len() as u64);
         self.events.push((id, vec![event]));
-        for message in deleted {
+        for (message, nonce) in deleted {
+            self.deleted.extend(nonce.map(|key| (key, message)));
             self.messages.insert(message, None);
             self.rows.push(RowChange::Delete(message));
         }
@@ -338,3 +351,6 @@ fn is_same(one: &Emoji, other: &Emoji) -> bool {
 fn unknown_emoji() -> Failure {
     Failure::unknown(code::UNKNOWN_EMOJI, "Emoji")
 }
+
+#[cfg(test)]
+mod tests;

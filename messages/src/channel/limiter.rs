@@ -10,7 +10,9 @@ use model::{MessageId, UserId};
 use proto::{Failure, FailureKind, failure::code, v1};
 use tokio::time::Instant;
 
+use crate::cache::Cache;
 use crate::config::RateLimitConfig;
+use crate::limits::SLOW_SENDERS_MAX;
 
 /// The name that clients know the bucket by.
 const BUCKET: &str = "channel-message-create";
@@ -20,8 +22,8 @@ const SWEEP_LEN: usize = 1024;
 pub(super) struct Limiter {
     config: RateLimitConfig,
     windows: HashMap<UserId, Window>,
-    /// Last messages under slow mode.
-    sent: HashMap<UserId, (MessageId, u32)>,
+    /// Last messages under slow mode: what the store may not have yet. It says the same of all that was sent before.
+    sent: Cache<UserId, MessageId>,
     sweep_len: usize,
 }
 
@@ -32,7 +34,7 @@ struct Window {
 
 impl Limiter {
     pub(super) fn new(config: RateLimitConfig) -> Self {
-        Self { config, windows: HashMap::new(), sent: HashMap::new(), sweep_len: SWEEP_LEN }
+        Self { config, windows: HashMap::new(), sent: Cache::new(SLOW_SENDERS_MAX), sweep_len: SWEEP_LEN }
     }
 
     /// Counts a message, or says when the next may come.
@@ -63,13 +65,13 @@ impl Limiter {
 
     /// Refuses a message before the slow mode's time has passed. What the store knows may lack what is under way.
     pub(super) fn check_slow_mode(
-        &self,
+        &mut self,
         user: UserId,
         secs: u32,
         stored: Option<MessageId>,
         now_ms: u64,
     ) -> Result<(), Failure> {
-        let Some(last) = self.sent.get(&user).map(|(id, _)| *id).max(stored) else { return Ok(()) };
+        let Some(last) = self.sent.get(&user).map(|id| *id).max(stored) else { return Ok(()) };
         let next_ms = last.created_at_ms() + u64::from(secs) * 1000;
         if now_ms >= next_ms {
             return Ok(());
@@ -80,12 +82,8 @@ impl Limiter {
     }
 
     /// The user has sent a message under slow mode.
-    pub(super) fn note_sent(&mut self, user: UserId, id: MessageId, secs: u32) {
-        self.sent.insert(user, (id, secs));
-        if self.sent.len() >= self.sweep_len {
-            let now_ms = id.created_at_ms();
-            self.sent.retain(|_, (id, secs)| now_ms < id.created_at_ms() + u64::from(*secs) * 1000);
-        }
+    pub(super) fn note_sent(&mut self, user: UserId, id: MessageId) {
+        self.sent.insert(user, id);
     }
 
     fn sweep(&mut self, now: Instant) {
@@ -94,4 +92,31 @@ impl Limiter {
             self.sweep_len = SWEEP_LEN.max(self.windows.len() * 2);
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_mode_holds_for_whom_the_store_does_not_have_yet_and_is_bounded() {
+        let mut limiter = Limiter::new(RateLimitConfig::default());
+        let id = |ms: u64| MessageId::new(model::snowflake::lowest_at(NOW_MS + ms)).unwrap();
+        let user = |number: u64| UserId::new(number).unwrap();
+        limiter.note_sent(user(1), id(0));
+        let failure = limiter.check_slow_mode(user(1), 60, None, NOW_MS + 59_000).unwrap_err();
+        assert_eq!(failure.retry_after_ms, Some(1_000));
+        limiter.check_slow_mode(user(1), 60, None, NOW_MS + 60_000).unwrap();
+        limiter.check_slow_mode(user(2), 60, Some(id(0)), NOW_MS + 59_000).unwrap_err();
+        limiter.check_slow_mode(user(2), 60, None, NOW_MS + 59_000).unwrap();
+        let many = SLOW_SENDERS_MAX as u64;
+        (0..2 * many).for_each(|number| limiter.note_sent(user(10 + number), id(1)));
+        // The older half may be gone by now; the younger is kept.
+        (many + many / 2..2 * many).for_each(|number| {
+            limiter.check_slow_mode(user(10 + number), 60, None, NOW_MS + 2).unwrap_err();
+        });
+        limiter.check_slow_mode(user(10), 60, None, NOW_MS + 2).expect("the oldest are forgotten");
+    }
+
+    const NOW_MS: u64 = 1_790_000_000_000;
 }

@@ -2,26 +2,24 @@
 
 use std::sync::Arc;
 
+use model::MessageId;
 use proto::Failure;
-use storage::{Bucket, Lease, OutboxEvent};
-use tokio::time::{sleep, timeout};
+use storage::{Bucket, Lease, Open, OutboxEvent};
 
 use super::nonces::Key;
 use super::{Changed, Created, Reply, Shared};
-use crate::events;
-use crate::limits::{PUBLISH_BACKOFF_MAX, PUBLISH_BACKOFF_MIN, PUBLISH_TRY};
 
 /// One write and what follows from it.
 pub(super) struct Staged {
-    /// Ids to be counted as published afterwards.
-    pub(super) ids: Vec<u64>,
+    /// What counts as published afterwards.
+    pub(super) open: Vec<Open>,
     pub(super) events: Vec<OutboxEvent>,
     pub(super) answer: Answer,
 }
 
 pub(super) enum Answer {
     Create(CreateAnswer),
-    Changes(Vec<ChangeAnswer>),
+    Changes(ChangesAnswer),
 }
 
 pub(super) struct CreateAnswer {
@@ -35,6 +33,14 @@ pub(super) struct CreateAnswer {
     pub(super) reply: Option<Reply<Created>>,
 }
 
+pub(super) struct ChangesAnswer {
+    pub(super) answers: Vec<ChangeAnswer>,
+    /// Messages that are gone, or may be, and had a nonce.
+    pub(super) deleted: Vec<(Key, MessageId)>,
+    /// Nobody knows whether they were stored.
+    pub(super) is_unknown: bool,
+}
+
 pub(super) struct ChangeAnswer {
     pub(super) outcome: Result<Changed, Failure>,
     pub(super) reply: Option<Reply<Changed>>,
@@ -42,24 +48,16 @@ pub(super) struct ChangeAnswer {
 
 /// Publishes events one after the other, each again until it is acknowledged. `false`: another owner will do it.
 pub(super) async fn publish(shared: Arc<Shared>, lease: Lease, events: Vec<OutboxEvent>) -> bool {
-    for event in events {
-        let Some(subject) = events::subject(event.subject) else { continue };
-        let mut backoff = PUBLISH_BACKOFF_MIN;
-        loop {
-            let attempt = shared.backplane.publish(subject, event.event_id, event.envelope.clone());
-            match timeout(PUBLISH_TRY, attempt).await {
-                Ok(Ok(_)) => break,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, event_id = event.event_id, "publish failed, repeating")
-                }
-                Err(_) => tracing::warn!(event_id = event.event_id, "publish not answered, repeating"),
-            }
-            if shared.leases.check(&lease).is_err() {
-                return false;
-            }
-            shared.stats.publish_retries.add(1);
-            sleep(backoff).await;
-            backoff = (backoff * 2).min(PUBLISH_BACKOFF_MAX);
+    let again = |_| {
+        let is_owner = shared.leases.check(&lease).is_ok();
+        shared.stats.publish_retries.add(u64::from(is_owner));
+        is_owner
+    };
+    for OutboxEvent { subject, event_id, envelope } in &events {
+        let (backplane, clock) = (&*shared.backplane, &**shared.ids.clock());
+        let published = backplane::publish(backplane, clock, *subject, *event_id, envelope, again).await;
+        if published.is_err() {
+            return false;
         }
     }
     true

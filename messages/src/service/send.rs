@@ -6,9 +6,10 @@ use proto::convert::{id, required};
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
 
-use super::{Messages, unknown_message, within_deadline};
+use super::{Messages, within_deadline};
 use crate::channel::{Created, Draft, SlowMode, store_failure};
 use crate::content;
+use crate::limits::RETRY_MS;
 use crate::mentions::Mentions;
 use crate::people::Cast;
 use crate::views::Access;
@@ -75,7 +76,10 @@ impl Messages {
             Some(json) => json,
             None => {
                 let message = self.inner.shared.store.get(channel, created.id).await;
-                let message = message.map_err(|error| store_failure(&error))?.ok_or_else(unknown_message)?;
+                let message = message.map_err(|error| store_failure(&error))?.ok_or_else(|| {
+                    let text = "the message of this nonce is being deleted: try again for a new one";
+                    Failure::unavailable(text, RETRY_MS)
+                })?;
                 self.show(&message, author).await?.into()
             }
         };

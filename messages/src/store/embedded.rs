@@ -12,7 +12,8 @@ use model::emoji::Emoji;
 use model::{ChannelId, Message, MessageId, UserId};
 use parking_lot::Mutex;
 use storage::{
-    Batch, Bucket, CommitError, Engine, Epoch, IdFloor, Marker, Outbox, OutboxRow, Republish, SlotSet, Table,
+    Batch, Bucket, CommitError, Engine, Epoch, IdFloor, Marker, Outbox, OutboxRow, OutboxStore, Republish,
+    SlotSet, Table,
 };
 use tokio::time::sleep;
 
@@ -110,9 +111,15 @@ impl EmbeddedStore {
         *last = id.get().max(*last);
     }
 
-    /// Removes all rows with a prefix but the last `CLEAR_ROWS_MAX`, whose keys are the answer. The owner lets nobody
-    /// else write to the message meanwhile.
-    async fn clear_excess(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// Removes all reactions of a message with a prefix but the last `CLEAR_ROWS_MAX`, whose keys are the answer. With
+    /// each batch the message's counts are lowered, so a stop in between leaves a message that shows what there is. The
+    /// owner lets nobody else write to it meanwhile.
+    async fn clear_excess(
+        &self,
+        channel: ChannelId,
+        id: MessageId,
+        prefix: &[u8],
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
         loop {
             let page = self.reactions.first_by_prefix(prefix, CLEAR_ROWS_MAX + 1);
             let mut keys: Vec<_> =
@@ -121,7 +128,15 @@ impl EmbeddedStore {
                 return Ok(keys);
             }
             keys.truncate(CLEAR_ROWS_MAX);
-            self.commit(|batch| keys.iter().for_each(|key| batch.delete(&self.reactions, key))).await?;
+            let message = self.get(channel, id).await?.map(|message| without(message, &keys));
+            self.commit(|batch| {
+                keys.iter().for_each(|key| batch.delete(&self.reactions, key));
+                if let Some(message) = &message {
+                    let key = MessageKey { channel, id: id.get() };
+                    batch.put(&self.messages, key.encode(), keys::encode_message(message));
+                }
+            })
+            .await?;
         }
     }
 
@@ -242,17 +257,16 @@ impl MessageStore for EmbeddedStore {
         let channel = changes.channel;
         let mut cleared = Vec::new();
         for change in &changes.rows {
-            let prefix = match change {
-                RowChange::Delete(message) => ReactionKey::message_prefix(channel, *message),
-                RowChange::ClearReactions { message, emoji: None } => {
-                    ReactionKey::message_prefix(channel, *message)
+            let (message, prefix) = match change {
+                RowChange::Delete(message) | RowChange::ClearReactions { message, emoji: None } => {
+                    (*message, ReactionKey::message_prefix(channel, *message))
                 }
                 RowChange::ClearReactions { message, emoji: Some(emoji) } => {
-                    ReactionKey::emoji_prefix(channel, *message, emoji)
+                    (*message, ReactionKey::emoji_prefix(channel, *message, emoji))
                 }
                 _ => continue,
             };
-            cleared.extend(self.clear_excess(&prefix).await?);
+            cleared.extend(self.clear_excess(channel, message, &prefix).await?);
         }
         self.commit(|batch| {
             cleared.iter().for_each(|key| batch.delete(&self.reactions, key));
@@ -275,10 +289,22 @@ impl MessageStore for EmbeddedStore {
         .await
     }
 
-    async fn checkpoint(&self, epoch: Epoch, published_ms: u64) -> Result<(), StoreError> {
+    async fn sweep(&self, mine: Epoch, republish: &mut dyn Republish) -> Result<u64, StoreError> {
+        let mut noting = Noting { store: self, republish };
+        let report = self.outbox.sweep(SlotSet::Channels, mine, &mut noting).await;
+        let report = report.map_err(StoreError::unavailable)?;
+        Ok(report.markers + report.events)
+    }
+}
+
+#[async_trait]
+impl OutboxStore for EmbeddedStore {
+    type Error = StoreError;
+
+    async fn put_watermark(&self, set: SlotSet, epoch: Epoch, published_ms: u64) -> Result<(), StoreError> {
         let lasts = self.fresh_lasts.lock().clone();
         self.commit(|batch| {
-            self.outbox.put_watermark(batch, SlotSet::Channels, epoch, published_ms);
+            self.outbox.put_watermark(batch, set, epoch, published_ms);
             for (channel, last) in &lasts {
                 batch.put(&self.lasts, LastKey { channel: *channel }.encode(), last.to_be_bytes());
             }
@@ -289,17 +315,21 @@ impl MessageStore for EmbeddedStore {
         Ok(())
     }
 
-    async fn sweep(&self, mine: Epoch, republish: &mut dyn Republish) -> Result<u64, StoreError> {
-        let mut noting = Noting { store: self, republish };
-        let report = self.outbox.sweep(SlotSet::Channels, mine, &mut noting).await;
-        let report = report.map_err(StoreError::unavailable)?;
-        Ok(report.markers + report.events)
-    }
-
-    async fn prune(&self, mine: Epoch, now_ms: u64) -> Result<bool, StoreError> {
-        let pruned = self.outbox.prune(SlotSet::Channels, mine, now_ms, PRUNE_ROWS_MAX).await;
+    async fn prune(&self, set: SlotSet, mine: Epoch, now_ms: u64) -> Result<bool, StoreError> {
+        let pruned = self.outbox.prune(set, mine, now_ms, PRUNE_ROWS_MAX).await;
         pruned.map_err(StoreError::unavailable).map(|report| report.more)
     }
+}
+
+/// The message without the reactions under these keys.
+fn without(mut message: Message, keys: &[Vec<u8>]) -> Message {
+    for reaction in &mut message.reactions {
+        let prefix = ReactionKey::emoji_prefix(message.channel_id, message.id, &reaction.emoji);
+        let gone = keys.iter().filter(|key| key.starts_with(&prefix)).count();
+        reaction.count = reaction.count.saturating_sub(gone.try_into().unwrap_or(reaction.count));
+    }
+    message.reactions.retain(|reaction| reaction.count > 0);
+    message
 }
 
 /// Notes the newest message of each channel that the sweep passes.

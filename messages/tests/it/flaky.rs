@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use async_trait::async_trait;
 use backplane::port::{DeliverError, UserConsumer};
@@ -17,16 +17,43 @@ pub struct Flaky {
     inner: Arc<InProcess>,
     /// So many publishes fail; `u32::MAX` for all.
     fail: AtomicU32,
+    /// So many go through before that.
+    pass: AtomicU32,
+    panics: AtomicBool,
+    is_closed: AtomicBool,
     tail_ahead: AtomicU64,
 }
 
 impl Flaky {
     pub fn new(inner: Arc<InProcess>) -> Arc<Self> {
-        Arc::new(Self { inner, fail: AtomicU32::new(0), tail_ahead: AtomicU64::new(0) })
+        Arc::new(Self {
+            inner,
+            fail: AtomicU32::new(0),
+            pass: AtomicU32::new(0),
+            panics: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            tail_ahead: AtomicU64::new(0),
+        })
     }
 
     pub fn fail(&self, count: u32) {
         self.fail.store(count, SeqCst);
+    }
+
+    /// All publishes after this many fail.
+    pub fn fail_after(&self, count: u32) {
+        self.pass.store(count, SeqCst);
+        self.fail(u32::MAX);
+    }
+
+    /// The next publishes panic.
+    pub fn panic(&self) {
+        self.panics.store(true, SeqCst);
+    }
+
+    /// Whoever listens from now on finds the backplane closed.
+    pub fn close(&self) {
+        self.is_closed.store(true, SeqCst);
     }
 
     pub fn set_tail_ahead(&self, ahead: u64) {
@@ -41,6 +68,10 @@ impl Backplane for Flaky {
     }
 
     async fn publish(&self, subject: Subject, event_id: u64, envelope: Bytes) -> Result<Ack, Unavailable> {
+        assert!(!self.panics.load(SeqCst), "told to panic");
+        if self.pass.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return self.inner.publish(subject, event_id, envelope).await;
+        }
         let less = |left| match left {
             0 => None,
             u32::MAX => Some(u32::MAX),
@@ -57,6 +88,9 @@ impl Backplane for Flaky {
     }
 
     async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {
+        if self.is_closed.load(SeqCst) {
+            return Ok(Listener::new(mpsc::channel(1).1));
+        }
         self.inner.listen(partition).await
     }
 

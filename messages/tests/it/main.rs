@@ -5,7 +5,9 @@
 mod changes;
 mod flaky;
 mod order;
+mod outcomes;
 mod permissions;
+mod reading;
 mod recovery;
 mod rig;
 mod sending;

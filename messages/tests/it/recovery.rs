@@ -94,3 +94,16 @@ async fn last_messages_are_known_through_deletes_restarts_and_crashes() {
     let lasts = rig.messages.last_message_ids(&asked).await.unwrap();
     assert_eq!(lasts.get(&channel(GENERAL)), MessageId::new(newest).as_ref());
 }
+
+#[tokio::test]
+async fn what_a_deleted_guild_left_does_not_hold_up_a_start() {
+    let mut rig = Rig::new(1).await;
+    rig.sent(FIRST, "published").await;
+    rig.backplane.fail(u32::MAX);
+    rig.send(FIRST, "stored").await.unwrap_err();
+    rig.world.set_gone();
+    rig.crash().await;
+    assert_eq!(rig.messages.stats().swept.get(), 0);
+    assert_eq!(rig.stored_events().await.len(), 1);
+    rig.crash().await;
+}

@@ -1,6 +1,7 @@
 //! The service on a real store and a real backplane, with a directory in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use backplane::{Backplane, Delivery, InProcess, Layout, Listener, Options, Stream, Subject};
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 use proto::clients::{self, MessagesClient};
 use proto::{Envelope, Failure, v1};
 use serde_json::Value;
-use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, WorkerId};
+use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, SyncHook, WorkerId};
 use tokio::runtime::Handle;
 
 use crate::flaky::Flaky;
@@ -28,7 +29,7 @@ pub struct Rig {
     pub client: MessagesClient,
     rate_limit: RateLimitConfig,
     filter: FilterConfig,
-    engine: Engine,
+    pub engine: Engine,
     _dir: tempfile::TempDir,
 }
 
@@ -44,8 +45,25 @@ impl Rig {
     }
 
     pub async fn with(members: u64, rate_limit: RateLimitConfig, filter: FilterConfig) -> Self {
+        Self::on(EngineOptions::default(), members, rate_limit, filter).await
+    }
+
+    /// On a disk that can be held up.
+    pub async fn gated(members: u64) -> (Self, Gate) {
+        let gate = Gate::default();
+        let options = EngineOptions { sync_hook: Some(gate.hook()), ..EngineOptions::default() };
+        let rate_limit = RateLimitConfig { messages: 1_000_000, window_ms: 5_000 };
+        (Self::on(options, members, rate_limit, FilterConfig::default()).await, gate)
+    }
+
+    async fn on(
+        options: EngineOptions,
+        members: u64,
+        rate_limit: RateLimitConfig,
+        filter: FilterConfig,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Engine::open(dir.path(), EngineOptions::default()).unwrap();
+        let engine = Engine::open(dir.path(), options).unwrap();
         let clock = ManualClock::at(START_MS);
         let stream = InProcess::new(Layout::default(), Arc::new(clock.clone()), Options::default());
         let backplane = Flaky::new(Arc::clone(&stream));
@@ -81,7 +99,7 @@ impl Rig {
 
     /// All message events that are stored in the guild's stream.
     pub async fn stored_events(&self) -> Vec<Envelope> {
-        let stream = Subject::Guild(guild()).stream(self.stream.layout());
+        let stream = self.stream.layout().stream(Subject::Guild(guild()));
         assert!(matches!(stream, Stream::Guilds(_)));
         let stored =
             self.stream.read(stream, 1..=self.stream.state(stream).await.unwrap().last, 100_000).await;
@@ -151,6 +169,36 @@ impl Rig {
             user_id: user,
         };
         self.client.clone().remove_reactions(request).await.map_err(Failure::from).map(|_| ())
+    }
+}
+
+/// Holds every fsync back while it is closed. Dropped, it is open.
+#[derive(Default)]
+pub struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    pub fn close(&self) {
+        self.0.store(true, SeqCst);
+    }
+
+    pub fn open(&self) {
+        self.0.store(false, SeqCst);
+    }
+
+    fn hook(&self) -> SyncHook {
+        let is_closed = Arc::clone(&self.0);
+        Arc::new(move || {
+            while is_closed.load(SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open();
     }
 }
 

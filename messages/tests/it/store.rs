@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use messages::store::{Changes, EmbeddedStore, MessageStore, NewMessage, Page, RowChange};
-use model::message::TYPE_DEFAULT;
+use model::message::{ReactionCount, TYPE_DEFAULT};
 use model::{Message, MessageId, snowflake};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
-use storage::{Engine, EngineOptions, Epoch, IdFloor, Lease, Slot, SlotSet};
+use storage::{
+    Engine, EngineOptions, Epoch, IdFloor, Lease, OutboxEvent, OutboxStore, Slot, SlotSet, SyncHook,
+};
 
 use crate::world::{channel, guild, user};
 
@@ -99,4 +102,84 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test]
+async fn a_prune_says_that_there_is_more() {
+    const ROWS: u64 = 10_001;
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), EngineOptions::default()).unwrap();
+    let floor = Arc::new(IdFloor::open(&engine).unwrap());
+    let store = EmbeddedStore::open(&engine, floor).unwrap();
+    let epoch = Epoch(1);
+    let lease = Lease { set: SlotSet::Channels, slot: Slot::of(5), epoch };
+    let now_ms = 1_700_000_000_000;
+    let first = snowflake::lowest_at(now_ms);
+    let event = |event_id| OutboxEvent {
+        subject: model::Subject::Guild(guild()),
+        event_id,
+        envelope: b"event".as_slice().into(),
+    };
+    let events = (first..first + ROWS).map(|id| (id, vec![event(id)])).collect();
+    store.change(&Changes { lease, channel: channel(5), rows: vec![], events }).await.unwrap();
+    store.put_watermark(SlotSet::Channels, epoch, now_ms + 60_000).await.unwrap();
+    let rows = || engine.table("outbox").unwrap().all().count();
+    assert_eq!(rows() as u64, ROWS);
+    let expired_ms = now_ms + 2 * model::limits::OUTBOX_ROW_MS;
+    assert!(store.prune(SlotSet::Channels, epoch, expired_ms).await.unwrap());
+    assert_eq!(rows(), 1);
+    assert!(!store.prune(SlotSet::Channels, epoch, expired_ms).await.unwrap());
+    assert_eq!(rows(), 0);
+}
+
+/// Lets so many fsyncs through and holds the next one back, until it is told to go on.
+fn held_after(left: &Arc<AtomicI64>) -> EngineOptions {
+    let left = Arc::clone(left);
+    let hook: SyncHook = Arc::new(move || {
+        while left.load(SeqCst) <= 0 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        left.fetch_sub(1, SeqCst);
+        Ok(())
+    });
+    EngineOptions { sync_hook: Some(hook), ..EngineOptions::default() }
+}
+
+#[tokio::test]
+async fn clearing_more_reactions_than_one_batch_takes_leaves_the_right_counts_at_every_moment() {
+    const REACTIONS: u64 = 60_000;
+    let left = Arc::new(AtomicI64::new(i64::MAX));
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), held_after(&left)).unwrap();
+    let floor = Arc::new(IdFloor::open(&engine).unwrap());
+    let store = Arc::new(EmbeddedStore::open(&engine, floor).unwrap());
+    let lease = Lease { set: SlotSet::Channels, slot: Slot::of(5), epoch: Epoch(1) };
+    let change = |rows| Changes { lease, channel: channel(5), rows, events: vec![] };
+    let emoji: model::emoji::Emoji = "\u{1f44d}".parse().unwrap();
+    let mut message = message(5, 1 << 40);
+    message.reactions = vec![ReactionCount { emoji: emoji.clone(), count: REACTIONS as u32 }];
+    let id = message.id;
+    store.change(&change(vec![RowChange::Put(Box::new(message))])).await.unwrap();
+    let add = |number| RowChange::AddReaction { message: id, emoji: emoji.clone(), user: user(number) };
+    for start in (1..=REACTIONS).step_by(20_000) {
+        store.change(&change((start..start + 20_000).map(add).collect())).await.unwrap();
+    }
+    left.store(1, SeqCst);
+    let clearing = tokio::task::JoinSet::from_iter([{
+        let (store, change) = (Arc::clone(&store), change(vec![RowChange::Delete(id)]));
+        async move { store.change(&change).await.unwrap() }
+    }]);
+    let shown = async || store.get(channel(5), id).await.unwrap().map(|message| message.reactions[0].count);
+    for _ in 0..1_000 {
+        if shown().await != Some(REACTIONS as u32) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    // What a process that dies here leaves behind.
+    let rows = || engine.table("reactions").unwrap().all().count();
+    assert_eq!((shown().await, rows()), (Some(10_000), 10_000));
+    left.store(i64::MAX, SeqCst);
+    clearing.join_all().await;
+    assert_eq!((shown().await, rows()), (None, 0));
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use async_trait::async_trait;
 use backplane::{Backplane, Subject};
+use model::limits::MEMBERS_LIST_MAX;
 use model::view::{ChannelView, MemberView, ViewChange};
 use model::{Channel, ChannelId, ChannelKind, EventKind, Guild, GuildId, Member, Permissions, Role, RoleId};
 use model::{Timestamp, User, UserId};
@@ -42,6 +43,7 @@ pub fn user(id: u64) -> UserId {
 pub struct World {
     state: Mutex<State>,
     is_down: AtomicBool,
+    is_gone: AtomicBool,
     event_ids: AtomicU64,
 }
 
@@ -90,6 +92,7 @@ impl World {
         Arc::new(Self {
             state: Mutex::new(state),
             is_down: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
             event_ids: AtomicU64::new(1),
         })
     }
@@ -97,6 +100,11 @@ impl World {
     /// Every call fails from now on, or works again.
     pub fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, SeqCst);
+    }
+
+    /// The guild is deleted.
+    pub fn set_gone(&self) {
+        self.is_gone.store(true, SeqCst);
     }
 
     /// Gives everybody these permissions, and publishes that if there is somebody to tell.
@@ -157,6 +165,14 @@ impl World {
         backplane.publish(Subject::Guild(guild()), event_id, envelope.encode()).await.unwrap();
     }
 
+    fn check_guild(&self, guild: u64) -> Result<(), Status> {
+        self.check()?;
+        if guild != GUILD || self.is_gone.load(SeqCst) {
+            return Err(Failure::unknown(proto::failure::code::UNKNOWN_GUILD, "Guild").into());
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), Status> {
         if self.is_down.load(SeqCst) { Err(Status::unavailable("the directory is down")) } else { Ok(()) }
     }
@@ -175,10 +191,7 @@ pub struct Directory(pub Arc<World>);
 #[async_trait]
 impl Guilds for Directory {
     async fn get_guild(&self, request: Request<v1::GetGuildRequest>) -> Reply<v1::GuildDetails> {
-        self.0.check()?;
-        if request.into_inner().guild_id != GUILD {
-            return Err(Failure::unknown(proto::failure::code::UNKNOWN_GUILD, "Guild").into());
-        }
+        self.0.check_guild(request.into_inner().guild_id)?;
         let state = self.0.state.lock();
         let guild = Guild { revision: state.revision, ..new_guild() };
         Ok(Response::new(v1::GuildDetails {
@@ -197,9 +210,13 @@ impl Guilds for Directory {
     }
 
     async fn get_members(&self, request: Request<v1::GetMembersRequest>) -> Reply<v1::MembersReply> {
-        self.0.check()?;
+        let request = request.into_inner();
+        self.0.check_guild(request.guild_id)?;
+        if request.user_ids.len() > MEMBERS_LIST_MAX {
+            return Err(Status::invalid_argument("more members than one call may ask for"));
+        }
         let state = self.0.state.lock();
-        let ids = request.into_inner().user_ids.into_iter().filter_map(UserId::new);
+        let ids = request.user_ids.into_iter().filter_map(UserId::new);
         let members = ids.filter_map(|id| state.members.get(&id)).map(Into::into).collect();
         Ok(Response::new(v1::MembersReply { members }))
     }

@@ -19,6 +19,9 @@ use async_trait::async_trait;
 use model::limits::OUTBOX_PAGE_LEN;
 use std::ops::Bound;
 
+/// How often a publisher should try one event before it fails: a start shall not end because of one attempt.
+pub const SWEEP_TRIES: u32 = 8;
+
 /// What may not have been published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unpublished {

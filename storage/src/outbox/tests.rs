@@ -35,7 +35,8 @@ impl Republish for Collect {
 
 fn events(id: u64) -> Vec<OutboxEvent> {
     let event = |subject, event_id| OutboxEvent { subject, event_id, envelope: Bytes::from(vec![7; 20]) };
-    vec![event(Subject::Guild(id), id), event(Subject::User(9), id + 1)]
+    let guild = Subject::Guild(model::GuildId::new(id + 1).unwrap());
+    vec![event(guild, id), event(Subject::User(model::UserId::new(9).unwrap()), id + 1)]
 }
 
 fn row(epoch: u64, bucket: u64, id: u64) -> OutboxRow {

@@ -4,6 +4,7 @@
 
 use super::{OutboxError, OutboxEvent, Subject};
 use bytes::Bytes;
+use model::{GuildId, UserId};
 use prost::Message;
 
 /// The version that is written, and the newest that is read.
@@ -35,8 +36,8 @@ struct EventValue {
 pub(super) fn encode(events: &[OutboxEvent]) -> Vec<u8> {
     let event = |event: &OutboxEvent| {
         let (subject_kind, subject_id) = match event.subject {
-            Subject::Guild(id) => (KIND_GUILD, id),
-            Subject::User(id) => (KIND_USER, id),
+            Subject::Guild(id) => (KIND_GUILD, id.get()),
+            Subject::User(id) => (KIND_USER, id.get()),
         };
         EventValue { subject_kind, subject_id, event_id: event.event_id, envelope: event.envelope.clone() }
     };
@@ -50,11 +51,13 @@ pub(super) fn decode(key: &[u8], value: Vec<u8>) -> Result<Vec<OutboxEvent>, Out
         return Err(OutboxError::Version { key: key.to_vec(), version: row.version });
     }
     let event = |event: EventValue| {
-        let subject = match event.subject_kind {
-            KIND_GUILD => Subject::Guild(event.subject_id),
-            KIND_USER => Subject::User(event.subject_id),
-            kind => return Err(OutboxError::Subject { key: key.to_vec(), kind }),
+        let (kind, id) = (event.subject_kind, event.subject_id);
+        let subject = match kind {
+            KIND_GUILD => GuildId::new(id).map(Subject::Guild),
+            KIND_USER => UserId::new(id).map(Subject::User),
+            _ => None,
         };
+        let subject = subject.ok_or_else(|| OutboxError::Subject { key: key.to_vec(), kind, id })?;
         Ok(OutboxEvent { subject, event_id: event.event_id, envelope: event.envelope })
     };
     row.events.into_iter().map(event).collect()
@@ -67,8 +70,12 @@ mod tests {
 
     fn event() -> impl Strategy<Value = OutboxEvent> {
         let envelope = proptest::collection::vec(any::<u8>(), 0..64);
-        (any::<bool>(), any::<u64>(), any::<u64>(), envelope).prop_map(|(guild, id, event_id, envelope)| {
-            let subject = if guild { Subject::Guild(id) } else { Subject::User(id) };
+        (any::<bool>(), 1..u64::MAX, any::<u64>(), envelope).prop_map(|(guild, id, event_id, envelope)| {
+            let subject = if guild {
+                Subject::Guild(GuildId::new(id).unwrap())
+            } else {
+                Subject::User(UserId::new(id).unwrap())
+            };
             OutboxEvent { subject, event_id, envelope: envelope.into() }
         })
     }
@@ -90,8 +97,11 @@ mod tests {
         let newer = RowValue { version: VERSION + 1, events: vec![] }.encode_to_vec();
         assert!(matches!(decode(b"key", newer), Err(OutboxError::Version { version: 2, .. })));
         assert!(matches!(decode(b"key", vec![]), Err(OutboxError::Version { version: 0, .. })));
-        let event = EventValue { subject_kind: 9, ..EventValue::default() };
-        let odd = RowValue { version: VERSION, events: vec![event] }.encode_to_vec();
-        assert!(matches!(decode(b"key", odd), Err(OutboxError::Subject { kind: 9, .. })));
+        for (subject_kind, subject_id) in [(9, 1), (KIND_GUILD, 0)] {
+            let event = EventValue { subject_kind, subject_id, ..EventValue::default() };
+            let odd = RowValue { version: VERSION, events: vec![event] }.encode_to_vec();
+            let error = decode(b"key", odd).unwrap_err();
+            assert!(matches!(error, OutboxError::Subject { kind, .. } if kind == subject_kind), "{error}");
+        }
     }
 }
