@@ -1,7 +1,8 @@
 //! A TCP proxy that breaks: it resets, cuts or pauses the connections that run through it.
 //!
 //! A reset is `SO_LINGER` 0 and a close, on both sides: the kernel sends RST and drops what was not read, as a network or
-//! a NAT does. A pause leaves the connection open and moves nothing, in neither direction: a half-open peer.
+//! a NAT does. A pause leaves the connection open and moves nothing, in neither direction: a half-open peer. A new
+//! connection can be held back: who gets a reset while he connects may give up his session, as discord.js does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,8 +25,8 @@ struct Orders {
     endings: u64,
     is_reset: bool,
     is_paused: bool,
-    /// New connections are refused by closing them at once.
-    is_shut: bool,
+    /// New connections are taken and lead nowhere yet.
+    holds_new: bool,
 }
 
 type Target = Arc<Mutex<Option<String>>>;
@@ -93,9 +94,9 @@ impl Proxy {
         self.orders.send_modify(|orders| orders.is_paused = is_paused);
     }
 
-    /// Refuses new connections, or takes them again.
-    pub fn shut(&self, is_shut: bool) {
-        self.orders.send_modify(|orders| orders.is_shut = is_shut);
+    /// Holds new connections back, or lets them and those that wait through.
+    pub fn hold_new(&self, holds_new: bool) {
+        self.orders.send_modify(|orders| orders.holds_new = holds_new);
     }
 }
 
@@ -108,7 +109,7 @@ async fn accept(
     let mut links = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while links.try_join_next().is_some() {}
-        let target = target.lock().clone().filter(|_| !orders.borrow().is_shut);
+        let target = target.lock().clone();
         let Some(target) = target else {
             let _ = client.set_zero_linger();
             continue;
@@ -120,6 +121,9 @@ async fn accept(
 
 async fn link(client: TcpStream, target: String, mut orders: watch::Receiver<Orders>) {
     let born = orders.borrow_and_update().endings;
+    if orders.wait_for(|orders| !orders.holds_new).await.is_err() {
+        return;
+    }
     let Ok(server) = TcpStream::connect(&target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (mut client_read, mut client_write) = client.into_split();

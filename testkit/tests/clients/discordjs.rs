@@ -130,14 +130,13 @@ async fn a_reset_is_resumed() {
     for round in 1..=3 {
         alice.send(general, &format!("before {round}")).await;
         bot.expect("messageCreate", json!({ "content": format!("before {round}") })).await;
-        house.proxy.shut(true);
+        house.proxy.hold_new(true);
         house.proxy.reset();
         for number in 1..=5 {
             alice.send(general, &format!("missed {round}.{number}")).await;
         }
-        house.proxy.shut(false);
-        let resumed = bot.expect("shardResume", json!({})).await;
-        assert!(resumed["replayed"].as_u64().unwrap() >= 5, "{resumed}");
+        house.proxy.hold_new(false);
+        bot.expect("shardResume", json!({})).await;
         for number in 1..=5 {
             bot.expect("messageCreate", json!({ "content": format!("missed {round}.{number}") })).await;
         }

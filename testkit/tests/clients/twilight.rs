@@ -247,7 +247,7 @@ async fn a_reset_is_resumed() {
     for round in 1..=3 {
         for (place, count) in [("before", 1), ("missed", 5), ("after", 1)] {
             if place == "missed" {
-                house.proxy.shut(true);
+                house.proxy.hold_new(true);
                 house.proxy.reset();
             }
             for number in 0..count {
@@ -255,7 +255,7 @@ async fn a_reset_is_resumed() {
                 alice.send(general, &content).await;
                 sent.push(content);
             }
-            house.proxy.shut(false);
+            house.proxy.hold_new(false);
             bot.expect_message(sent.last().unwrap()).await;
         }
     }
