@@ -2,14 +2,15 @@
 
 use http::{HeaderMap, header};
 use model::User;
+use model::limits::TOKEN_CHARS_MAX;
 use proto::clients::AccountsClient;
 use proto::failure::Failure;
 use proto::v1;
 
 use crate::error::ApiResult;
 
-/// Tokens are far shorter.
-const TOKEN_BYTES_MAX: usize = 512;
+/// With the longest prefix.
+const TOKEN_BYTES_MAX: usize = "Bearer ".len() + TOKEN_CHARS_MAX;
 
 /// The user whose token came with the request.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use model::limits::LISTENER_PAUSE_MS;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +25,6 @@ use socket::Socket;
 
 /// A request head larger than this is refused; a body is read in pieces of it.
 const BUFFER_BYTES_MAX: usize = 32 * 1024;
-/// How long accepting rests after it failed, most likely for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
 Connection: close\r\nContent-Length: 66\r\n\r\n{\"message\": \"The server has too many connections\", \"code\": 130000}";
 
@@ -120,7 +119,7 @@ impl Server {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    tokio::time::sleep(Duration::from_millis(LISTENER_PAUSE_MS)).await;
                     continue;
                 }
             };

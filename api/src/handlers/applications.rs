@@ -1,5 +1,6 @@
 //! Applications and their bots.
 
+use model::limits::{APPLICATION_DESCRIPTION_CHARS_MAX, USERNAME_CHARS_MAX};
 use model::{Permissions, User};
 use proto::Malformed;
 use proto::failure::{Failure, code};
@@ -11,15 +12,12 @@ use crate::error::ApiResult;
 use crate::reply::Reply;
 use crate::shape::{ApplicationObject, bits_of_flags};
 
-const NAME_CHARS_MAX: usize = 32;
-const DESCRIPTION_CHARS_MAX: usize = 400;
-
 pub(crate) async fn create(call: Call) -> ApiResult<Reply> {
     let owner_id = call.person_id()?;
     let request = call.form(|fields| v1::CreateApplicationRequest {
         owner_id,
-        name: fields.required_text("name", 1..=NAME_CHARS_MAX),
-        description: fields.text("description", 0..=DESCRIPTION_CHARS_MAX).unwrap_or_default(),
+        name: fields.required_text("name", 1..=USERNAME_CHARS_MAX),
+        description: fields.text("description", 0..=APPLICATION_DESCRIPTION_CHARS_MAX).unwrap_or_default(),
         privileged_intents: bits_of_flags(fields.bits("flags").unwrap_or(0)),
     })?;
     let reply = call.accounts().create_application(request).await?.into_inner();

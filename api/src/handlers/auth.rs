@@ -1,6 +1,6 @@
 //! Accounts of people: making one, signing in and out.
 
-use model::limits::USERNAME_CHARS_MAX;
+use model::limits::{GLOBAL_NAME_CHARS_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, USERNAME_CHARS_MAX};
 use proto::Malformed;
 use proto::v1;
 use serde_json::json;
@@ -9,14 +9,11 @@ use crate::call::Call;
 use crate::error::ApiResult;
 use crate::reply::Reply;
 
-const PASSWORD_CHARS_MAX: usize = 256;
-const PASSWORD_CHARS_MIN: usize = 8;
-
 pub(crate) async fn register(call: Call) -> ApiResult<Reply> {
     let request = call.form(|fields| v1::RegisterRequest {
         username: fields.required_text("username", 1..=USERNAME_CHARS_MAX),
         password: fields.required_text("password", PASSWORD_CHARS_MIN..=PASSWORD_CHARS_MAX),
-        global_name: fields.text("global_name", 0..=USERNAME_CHARS_MAX).filter(|name| !name.is_empty()),
+        global_name: fields.text("global_name", 0..=GLOBAL_NAME_CHARS_MAX).filter(|name| !name.is_empty()),
     })?;
     let reply = call.accounts().register(request).await?.into_inner();
     Ok(token_reply(reply)?.created())

@@ -1,6 +1,9 @@
 //! Channels and their permission overwrites.
 
-use model::limits::{CHANNEL_NAME_CHARS_MAX, CHANNEL_TOPIC_CHARS_MAX, OVERWRITES_MAX, SLOWMODE_SECS_MAX};
+use model::limits::{
+    BITRATE_MAX, BITRATE_MIN, CHANNEL_NAME_CHARS_MAX, CHANNEL_TOPIC_CHARS_MAX, OVERWRITES_MAX, POSITION_MAX,
+    RTC_REGION_CHARS_MAX, SLOWMODE_SECS_MAX, VOICE_USERS_MAX,
+};
 use model::{Channel, Id, Permissions};
 use proto::v1;
 
@@ -9,12 +12,6 @@ use crate::error::ApiResult;
 use crate::handlers::guilds;
 use crate::json::{Fields, Item};
 use crate::reply::Reply;
-
-const BITRATE_MAX: i64 = 384_000;
-const BITRATE_MIN: i64 = 8_000;
-const POSITION_MAX: i64 = i32::MAX as i64;
-const REGION_CHARS_MAX: usize = 32;
-const USER_LIMIT_MAX: i64 = 99;
 
 pub(crate) async fn list(call: Call) -> ApiResult<Reply> {
     let mut channels = guilds::details(&call).await?.channels;
@@ -37,7 +34,7 @@ pub(crate) async fn arrange(call: Call) -> ApiResult<Reply> {
     let (guild_id, actor_id) = (call.id("guild_id")?, call.user_id()?);
     let moves = call.forms(model::limits::GUILD_CHANNELS_MAX, |fields| v1::ChannelMove {
         channel_id: fields.required_id("id"),
-        position: fields.number("position", 0..=POSITION_MAX),
+        position: fields.number("position", 0..=POSITION_MAX.into()),
         parent_id: fields.clearable_id("parent_id"),
     })?;
     call.guilds().move_channels(v1::MoveChannelsRequest { guild_id, actor_id, moves }).await?;
@@ -106,14 +103,14 @@ fn read_fields(fields: &Fields<'_>) -> v1::ChannelFields {
     v1::ChannelFields {
         name: fields.text("name", 1..=CHANNEL_NAME_CHARS_MAX),
         kind: read_kind(fields),
-        position: fields.number("position", 0..=POSITION_MAX),
+        position: fields.number("position", 0..=POSITION_MAX.into()),
         parent_id: fields.clearable_id("parent_id"),
         topic: fields.clearable_text("topic", CHANNEL_TOPIC_CHARS_MAX),
         nsfw: fields.boolean("nsfw"),
-        rate_limit_per_user: fields.number("rate_limit_per_user", 0..=i64::from(SLOWMODE_SECS_MAX)),
-        bitrate: fields.number("bitrate", BITRATE_MIN..=BITRATE_MAX),
-        user_limit: fields.number("user_limit", 0..=USER_LIMIT_MAX),
-        rtc_region: fields.clearable_text("rtc_region", REGION_CHARS_MAX),
+        rate_limit_per_user: fields.number("rate_limit_per_user", 0..=SLOWMODE_SECS_MAX.into()),
+        bitrate: fields.number("bitrate", BITRATE_MIN.into()..=BITRATE_MAX.into()),
+        user_limit: fields.number("user_limit", 0..=VOICE_USERS_MAX.into()),
+        rtc_region: fields.clearable_text("rtc_region", RTC_REGION_CHARS_MAX),
         overwrites: fields.list("permission_overwrites", OVERWRITES_MAX).map(|items| v1::OverwriteList {
             overwrites: items
                 .iter()

@@ -1,6 +1,6 @@
 //! Guilds.
 
-use model::limits::GUILD_NAME_CHARS_MAX;
+use model::limits::{GUILD_DESCRIPTION_CHARS_MAX, GUILD_NAME_CHARS_MAX, GUILD_NAME_CHARS_MIN};
 use proto::v1;
 
 use crate::call::Call;
@@ -9,7 +9,6 @@ use crate::json::Fields;
 use crate::reply::Reply;
 use crate::shape::Details;
 
-const DESCRIPTION_CHARS_MAX: usize = 300;
 const LOCALE_CHARS_MAX: usize = 16;
 const NO_ICONS: &str = "Guild icons can't be uploaded to this server.";
 
@@ -17,7 +16,7 @@ pub(crate) async fn create(call: Call) -> ApiResult<Reply> {
     let owner_id = call.user_id()?;
     let request = call.form(|fields| {
         fields.unsupported("icon", NO_ICONS);
-        let name = fields.required_text("name", 2..=GUILD_NAME_CHARS_MAX);
+        let name = fields.required_text("name", GUILD_NAME_CHARS_MIN..=GUILD_NAME_CHARS_MAX);
         v1::CreateGuildRequest { owner_id, name, icon: None }
     })?;
     let details = call.guilds().create_guild(request).await?.into_inner();
@@ -53,9 +52,9 @@ fn read_edit(fields: &Fields<'_>, guild_id: u64, actor_id: u64) -> v1::EditGuild
     v1::EditGuildRequest {
         guild_id,
         actor_id,
-        name: fields.text("name", 2..=GUILD_NAME_CHARS_MAX),
+        name: fields.text("name", GUILD_NAME_CHARS_MIN..=GUILD_NAME_CHARS_MAX),
         icon: fields.nullable("icon").map(|_| String::new()),
-        description: fields.clearable_text("description", DESCRIPTION_CHARS_MAX),
+        description: fields.clearable_text("description", GUILD_DESCRIPTION_CHARS_MAX),
         owner_id: fields.id("owner_id"),
         afk_channel_id: fields.clearable_id("afk_channel_id"),
         afk_timeout: afk_timeout(fields),

@@ -1,15 +1,12 @@
 //! Invites.
 
+use model::limits::{INVITE_AGE_SECS_DEFAULT, INVITE_AGE_SECS_MAX, INVITE_USES_MAX};
 use proto::v1::{self, list_invites_request::Of};
 
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
 use crate::reply::Reply;
 use crate::shape::{Detail, InviteObject};
-
-const AGE_SECS_DEFAULT: u32 = 86_400;
-const AGE_SECS_MAX: i64 = 604_800;
-const USES_MAX: i64 = 100;
 
 pub(crate) async fn of_guild(call: Call) -> ApiResult<Reply> {
     let of = Of::GuildId(call.id("guild_id")?);
@@ -36,8 +33,10 @@ pub(crate) async fn create(call: Call) -> ApiResult<Reply> {
     let request = call.form(|fields| v1::CreateInviteRequest {
         channel_id,
         actor_id,
-        max_age_secs: Some(fields.number("max_age", 0..=AGE_SECS_MAX).unwrap_or(AGE_SECS_DEFAULT)),
-        max_uses: fields.number("max_uses", 0..=USES_MAX).unwrap_or(0),
+        max_age_secs: Some(
+            fields.number("max_age", 0..=INVITE_AGE_SECS_MAX.into()).unwrap_or(INVITE_AGE_SECS_DEFAULT),
+        ),
+        max_uses: fields.number("max_uses", 0..=INVITE_USES_MAX.into()).unwrap_or(0),
         temporary: fields.boolean("temporary").unwrap_or(false),
         unique: fields.boolean("unique").unwrap_or(false),
     })?;

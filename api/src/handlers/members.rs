@@ -1,6 +1,6 @@
 //! Members of a guild. Only members see them.
 
-use model::limits::{GUILD_ROLES_MAX, NICK_CHARS_MAX};
+use model::limits::{GUILD_ROLES_MAX, MEMBERS_LIST_MAX, NICK_CHARS_MAX};
 use model::{Intents, Member};
 use proto::failure::{Failure, code};
 use proto::v1;
@@ -11,7 +11,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::json::Fields;
 use crate::reply::Reply;
 
-const LIST_MAX: i64 = 1000;
+const LIST_MAX: i64 = MEMBERS_LIST_MAX as i64;
 const QUERY_CHARS_MAX: usize = 100;
 
 pub(crate) async fn me(call: Call) -> ApiResult<Reply> {

@@ -1,6 +1,6 @@
 //! Roles.
 
-use model::limits::{EMOJI_BYTES_MAX, GUILD_ROLES_MAX, ROLE_NAME_CHARS_MAX};
+use model::limits::{COLOR_MAX, EMOJI_BYTES_MAX, GUILD_ROLES_MAX, POSITION_MAX, ROLE_NAME_CHARS_MAX};
 use model::{Permissions, Role};
 use proto::failure::{Failure, code};
 use proto::v1;
@@ -10,8 +10,6 @@ use crate::error::{ApiError, ApiResult};
 use crate::handlers::guilds;
 use crate::json::Fields;
 use crate::reply::Reply;
-
-const COLOR_MAX: i64 = 0xff_ff_ff;
 
 pub(crate) async fn list(call: Call) -> ApiResult<Reply> {
     Reply::json(&guilds::details(&call).await?.roles)
@@ -43,7 +41,7 @@ pub(crate) async fn arrange(call: Call) -> ApiResult<Reply> {
     let (guild_id, actor_id) = (call.id("guild_id")?, call.user_id()?);
     let moves = call.forms(GUILD_ROLES_MAX, |fields| {
         let role_id = fields.required_id("id");
-        let position = fields.number("position", 0..=i64::from(i32::MAX))?;
+        let position = fields.number("position", 0..=POSITION_MAX.into())?;
         Some(v1::RoleMove { role_id, position })
     })?;
     let moves = moves.into_iter().flatten().collect();
@@ -65,11 +63,11 @@ fn shown(role: v1::Role) -> ApiResult<Reply> {
 fn read_fields(fields: &Fields<'_>) -> v1::RoleFields {
     fields.unsupported("icon", "Role icons are not supported by this server.");
     let colors = fields.fields("colors");
-    let primary = colors.and_then(|colors| colors.number("primary_color", 0..=COLOR_MAX));
+    let primary = colors.and_then(|colors| colors.number("primary_color", 0..=COLOR_MAX.into()));
     v1::RoleFields {
         name: fields.text("name", 0..=ROLE_NAME_CHARS_MAX).filter(|name| !name.is_empty()),
         permissions: fields.bits("permissions").map(|bits| Permissions::from_bits(bits).bits()),
-        color: fields.number("color", 0..=COLOR_MAX).or(primary),
+        color: fields.number("color", 0..=COLOR_MAX.into()).or(primary),
         hoist: fields.boolean("hoist"),
         mentionable: fields.boolean("mentionable"),
         unicode_emoji: fields.clearable_text("unicode_emoji", EMOJI_BYTES_MAX),

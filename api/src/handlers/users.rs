@@ -1,6 +1,6 @@
 //! Users, and what is the caller's own.
 
-use model::limits::USERNAME_CHARS_MAX;
+use model::limits::{GLOBAL_NAME_CHARS_MAX, USER_GUILDS_MAX, USERNAME_CHARS_MAX};
 use model::user::CurrentUser;
 use proto::failure::{Failure, FailureKind, code};
 use proto::v1;
@@ -10,7 +10,7 @@ use crate::error::{ApiResult, CANNOT_MESSAGE_USER};
 use crate::reply::Reply;
 use crate::shape::UserGuildObject;
 
-const GUILDS_LIST_MAX: u32 = 200;
+const GUILDS_LIST_MAX: u32 = USER_GUILDS_MAX as u32;
 
 pub(crate) async fn me(call: Call) -> ApiResult<Reply> {
     Reply::json(&CurrentUser::new(call.user()?))
@@ -24,7 +24,7 @@ pub(crate) async fn edit_me(call: Call) -> ApiResult<Reply> {
         v1::EditUserRequest {
             user_id,
             username: fields.text("username", 1..=USERNAME_CHARS_MAX),
-            global_name: fields.clearable_text("global_name", USERNAME_CHARS_MAX),
+            global_name: fields.clearable_text("global_name", GLOBAL_NAME_CHARS_MAX),
             avatar: fields.nullable("avatar").map(|_| String::new()),
         }
     })?;

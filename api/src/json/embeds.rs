@@ -13,7 +13,6 @@ const FIELD_VALUE_CHARS_MAX: usize = 1024;
 const FOOTER_CHARS_MAX: usize = 2048;
 const AUTHOR_CHARS_MAX: usize = 256;
 const URL_CHARS_MAX: usize = 2048;
-const COLOR_MAX: i64 = 0xff_ff_ff;
 
 /// The embeds as a JSON array; empty text when there are none.
 pub(super) fn read(item: &Item<'_>) -> String {
@@ -41,7 +40,7 @@ fn embed(fields: &Fields<'_>, chars: &mut usize) -> Value {
     if let Some(timestamp) = timestamp.and_then(|item| item.timestamp()) {
         embed.insert("timestamp".into(), timestamp.to_string().into());
     }
-    if let Some(color) = fields.number::<i64>("color", 0..=COLOR_MAX) {
+    if let Some(color) = fields.number::<i64>("color", 0..=limits::COLOR_MAX.into()) {
         embed.insert("color".into(), color.into());
     }
     for name in ["image", "thumbnail"] {
