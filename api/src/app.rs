@@ -14,7 +14,7 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::response::Response;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use proto::v1;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::Service;
@@ -23,7 +23,8 @@ use crate::auth::{self, Caller};
 use crate::body::Bodies;
 use crate::call::Call;
 use crate::config::Config;
-use crate::error::{ApiError, ApiResult, INVALID_API_VERSION};
+use crate::cors;
+use crate::error::{self, ApiError, ApiResult, INVALID_API_VERSION};
 use crate::path::{self, Target};
 use crate::query::Query;
 use crate::ratelimit::{Gate, Subject, address};
@@ -63,15 +64,26 @@ impl App {
 
     /// Answers one request. Never fails and never panics: what goes wrong is an answer, too.
     pub async fn respond(&self, request: Request, ip: IpAddr) -> Response {
-        let ip = self.shared.client_address(request.headers(), ip);
+        if request.method() == Method::OPTIONS {
+            return cors::preflight();
+        }
+        let is_cross_origin = request.headers().contains_key(header::ORIGIN);
+        let mut response = self.admit(request, ip).await;
+        if is_cross_origin {
+            cors::allow(&mut response);
+        }
+        response
+    }
+
+    /// Answers an address that has not sent too much of what is refused.
+    async fn admit(&self, request: Request, peer: IpAddr) -> Response {
+        let ip = address::of_client(self.shared.config.behind_proxy, request.headers(), peer);
         if let Err(error) = self.shared.gate.check_address(ip) {
             return error.into_response();
         }
         let response = AssertUnwindSafe(self.dispatch(request, ip)).catch_unwind().await;
         let response = response.unwrap_or_else(|panic| after_panic(panic.as_ref()));
-        let status = response.status();
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
-        {
+        if error::is_invalid_request(&response) {
             self.shared.gate.count_invalid(ip);
         }
         response
@@ -116,7 +128,7 @@ impl Shared {
                 (reply.into_response(), told)
             }
             Err(error) => {
-                let told = error.rate_limit().cloned().or(limit);
+                let told = error.rate_limit(&route.bucket).or(limit);
                 (error.into_response(), told)
             }
         };
@@ -163,7 +175,7 @@ impl Shared {
         let major_id = major_id.and_then(|(_, id)| id.parse().ok()).unwrap_or(0);
         if route.access == Access::Open {
             let ip = parts.extensions.get::<Peer>().expect("`dispatch` sets the peer").0;
-            *limit = self.gate.pass_route(address(ip), route, major_id)?;
+            *limit = self.gate.pass_route(address::subject(ip), route, major_id)?;
             return Ok(None);
         }
         let working = self.work()?;
@@ -177,15 +189,6 @@ impl Shared {
 
     fn work(&self) -> ApiResult<SemaphorePermit<'_>> {
         self.workers.try_acquire().map_err(|_| ApiError::busy("The server is overloaded; try again."))
-    }
-
-    fn client_address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-        if !self.config.behind_proxy {
-            return peer;
-        }
-        let forwarded = headers.get_all("x-forwarded-for").iter().next_back();
-        let last = forwarded.and_then(|value| value.to_str().ok()).and_then(|list| list.rsplit(',').next());
-        last.and_then(|ip| ip.trim().parse().ok()).unwrap_or(peer)
     }
 
     fn with_limit_headers(&self, mut response: Response, limit: Option<v1::RateLimit>) -> Response {

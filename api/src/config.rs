@@ -60,7 +60,7 @@ pub struct Limits {
     pub writes: WindowLimit,
     /// Logins and registrations per address.
     pub logins: WindowLimit,
-    /// Answers of 401, 403 and 429 per address.
+    /// Answers of 401, 403 and 429 per address; those of a limit that all share are not among them.
     pub invalid: WindowLimit,
 }
 

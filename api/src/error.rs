@@ -20,6 +20,20 @@ pub(crate) const BOTS_CANNOT: u32 = 20_001;
 /// Direct messages are not there.
 pub(crate) const CANNOT_MESSAGE_USER: u32 = 50_007;
 
+const SCOPE: HeaderName = HeaderName::from_static("x-ratelimit-scope");
+const SHARED: &str = "shared";
+/// For a limit of which nothing else is known.
+const RETRY_MS: u64 = 1_000;
+
+/// Whether it counts against the address that asked: 401, 403, and 429 unless the limit is one that all share.
+pub(crate) fn is_invalid_request(response: &Response) -> bool {
+    match response.status() {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
+        StatusCode::TOO_MANY_REQUESTS => response.headers().get(SCOPE).is_none_or(|scope| scope != SHARED),
+        _ => false,
+    }
+}
+
 /// A refused or failed request.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -51,7 +65,7 @@ impl ApiError {
 
     /// Too much to do: come back soon.
     pub(crate) fn busy(message: &str) -> Self {
-        Failure::unavailable(message, 1000).into()
+        Failure::unavailable(message, RETRY_MS).into()
     }
 
     /// The same, and the connection ends with it.
@@ -64,9 +78,26 @@ impl ApiError {
         Self { global, ..failure.into() }
     }
 
-    /// The rate limit whose state the answer's headers tell.
-    pub(crate) fn rate_limit(&self) -> Option<&v1::RateLimit> {
-        self.failure.rate_limit.as_ref().filter(|_| !self.global)
+    /// The rate limit whose state the answer's headers tell: never the global one, which clients would take for the
+    /// route's. A service that counts otherwise than in buckets only says how long to wait; clients want a bucket.
+    pub(crate) fn rate_limit(&self, bucket: &str) -> Option<v1::RateLimit> {
+        if self.global {
+            return None;
+        }
+        let waits_ms = self.failure.retry_after_ms.unwrap_or(RETRY_MS);
+        let is_limited = self.status == StatusCode::TOO_MANY_REQUESTS;
+        let exhausted =
+            || v1::RateLimit { limit: 1, remaining: 0, reset_after_ms: waits_ms, bucket: bucket.to_owned() };
+        self.failure.rate_limit.clone().or_else(|| is_limited.then(exhausted))
+    }
+
+    /// Whose limit was hit. That of a channel is its own and not the caller's.
+    fn scope(&self) -> &'static str {
+        match self.failure.code {
+            _ if self.global => "global",
+            code::SLOWMODE | code::CHANNEL_WRITE_LIMIT => SHARED,
+            _ => "user",
+        }
     }
 
     pub(crate) fn into_response(self) -> Response {
@@ -97,7 +128,7 @@ impl ApiError {
     }
 
     fn limited_body(&self) -> Value {
-        let retry_after = self.failure.retry_after_ms.unwrap_or(1000) as f64 / 1000.0;
+        let retry_after = self.failure.retry_after_ms.unwrap_or(RETRY_MS) as f64 / 1000.0;
         let mut body =
             json!({"message": self.failure.message, "retry_after": retry_after, "global": self.global});
         if self.failure.code != code::GENERAL {
@@ -108,12 +139,11 @@ impl ApiError {
 
     /// discord.py takes an answer without `Via` for a ban by a proxy, and does not try again.
     fn limited_headers(&self, response: &mut Response<Body>) {
-        const SCOPE: HeaderName = HeaderName::from_static("x-ratelimit-scope");
         const GLOBAL: HeaderName = HeaderName::from_static("x-ratelimit-global");
         let headers = response.headers_mut();
         headers.insert(header::VIA, HeaderValue::from_static("1.1 starling"));
         headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
-        headers.insert(SCOPE, HeaderValue::from_static(if self.global { "global" } else { "user" }));
+        headers.insert(SCOPE, HeaderValue::from_static(self.scope()));
         if self.global {
             headers.insert(GLOBAL, HeaderValue::from_static("true"));
         }
@@ -138,7 +168,7 @@ impl From<Failure> for ApiError {
             }
         };
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            failure.retry_after_ms.get_or_insert(1000);
+            failure.retry_after_ms.get_or_insert(RETRY_MS);
         }
         Self { status, failure, global: false, close: false }
     }

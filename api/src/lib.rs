@@ -13,6 +13,7 @@ mod auth;
 mod body;
 mod call;
 pub mod config;
+mod cors;
 mod error;
 mod handlers;
 mod json;

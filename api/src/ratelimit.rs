@@ -1,12 +1,14 @@
 //! Counting requests: per user over all routes, per user and route, per address.
 //!
-//! Windows are fixed, as Discord's headers describe them. The tables are bounded: what has expired is dropped when a
-//! table is full, and while it is still full, new callers go uncounted. It takes as many callers as the table has entries
-//! to get there, and the services behind have limits of their own.
+//! Windows are fixed, as Discord's headers describe them. The tables are bounded: whoever is new in one looks at a few
+//! entries, in turn, and drops those that are over, so that no request pays for a search of the whole table. While it is
+//! full all the same, new callers go uncounted: it takes as many callers as the table has entries to get there, and the
+//! services behind have limits of their own.
 
+pub(crate) mod address;
 mod gate;
 
-use std::net::IpAddr;
+use std::collections::VecDeque;
 
 use model::clock::SharedClock;
 use parking_lot::Mutex;
@@ -16,6 +18,9 @@ use rustc_hash::FxHashMap;
 use crate::config::WindowLimit;
 
 pub(crate) use gate::{Gate, Subject};
+
+/// Entries that a new caller looks at: more than it adds, so that the table shrinks.
+const STEPS: usize = 4;
 
 /// What is counted: whose requests, to which route, at which channel or guild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,13 +35,42 @@ pub(crate) struct Key {
 pub(crate) struct Windows {
     clock: SharedClock,
     entries_max: usize,
-    windows: Mutex<FxHashMap<Key, Window>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    windows: FxHashMap<Key, Window>,
+    /// The same keys, in the order in which they are looked at.
+    turns: VecDeque<Key>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Window {
     ends_at_ms: u64,
+    length_ms: u64,
     used: u32,
+}
+
+impl Window {
+    /// A window that ends too far ahead was begun before the clock stepped back.
+    fn is_over(&self, now_ms: u64) -> bool {
+        now_ms >= self.ends_at_ms || self.ends_at_ms > now_ms + self.length_ms
+    }
+}
+
+impl Table {
+    /// Looks at a few entries and drops those that are over.
+    fn sweep(&mut self, now_ms: u64) {
+        for _ in 0..STEPS {
+            let Some(key) = self.turns.pop_front() else { return };
+            if self.windows.get(&key).is_some_and(|window| !window.is_over(now_ms)) {
+                self.turns.push_back(key);
+            } else {
+                self.windows.remove(&key);
+            }
+        }
+    }
 }
 
 /// The state of a counter.
@@ -57,7 +91,7 @@ impl Count {
 
 impl Windows {
     pub(crate) fn new(clock: SharedClock, entries_max: usize) -> Self {
-        Self { clock, entries_max, windows: Mutex::default() }
+        Self { clock, entries_max, table: Mutex::default() }
     }
 
     /// Counts one request if the limit has room for it. `None` without a limit.
@@ -75,21 +109,21 @@ impl Windows {
             return None;
         }
         let now_ms = self.clock.now_ms();
-        let fresh = Window { ends_at_ms: now_ms + limit.window_ms, used: 0 };
-        let mut windows = self.windows.lock();
-        let mut window = windows.get(&key).copied().unwrap_or(fresh);
-        // A window that ends too far ahead was begun before the clock stepped back.
-        if now_ms >= window.ends_at_ms || window.ends_at_ms > fresh.ends_at_ms {
-            window = fresh;
-        }
+        let fresh = Window { ends_at_ms: now_ms + limit.window_ms, length_ms: limit.window_ms, used: 0 };
+        let mut table = self.table.lock();
+        let known = table.windows.get(&key).copied();
+        let mut window = known.filter(|window| !window.is_over(now_ms)).unwrap_or(fresh);
         let allowed = window.used < limit.requests;
         if allowed && requests > 0 {
             window.used += requests;
-            if windows.len() >= self.entries_max && !windows.contains_key(&key) {
-                windows.retain(|_, window| window.ends_at_ms > now_ms);
-            }
-            if windows.len() < self.entries_max || windows.contains_key(&key) {
-                windows.insert(key, window);
+            if known.is_some() {
+                table.windows.insert(key, window);
+            } else {
+                table.sweep(now_ms);
+                if table.windows.len() < self.entries_max {
+                    table.windows.insert(key, window);
+                    table.turns.push_back(key);
+                }
             }
         }
         Some(Count {
@@ -98,14 +132,6 @@ impl Windows {
             remaining: limit.requests - window.used.min(limit.requests),
             reset_after_ms: window.ends_at_ms - now_ms,
         })
-    }
-}
-
-/// The subject of an address: a whole /64 in IPv6, which is what one customer gets.
-pub(crate) fn address(ip: IpAddr) -> Subject {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => Subject::Address(u64::from(u32::from(ip))),
-        IpAddr::V6(ip) => Subject::Network((u128::from(ip) >> 64) as u64),
     }
 }
 
@@ -146,10 +172,21 @@ mod tests {
         for user in 0..1_000 {
             assert!(windows.take(key(user), limit).unwrap().allowed);
         }
-        assert_eq!(windows.windows.lock().len(), 100);
+        let sizes = || {
+            let table = windows.table.lock();
+            (table.windows.len(), table.turns.len())
+        };
+        assert_eq!(sizes(), (100, 100));
         assert!(!windows.take(key(5), limit).unwrap().allowed);
         clock.advance(500);
-        windows.take(key(2_000), limit);
-        assert_eq!(windows.windows.lock().len(), 1);
+        for user in 2_000..2_040 {
+            let before = sizes().0;
+            windows.take(key(user), limit);
+            assert!(before - sizes().0.min(before) < STEPS, "one request looks at few entries");
+        }
+        assert_eq!(sizes(), (40, 40), "what is over is gone, what is new is there");
+        clock.set(1);
+        windows.take(key(3_000), limit);
+        assert_eq!(sizes().0, 37, "windows from before the clock stepped back are over");
     }
 }

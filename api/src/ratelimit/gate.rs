@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use model::clock::SharedClock;
 use proto::v1;
 
-use super::{Key, Windows, address};
+use super::address::subject;
+use super::{Key, Windows};
 use crate::config::{Limits, WindowLimit};
 use crate::error::{ApiError, ApiResult};
 use crate::routes::{Limit, Route};
@@ -36,15 +37,15 @@ impl Gate {
 
     /// Refuses an address that keeps sending what is refused.
     pub(crate) fn check_address(&self, ip: IpAddr) -> ApiResult<()> {
-        match self.invalid.look(anywhere(address(ip)), self.limits.invalid) {
+        match self.invalid.look(anywhere(subject(ip)), self.limits.invalid) {
             Some(count) if !count.allowed => Err(ApiError::limited(count.as_rate_limit(String::new()), true)),
             _ => Ok(()),
         }
     }
 
-    /// Counts an answer of 401, 403 or 429.
+    /// Counts an answer of 401, 403, or 429 but for a shared limit.
     pub(crate) fn count_invalid(&self, ip: IpAddr) {
-        self.invalid.take(anywhere(address(ip)), self.limits.invalid);
+        self.invalid.take(anywhere(subject(ip)), self.limits.invalid);
     }
 
     /// Counts a user's request over all routes.

@@ -92,10 +92,16 @@ impl Connection {
 
     /// Reads one answer.
     pub async fn answer(&mut self) -> Answer {
-        tokio::time::timeout(WAIT, self.read_answer()).await.expect("an answer in time")
+        tokio::time::timeout(WAIT, self.read_answer(true)).await.expect("an answer in time")
     }
 
-    async fn read_answer(&mut self) -> Answer {
+    /// Reads an answer to HEAD, and the one after it.
+    pub async fn bodiless_and_next(&mut self) -> (Answer, Answer) {
+        let head = tokio::time::timeout(WAIT, self.read_answer(false)).await.expect("an answer in time");
+        (head, self.answer().await)
+    }
+
+    async fn read_answer(&mut self, has_body: bool) -> Answer {
         let head_end = loop {
             if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at;
@@ -111,7 +117,7 @@ impl Connection {
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
         let length = headers.iter().find(|(name, _)| name == "content-length");
-        let length = length.map_or(0, |(_, length)| length.parse().unwrap());
+        let length = length.filter(|_| has_body).map_or(0, |(_, length)| length.parse().unwrap());
         while self.buffer.len() < length {
             assert!(self.fill().await > 0, "the connection ended in the body of an answer");
         }

@@ -120,3 +120,81 @@ async fn sends_show_the_limit_that_the_message_service_counts() {
     assert_eq!(header(&slow, "via"), Some("1.1 starling"));
     assert_eq!(body(slow).await["code"], 20016);
 }
+
+/// discord.py and JDA take a 429 for a ban by a proxy if any of this is missing.
+#[tokio::test]
+async fn every_429_says_when_to_come_back_in_all_the_ways_that_clients_read() {
+    let limits = Limits {
+        reads: WindowLimit::new(1, 5_000),
+        logins: WindowLimit::new(1, 60_000),
+        global: WindowLimit::new(3, 1_000),
+        ..Limits::default()
+    };
+    let fakes = Fakes::default();
+    let (app, _) = app(&fakes, limits);
+    let sends = format!("/channels/{CHANNEL}/messages");
+    ask(&app, "GET", "/users/@me", "alice-token", HERE).await;
+    ask(&app, "POST", "/auth/login", "", HERE).await;
+    let by_route = ask(&app, "GET", "/users/@me", "alice-token", HERE).await;
+    let by_address = ask(&app, "POST", "/auth/login", "", HERE).await;
+    let state = v1::RateLimit { limit: 5, remaining: 0, reset_after_ms: 2_100, bucket: "sends".into() };
+    fakes.fail(Failure::rate_limited(2_100, Some(state)));
+    let by_service = ask(&app, "POST", &sends, "bob-token", HERE).await;
+    fakes.fail(Failure { code: code::SLOWMODE, ..Failure::rate_limited(61_500, None) });
+    let by_slow_mode = ask(&app, "POST", &sends, "bob-token", HERE).await;
+    ask(&app, "GET", "/users/@me", "alice-token", HERE).await;
+    let global = ask(&app, "GET", "/users/@me", "alice-token", HERE).await;
+    for (response, scope, after, limit) in [
+        (by_route, "user", "5.000", Some("1")),
+        (by_address, "user", "60.000", Some("1")),
+        (by_service, "user", "2.100", Some("5")),
+        (by_slow_mode, "shared", "61.500", Some("1")),
+        (global, "global", "1.000", None),
+    ] {
+        assert_eq!(response.status(), 429, "{scope} {after}");
+        assert_eq!(header(&response, "via"), Some("1.1 starling"));
+        assert_eq!(header(&response, "content-type"), Some("application/json"));
+        assert_eq!(header(&response, "x-ratelimit-scope"), Some(scope));
+        assert_eq!(header(&response, "x-ratelimit-global"), (scope == "global").then_some("true"));
+        let seconds: f64 = after.parse().unwrap();
+        assert_eq!(header(&response, "retry-after"), Some(&*format!("{}", seconds.ceil())), "an integer");
+        assert_eq!(header(&response, "x-ratelimit-limit"), limit);
+        // What a global 429 says of a bucket, libraries would believe of the route's.
+        let of_bucket = |value: &'static str| limit.map(|_| value);
+        assert_eq!(header(&response, "x-ratelimit-remaining"), of_bucket("0"));
+        assert_eq!(header(&response, "x-ratelimit-reset-after"), of_bucket(after));
+        assert_eq!(header(&response, "x-ratelimit-reset").is_some(), limit.is_some());
+        assert_eq!(header(&response, "x-ratelimit-bucket").is_some(), limit.is_some());
+        let body = body(response).await;
+        assert_eq!(body["retry_after"], seconds);
+        assert_eq!(body["global"], scope == "global");
+        assert!(body["message"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_charged_for_refusals_but_not_for_limits_that_all_share() {
+    let path = format!("/channels/{CHANNEL}/messages");
+    let slow_mode = Failure { code: code::SLOWMODE, ..Failure::rate_limited(5_000, None) };
+    for (failure, status, is_charged) in [
+        (Failure::unauthenticated(), 401, true),
+        (Failure::missing_access(), 403, true),
+        (Failure::rate_limited(2_000, None), 429, true),
+        (slow_mode, 429, false),
+        (Failure::unknown(code::UNKNOWN_CHANNEL, "Channel"), 404, false),
+        (Failure::invalid_field("content", "C", "m"), 400, false),
+        (Failure::unavailable("away", 1_000), 503, false),
+    ] {
+        let fakes = Fakes::default();
+        let limits = Limits { invalid: WindowLimit::new(2, 600_000), ..Limits::default() };
+        let (app, _) = app(&fakes, limits);
+        fakes.fail(failure);
+        for _ in 0..3 {
+            let answer = ask(&app, "POST", &path, "alice-token", HERE).await;
+            assert!([status, 429].contains(&answer.status().as_u16()));
+        }
+        let after = ask(&app, "GET", "/gateway", "", HERE).await;
+        assert_eq!(after.status() == 429, is_charged, "{status}");
+        assert_eq!(ask(&app, "GET", "/gateway", "", THERE).await.status(), 200);
+    }
+}

@@ -7,5 +7,6 @@ mod client;
 mod connections;
 mod fakes;
 mod fuzz;
+mod http_rules;
 mod limits;
 mod shapes;
