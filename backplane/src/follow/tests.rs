@@ -5,6 +5,7 @@ use std::time::Duration;
 use model::clock::{ManualClock, SharedClock};
 use model::{EventKind, GuildId};
 use proto::Writer;
+use tokio::time::timeout;
 
 use super::*;
 use crate::in_process::{InProcess, Options};
