@@ -14,6 +14,7 @@ use model::limits;
 
 use crate::wire::CloseCode;
 
+pub(crate) mod activity;
 pub mod command;
 mod fields;
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::activity::activities;
 use super::fields::{field, flag, id, ids, object, text};
 use crate::wire::CloseCode;
 
@@ -66,8 +67,7 @@ pub struct Resume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresenceUpdate {
     pub status: Status,
-    /// A JSON array.
-    pub activities_json: String,
+    pub activities: Vec<Map<String, Value>>,
 }
 
 /// Op 4.
@@ -178,14 +178,7 @@ fn platform(d: &Map<String, Value>) -> Platform {
 
 fn presence(d: &Map<String, Value>) -> PresenceUpdate {
     let status = text(d, "status").and_then(Status::from_name).unwrap_or(Status::Online);
-    let activities = field(d, "activities").and_then(Value::as_array).filter(|list| !list.is_empty());
-    let activities_json = activities
-        .map(|list| {
-            Value::Array(list.iter().filter(|activity| activity.is_object()).cloned().collect()).to_string()
-        })
-        .filter(|json| json.len() <= limits::ACTIVITIES_BYTES_MAX)
-        .unwrap_or_default();
-    PresenceUpdate { status, activities_json }
+    PresenceUpdate { status, activities: activities(d) }
 }
 
 fn voice(d: &Map<String, Value>) -> Option<VoiceUpdate> {

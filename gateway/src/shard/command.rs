@@ -11,6 +11,7 @@ use tracing::debug;
 use super::conn::ConnId;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
+use crate::link::activity;
 use crate::link::command::{PresenceUpdate, VoiceUpdate};
 use crate::link::{Action, HEARTBEAT_ACK};
 use crate::services::Services;
@@ -45,9 +46,10 @@ impl Shard {
     fn set_presence(&mut self, conn: ConnId, update: PresenceUpdate) {
         let Some(key) = self.key_of(conn) else { return };
         let id = self.sessions[key].session.profile.id;
+        let activities_json = activity::to_json(&update.activities, self.services.wall());
         self.services.book.update(id, |presence| {
             presence.status = v1::Status::from(update.status).into();
-            presence.activities_json = update.activities_json;
+            presence.activities_json = activities_json;
         });
     }
 

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::conn::ConnId;
 use super::{Shard, ShardRef};
+use crate::link::activity;
 use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
 use crate::live::LiveEvent;
 use crate::render::Ready;
@@ -123,7 +124,7 @@ impl Shard {
 
     fn announce(&self, id: SessionId, user: &User, identify: &Identify) {
         let online =
-            PresenceUpdate { status: model::presence::Status::Online, activities_json: String::new() };
+            PresenceUpdate { status: model::presence::Status::Online, activities: Vec::new() };
         let presence = identify.presence.as_ref().unwrap_or(&online);
         let platform = if user.bot { model::presence::Platform::Web } else { identify.platform };
         self.services.book.set(
@@ -134,7 +135,7 @@ impl Shard {
                 user_id: user.id.get(),
                 status: v1::Status::from(presence.status).into(),
                 platform: platform as u32,
-                activities_json: presence.activities_json.clone(),
+                activities_json: activity::to_json(&presence.activities, self.services.wall()),
                 guild_ids: Vec::new(),
             },
         );
