@@ -216,6 +216,8 @@ pub const STORE_QUEUE_LEN_MAX: usize = 4_096;
 // --- Process -------------------------------------------------------------------------------------------------------
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// After this long an admin connection ends when its request is answered: who reads nothing holds no place for ever.
+pub const ADMIN_CONNECTION_MS: u64 = 300_000;
 /// For a connection of the admin listener without a (whole) request head.
 pub const ADMIN_IDLE_MS: u64 = 30_000;
 pub const ADMIN_REQUEST_MS: u64 = 10_000;

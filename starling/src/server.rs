@@ -101,8 +101,15 @@ impl Server {
 
     /// Answers when a part that must not end has ended.
     pub async fn failed(&self) -> anyhow::Error {
-        self.admin.ended().await;
-        anyhow::anyhow!("the admin listener ended by itself; see the log above")
+        let (part, task) = tokio::select! {
+            () = self.admin.ended() => ("admin listener", "accept"),
+            task = self.api.ended() => ("API", task),
+            task = self.services.messages.ended() => ("message service", task),
+            task = self.services.directory.ended() => ("directory", task),
+            task = self.services.presence.ended() => ("presence service", task),
+            task = self.services.fanout.ended() => ("fan-out service", task),
+        };
+        anyhow::anyhow!("the {part} cannot go on: its task `{task}` ended by itself; see the log above")
     }
 
     /// Stops everything in order. What was accepted is finished and stored.

@@ -12,7 +12,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::limits::{
-    ADMIN_BODY_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_IDLE_MS, ADMIN_REQUEST_MS, LISTENER_PAUSE_MS,
+    ADMIN_BODY_BYTES_MAX, ADMIN_CONNECTION_MS, ADMIN_CONNECTIONS_MAX, ADMIN_IDLE_MS, ADMIN_REQUEST_MS,
+    LISTENER_PAUSE_MS,
 };
 use proto::{Failure, FailureKind};
 use serde_json::json;
@@ -68,9 +69,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToken) 
         .header_read_timeout(Duration::from_millis(ADMIN_IDLE_MS))
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+    let life = Duration::from_millis(ADMIN_CONNECTION_MS);
+    let ended = match tokio::time::timeout(life, stop.run_until_cancelled(connection.as_mut())).await {
+        Ok(Some(ended)) => ended,
+        Ok(None) | Err(_) => {
             connection.as_mut().graceful_shutdown();
             let last = Duration::from_millis(ADMIN_REQUEST_MS);
             tokio::time::timeout(last, connection).await.unwrap_or(Ok(()))

@@ -47,10 +47,10 @@ pub struct Services {
     pub clock: SharedClock,
     streams: Arc<InProcess>,
     engine: Engine,
-    directory: Directory,
-    messages: Messages,
-    presence: Presence,
-    fanout: Fanout,
+    pub(super) directory: Directory,
+    pub(super) messages: Messages,
+    pub(super) presence: Presence,
+    pub(super) fanout: Fanout,
 }
 
 /// Puts something between the streams of this process and all who use them.
