@@ -132,25 +132,35 @@ async fn a_prune_says_that_there_is_more() {
     assert_eq!(rows(), 0);
 }
 
-/// Lets so many fsyncs through and holds the next one back, until it is told to go on.
-fn held_after(left: &Arc<AtomicI64>) -> EngineOptions {
-    let left = Arc::clone(left);
-    let hook: SyncHook = Arc::new(move || {
-        while left.load(SeqCst) <= 0 {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        left.fetch_sub(1, SeqCst);
-        Ok(())
-    });
-    EngineOptions { sync_hook: Some(hook), ..EngineOptions::default() }
+/// How many fsyncs go through before they are held back. Dropped, all do.
+struct Left(Arc<AtomicI64>);
+
+impl Left {
+    fn hook(&self) -> SyncHook {
+        let left = Arc::clone(&self.0);
+        Arc::new(move || {
+            while left.load(SeqCst) <= 0 {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            left.fetch_sub(1, SeqCst);
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.store(i64::MAX, SeqCst);
+    }
 }
 
 #[tokio::test]
 async fn clearing_more_reactions_than_one_batch_takes_leaves_the_right_counts_at_every_moment() {
     const REACTIONS: u64 = 60_000;
-    let left = Arc::new(AtomicI64::new(i64::MAX));
     let dir = tempfile::tempdir().unwrap();
-    let engine = Engine::open(dir.path(), held_after(&left)).unwrap();
+    let hook = Left(Arc::new(AtomicI64::new(i64::MAX)));
+    let options = EngineOptions { sync_hook: Some(hook.hook()), ..EngineOptions::default() };
+    let engine = Engine::open(dir.path(), options).unwrap();
     let floor = Arc::new(IdFloor::open(&engine).unwrap());
     let store = Arc::new(EmbeddedStore::open(&engine, floor).unwrap());
     let lease = Lease { set: SlotSet::Channels, slot: Slot::of(5), epoch: Epoch(1) };
@@ -164,7 +174,9 @@ async fn clearing_more_reactions_than_one_batch_takes_leaves_the_right_counts_at
     for start in (1..=REACTIONS).step_by(20_000) {
         store.change(&change((start..start + 20_000).map(add).collect())).await.unwrap();
     }
-    left.store(1, SeqCst);
+    // After the engine: it is dropped first, and lets the engine end.
+    let left = hook;
+    left.0.store(1, SeqCst);
     let clearing = tokio::task::JoinSet::from_iter([{
         let (store, change) = (Arc::clone(&store), change(vec![RowChange::Delete(id)]));
         async move { store.change(&change).await.unwrap() }
@@ -179,7 +191,7 @@ async fn clearing_more_reactions_than_one_batch_takes_leaves_the_right_counts_at
     // What a process that dies here leaves behind.
     let rows = || engine.table("reactions").unwrap().all().count();
     assert_eq!((shown().await, rows()), (Some(10_000), 10_000));
-    left.store(i64::MAX, SeqCst);
+    left.0.store(i64::MAX, SeqCst);
     clearing.join_all().await;
     assert_eq!((shown().await, rows()), (None, 0));
 }
