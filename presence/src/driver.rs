@@ -38,7 +38,7 @@ pub struct Stats {
 pub(crate) enum Command {
     Renew { pod: PodKey, session_count: u64, reply: Reply<bool> },
     Apply { pod: PodKey, batch: Batch, reply: Reply<()> },
-    SetVoice { pod: PodKey, state: VoiceState, member: Box<Member>, reply: Reply<VoiceSet> },
+    SetVoice { pod: PodKey, state: VoiceState, member: Option<Box<Member>>, reply: Reply<VoiceSet> },
     Presences { users: Vec<UserId>, reply: Reply<Vec<Presence>> },
     PresencesIn { guild: GuildId, limit: usize, reply: Reply<Vec<Presence>> },
     VoicesIn { guild: GuildId, reply: Reply<Vec<VoiceState>> },
@@ -122,7 +122,7 @@ impl Driver {
                 let _ = reply.send(self.apply(now_ms, &pod, batch));
             }
             Command::SetVoice { pod, state, member, reply } => {
-                let _ = reply.send(self.set_voice(now_ms, &pod, state, *member));
+                let _ = reply.send(self.set_voice(now_ms, &pod, state, member.map(|member| *member)));
             }
             Command::Presences { users, reply } => {
                 let known = users.iter().filter_map(|user| self.table.presence(*user)).cloned();
@@ -148,7 +148,7 @@ impl Driver {
         now_ms: u64,
         pod: &PodKey,
         state: VoiceState,
-        member: Member,
+        member: Option<Member>,
     ) -> Result<VoiceSet, Failure> {
         if self.publisher.is_full() {
             return Err(Failure::unavailable("too many voice states wait to be published", 1000));

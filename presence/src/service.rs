@@ -118,13 +118,18 @@ impl Presence {
     ) -> Result<v1::UpdateVoiceStateReply, Failure> {
         let pod = pod_key(&request.pod)?;
         let state: VoiceState = required("state", request.state)?.try_into()?;
-        let member: Member = required("member", request.member)?.try_into()?;
+        // Who is no member any more leaves as the member that joined.
+        let member: Option<Member> = match request.member {
+            None if state.channel_id.is_none() => None,
+            member => Some(required("member", member)?.try_into()?),
+        };
         session_key("state.session_id", &state.session_id)?;
-        if member.user.id != state.user_id || member.guild_id != state.guild_id {
+        let is_other = |member: &Member| member.user.id != state.user_id || member.guild_id != state.guild_id;
+        if member.as_ref().is_some_and(is_other) {
             return Err(Malformed::new("member", "it is not the member of the voice state").into());
         }
         let token = self.inner.voice.token(&state, self.inner.clock.now_ms());
-        let member = Box::new(member);
+        let member = member.map(Box::new);
         let set = self.ask(|reply| Command::SetVoice { pod, state, member, reply }).await?;
         if let Some(published) = set.published {
             within_deadline(async { published.await.map_err(|_| shutting_down()) }).await?;

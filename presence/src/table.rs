@@ -210,13 +210,13 @@ impl Table {
         Ok(applied)
     }
 
-    /// Joins, moves, leaves or changes flags, for a session of this pod. It may come before the session's presence does.
+    /// Joins, moves, leaves or changes flags, for a session of this pod. Only who leaves may come without a member. It may come before the session's presence does.
     pub fn set_voice(
         &mut self,
         now_ms: u64,
         pod: &PodKey,
         state: VoiceState,
-        member: Member,
+        member: impl Into<Option<Member>>,
     ) -> Result<VoiceOutcome, VoiceRefused> {
         self.advance(now_ms);
         self.pods.renew(now_ms, pod, self.bounds.pods)?;
@@ -238,7 +238,7 @@ impl Table {
             }
             _ => {}
         }
-        Ok(self.voices.set(session, state, Arc::new(member)))
+        Ok(self.voices.set(session, state, member.into().map(Arc::new)))
     }
 
     pub fn take_presences(&mut self) -> Vec<PresenceChange> {

@@ -47,10 +47,19 @@ struct Held {
 impl Voices {
     /// Joins, moves, leaves or changes flags. The state of another session of the same user is replaced, and a user may
     /// leave with any session: a bot that was restarted can leave a channel that its earlier session joined.
-    pub fn set(&mut self, session: SessionKey, state: VoiceState, member: Arc<Member>) -> VoiceOutcome {
+    pub fn set(
+        &mut self,
+        session: SessionKey,
+        state: VoiceState,
+        member: Option<Arc<Member>>,
+    ) -> VoiceOutcome {
         let before = self.remove(state.guild_id, state.user_id);
-        let Some(channel_id) = state.channel_id else {
-            let change = before.map(|held| VoiceChange { state, member, channel_id: held.channel_id });
+        let (Some(channel_id), Some(member)) = (state.channel_id, member.clone()) else {
+            let change = before.map(|held| VoiceChange {
+                state: VoiceState { channel_id: None, ..state },
+                member: member.unwrap_or(held.member),
+                channel_id: held.channel_id,
+            });
             return VoiceOutcome { change, left: None, needs_server: false };
         };
         let stays = |held: &Held| held.channel_id == channel_id;
