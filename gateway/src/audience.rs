@@ -88,6 +88,12 @@ impl Audience {
         self.members.is_empty()
     }
 
+    /// What a member with one session takes in the table itself.
+    #[cfg(test)]
+    pub(crate) fn member_bytes() -> usize {
+        size_of::<Local>() + 4 * size_of::<SessionKey>()
+    }
+
     /// How many classes there are.
     pub fn class_count(&self) -> usize {
         self.classes.len()

@@ -7,6 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use backplane::Unavailable;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use model::limits;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -19,9 +21,11 @@ use crate::config::Config;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
 use crate::presence_book;
+use crate::registration::Registration;
 use crate::services::Services;
 use crate::shard::{self, Input, Shard};
 use crate::stats::GatewayStats;
+use crate::supervision::{Ended, Guard, Supervisor};
 
 /// A running gateway.
 pub struct Gateway {
@@ -73,24 +77,34 @@ impl Gateway {
             book: Default::default(),
             stats: GatewayStats::default(),
             events: Default::default(),
+            supervisor: Supervisor::default(),
         });
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
         let shards: Arc<[mpsc::Sender<Input>]> = senders.into();
-        let threads = start_shards(&services, &shards, inboxes)?;
         let (tasks, accepting, serving) =
             (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let threads = start_shards(&services, &shards, inboxes, &serving)?;
         let intake = Intake { services: services.clone(), shards: shards.clone(), stop: serving.clone() };
         intake.start(&tasks).await?;
-        tasks.spawn(presence_book::keep(services.clone(), serving.clone()));
-        tasks.spawn(renew_registry(services.clone(), serving.clone()));
+        let spawn = |part: &str, stop: &CancellationToken, task: BoxFuture<'static, ()>| {
+            let guard = services.supervisor.guard(part, stop);
+            tasks.spawn(async move {
+                let _guard = guard;
+                task.await;
+            });
+        };
+        let book = presence_book::keep(services.clone(), serving.clone());
+        spawn("presence book", &serving, book.boxed());
+        let registration = Registration::new(services.clone(), shards.clone());
+        spawn("registration", &serving, registration.keep(serving.clone()).boxed());
         let acceptor = Acceptor {
             listener,
             services: services.clone(),
             shards: shards.clone(),
             stop: accepting.clone(),
         };
-        tasks.spawn(acceptor.run());
+        spawn("acceptor", &accepting, acceptor.run().boxed());
         Ok(Self { local_addr, services, shards, threads, tasks, accepting, serving })
     }
 
@@ -101,6 +115,11 @@ impl Gateway {
     /// Counters by name.
     pub fn stats(&self) -> &GatewayStats {
         &self.services.stats
+    }
+
+    /// Waits for a part that must not end, and tells which has ended by itself. While all is well it waits for ever.
+    pub async fn ended(&self) -> Ended {
+        self.services.supervisor.ended().await
     }
 
     /// A view of the counters that outlives this handle.
@@ -141,31 +160,19 @@ fn start_shards(
     services: &Arc<Services>,
     shards: &Arc<[mpsc::Sender<Input>]>,
     inboxes: Vec<mpsc::Receiver<Input>>,
+    serving: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let start = |(index, inbox)| {
         let (services, shards) = (services.clone(), shards.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let guard = services.supervisor.guard(format!("shard {index}"), serving);
         std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+            guard.hold_thread();
             LocalSet::new().block_on(&runtime, async {
                 shard::run(Shard::new(index, services, shards), inbox).await;
             });
+            Guard::release_thread();
         })
     };
     inboxes.into_iter().enumerate().map(start).collect::<io::Result<_>>().map_err(StartError::Thread)
-}
-
-/// Keeps this pod's users in the session registry.
-async fn renew_registry(services: Arc<Services>, stop: CancellationToken) {
-    let mut renew = tokio::time::interval(Duration::from_millis(limits::REGISTRY_RENEW_MS));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = renew.tick() => {}
-        }
-        for users in services.interest.users().chunks(limits::REGISTRY_BATCH_MAX) {
-            if let Err(error) = services.registry.register(&services.pod, users).await {
-                warn!(%error, "registry was not renewed, it is tried again");
-            }
-        }
-    }
 }

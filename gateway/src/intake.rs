@@ -21,6 +21,7 @@ use crate::services::Services;
 use crate::shard::Input;
 use crate::shared_ring::EventRef;
 use crate::stats::Count;
+use crate::supervision::Guard;
 
 /// What every task of the intake has.
 #[derive(Clone)]
@@ -37,15 +38,22 @@ impl Intake {
         for partition in backplane.layout().guild_partitions() {
             let follower = Follower::start(backplane.clone(), partition).await?;
             let listener = backplane.listen_ephemeral(partition).await?;
-            tasks.spawn(self.clone().follow(partition, follower));
-            tasks.spawn(self.clone().listen(listener));
+            let guard = self.guard(format!("intake of partition {}", partition.0));
+            tasks.spawn(self.clone().follow(partition, follower, guard));
+            let guard = self.guard(format!("ephemeral intake of partition {}", partition.0));
+            tasks.spawn(self.clone().listen(listener, guard));
         }
         let inbox = backplane.serve_pod(&self.services.pod).await?;
-        tasks.spawn(self.receive(inbox));
+        let guard = self.guard("intake of user events".to_owned());
+        tasks.spawn(self.receive(inbox, guard));
         Ok(())
     }
 
-    async fn follow(self, partition: Partition, mut follower: Follower) {
+    fn guard(&self, part: String) -> Guard {
+        self.services.supervisor.guard(part, &self.stop)
+    }
+
+    async fn follow(self, partition: Partition, mut follower: Follower, _guard: Guard) {
         loop {
             let followed = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -54,8 +62,8 @@ impl Intake {
             match followed {
                 None => return error!(partition = partition.0, "backplane has closed a subscription"),
                 Some(Followed::Event(event)) => {
-                    let event = self.stored(partition.0, event.sequence, event.envelope);
-                    self.give(Arc::new(event)).await;
+                    let event = stored(&self.services, partition.0, event.sequence, event.envelope);
+                    self.give(event).await;
                 }
                 Some(lost @ (Followed::Lost { .. } | Followed::NewIncarnation)) => {
                     warn!(
@@ -69,7 +77,7 @@ impl Intake {
         }
     }
 
-    async fn listen(self, mut listener: Listener) {
+    async fn listen(self, mut listener: Listener, _guard: Guard) {
         loop {
             let delivery = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -85,7 +93,7 @@ impl Intake {
         }
     }
 
-    async fn receive(self, mut inbox: mpsc::Receiver<backplane::port::PodBatch>) {
+    async fn receive(self, mut inbox: mpsc::Receiver<backplane::port::PodBatch>, _guard: Guard) {
         let layout = self.services.backplane.layout();
         // What was taken of each partition: a delivery whose answer got lost comes again.
         let mut taken: FxHashMap<Partition, u64> = FxHashMap::default();
@@ -105,8 +113,7 @@ impl Intake {
                 let shards = self.services.interest.user(event.user);
                 match Envelope::decode(event.envelope) {
                     Ok(envelope) => {
-                        let ring = layout.guild_partitions.saturating_add(partition.0);
-                        let live = Arc::new(self.stored(ring, event.sequence, envelope));
+                        let live = stored_for_user(&self.services, partition, event.sequence, envelope);
                         self.send(shards, || Input::UserEvent(event.user, live.clone())).await;
                     }
                     Err(_) => self.services.stats.events_malformed.add(1),
@@ -114,16 +121,6 @@ impl Intake {
             }
             // Whoever waits for it may be gone: then it comes again, and once more is no harm.
             let _ = batch.taken.send(());
-        }
-    }
-
-    /// Gives the event its number among all that this pod takes.
-    fn stored(&self, ring: u16, sequence: u64, envelope: Envelope) -> LiveEvent {
-        let index = 1 + self.services.events.fetch_add(1, Ordering::Relaxed);
-        match EventRef::new(ring, index) {
-            Some(place) => LiveEvent::stored(sequence, envelope, place),
-            // Out of numbers after millions of years: it is given, and resumes over it fail.
-            None => LiveEvent::ephemeral(sequence, envelope),
         }
     }
 
@@ -150,4 +147,25 @@ impl Intake {
             }
         }
     }
+}
+
+/// Gives an event of a guild its number among all that this pod takes.
+fn stored(services: &Services, ring: u16, sequence: u64, envelope: Envelope) -> Arc<LiveEvent> {
+    let index = 1 + services.events.fetch_add(1, Ordering::Relaxed);
+    Arc::new(match EventRef::new(ring, index) {
+        Some(place) => LiveEvent::stored(sequence, envelope, place),
+        // Out of numbers after thousands of years: it is not kept.
+        None => LiveEvent::ephemeral(sequence, envelope),
+    })
+}
+
+/// The same for an event of a user; the rings of users come behind those of guilds.
+pub(crate) fn stored_for_user(
+    services: &Services,
+    partition: Partition,
+    sequence: u64,
+    envelope: Envelope,
+) -> Arc<LiveEvent> {
+    let ring = services.backplane.layout().guild_partitions.saturating_add(partition.0);
+    stored(services, ring, sequence, envelope)
 }

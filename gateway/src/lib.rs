@@ -23,14 +23,17 @@ mod interest;
 pub mod link;
 pub mod live;
 mod presence_book;
+mod registration;
 mod render;
 mod services;
 pub mod session;
 mod shard;
 pub mod shared_ring;
 mod stats;
+mod supervision;
 pub mod wire;
 
 pub use config::{Config, Settings};
 pub use gateway::{Gateway, StartError};
 pub use stats::GatewayStats;
+pub use supervision::Ended;

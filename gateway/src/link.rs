@@ -113,9 +113,9 @@ impl Link {
         [Bytes::from_static(HEARTBEAT_REQUEST), Bytes::from_static(INVALID_SESSION)]
     }
 
-    /// When [`Self::expired`] is worth asking again.
-    pub fn deadline_ms(&self) -> u64 {
-        let zombie = self.beaten_at_ms + limits::ZOMBIE_MS;
+    /// When [`Self::expired`] is worth asking again. `zombie_ms` is how long a client may be silent.
+    pub fn deadline_ms(&self, zombie_ms: u64) -> u64 {
+        let zombie = self.beaten_at_ms + zombie_ms;
         match self.phase {
             Phase::Fresh => zombie.min(self.opened_at_ms + limits::IDENTIFY_TIMEOUT_MS),
             Phase::Pending | Phase::Ready => zombie,
@@ -123,8 +123,8 @@ impl Link {
     }
 
     /// Why the connection is to be closed by now, if it is: no heartbeat (resumable), or no IDENTIFY.
-    pub fn expired(&self, now_ms: u64) -> Option<CloseCode> {
-        if now_ms < self.deadline_ms() {
+    pub fn expired(&self, now_ms: u64, zombie_ms: u64) -> Option<CloseCode> {
+        if now_ms < self.deadline_ms(zombie_ms) {
             None
         } else if self.phase == Phase::Fresh {
             Some(CloseCode::SessionTimedOut)
@@ -225,12 +225,16 @@ mod tests {
 
     #[test]
     fn silence_ends_a_connection() {
+        let zombie_ms = limits::zombie_ms(limits::HEARTBEAT_INTERVAL_MS);
+        assert_eq!((zombie_ms, limits::zombie_ms(4_000)), (limits::ZOMBIE_MS, 6_013));
         let fresh = Link::new(0);
-        assert_eq!(fresh.expired(limits::IDENTIFY_TIMEOUT_MS - 1), None);
-        assert_eq!(fresh.expired(limits::IDENTIFY_TIMEOUT_MS), Some(CloseCode::SessionTimedOut));
+        assert_eq!(fresh.expired(limits::IDENTIFY_TIMEOUT_MS - 1, zombie_ms), None);
+        let expired = fresh.expired(limits::IDENTIFY_TIMEOUT_MS, zombie_ms);
+        assert_eq!(expired, Some(CloseCode::SessionTimedOut));
         let mut link = ready();
         link.payload(10_000, br#"{"op":1,"d":null}"#);
-        assert_eq!(link.expired(limits::ZOMBIE_MS), None);
-        assert_eq!(link.expired(limits::ZOMBIE_MS + 10_000), Some(CloseCode::UnknownError));
+        assert_eq!(link.expired(zombie_ms, zombie_ms), None);
+        assert_eq!(link.expired(zombie_ms + 10_000, zombie_ms), Some(CloseCode::UnknownError));
+        assert_eq!(link.expired(16_013, 6_013), Some(CloseCode::UnknownError), "it follows the interval");
     }
 }

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::limits;
+use model::presence::{Platform, Status};
+use model::{GuildId, UserId, limits};
 use parking_lot::Mutex;
-use proto::{Failure, FailureKind, v1};
+use proto::{Failure, FailureKind, convert, v1};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -25,16 +26,42 @@ pub(crate) struct PresenceBook {
     changed: Notify,
 }
 
+/// What one session says. In the form of the call it would take four times as much.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub(crate) user_id: UserId,
+    pub(crate) status: Status,
+    pub(crate) platform: Platform,
+    /// A JSON array, or empty.
+    pub(crate) activities_json: Box<str>,
+    /// Guilds that the session has open.
+    pub(crate) guild_ids: Vec<GuildId>,
+}
+
+impl Page {
+    fn wire(&self, id: SessionId) -> v1::SessionPresence {
+        v1::SessionPresence {
+            session_id: id.to_string(),
+            owner_epoch: OWNER_EPOCH,
+            user_id: self.user_id.get(),
+            status: v1::Status::from(self.status).into(),
+            platform: self.platform as u32,
+            activities_json: self.activities_json.to_string(),
+            guild_ids: convert::numbers(&self.guild_ids),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Pages {
-    sessions: FxHashMap<SessionId, v1::SessionPresence>,
+    sessions: FxHashMap<SessionId, Page>,
     dirty: FxHashSet<SessionId>,
     gone: FxHashMap<SessionId, v1::SessionGone>,
 }
 
 impl PresenceBook {
     /// A session's presence, from now on.
-    pub(crate) fn set(&self, id: SessionId, presence: v1::SessionPresence) {
+    pub(crate) fn set(&self, id: SessionId, presence: Page) {
         let mut pages = self.pages.lock();
         pages.sessions.insert(id, presence);
         pages.dirty.insert(id);
@@ -42,7 +69,7 @@ impl PresenceBook {
     }
 
     /// Changes what is there of a session.
-    pub(crate) fn update(&self, id: SessionId, change: impl FnOnce(&mut v1::SessionPresence)) {
+    pub(crate) fn update(&self, id: SessionId, change: impl FnOnce(&mut Page)) {
         let mut pages = self.pages.lock();
         if let Some(presence) = pages.sessions.get_mut(&id) {
             change(presence);
@@ -55,8 +82,8 @@ impl PresenceBook {
     pub(crate) fn remove(&self, id: SessionId) {
         let mut pages = self.pages.lock();
         pages.dirty.remove(&id);
-        if let Some(presence) = pages.sessions.remove(&id) {
-            let gone = v1::SessionGone { session_id: presence.session_id, owner_epoch: presence.owner_epoch };
+        if pages.sessions.remove(&id).is_some() {
+            let gone = v1::SessionGone { session_id: id.to_string(), owner_epoch: OWNER_EPOCH };
             pages.gone.insert(id, gone);
             self.changed.notify_one();
         }
@@ -71,14 +98,17 @@ impl PresenceBook {
         for id in &dirty {
             pages.dirty.remove(id);
         }
+        if pages.dirty.is_empty() {
+            pages.dirty = FxHashSet::default();
+        }
         if !pages.dirty.is_empty() {
             self.changed.notify_one();
         }
         let gone = std::mem::take(&mut pages.gone).into_values().collect();
         let sessions = if complete {
-            pages.sessions.values().cloned().collect()
+            pages.sessions.iter().map(|(id, page)| page.wire(*id)).collect()
         } else {
-            dirty.iter().filter_map(|id| pages.sessions.get(id)).cloned().collect()
+            dirty.iter().filter_map(|id| pages.sessions.get(id).map(|page| page.wire(*id))).collect()
         };
         v1::UpdateSessionsRequest { pod: pod.to_owned(), sessions, gone, complete }
     }
@@ -154,3 +184,6 @@ async fn send(services: &Services, complete: bool) -> bool {
         }
     }
 }
+
+/// Sessions do not move between pods yet, so each has its first owner.
+const OWNER_EPOCH: u64 = 1;

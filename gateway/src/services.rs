@@ -15,6 +15,7 @@ use crate::identify_limit::IdentifyLimit;
 use crate::interest::Interest;
 use crate::presence_book::PresenceBook;
 use crate::stats::GatewayStats;
+use crate::supervision::Supervisor;
 
 /// Clients of the other services, settings and shared state.
 pub(crate) struct Services {
@@ -35,12 +36,18 @@ pub(crate) struct Services {
     pub(crate) stats: GatewayStats,
     /// Stored events that this pod has taken.
     pub(crate) events: AtomicU64,
+    pub(crate) supervisor: Supervisor,
 }
 
 impl Services {
     /// Milliseconds since the start, which never go backwards.
     pub(crate) fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
+    }
+
+    /// How long a connection lives without a heartbeat.
+    pub(crate) fn zombie_ms(&self) -> u64 {
+        limits::zombie_ms(self.settings.heartbeat_interval_ms)
     }
 
     pub(crate) fn wall(&self) -> Timestamp {

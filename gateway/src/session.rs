@@ -6,7 +6,7 @@
 //! of a session and its ordinary life are one thing, and `s` numbers exactly what a resume can replay.
 
 use model::{GuildId, Intents, UserId, limits};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -15,9 +15,11 @@ use crate::live::LiveEvent;
 use crate::shared_ring::SharedRings;
 use crate::wire::SharedBody;
 
+mod guilds;
 mod id;
 mod ring;
 
+pub use guilds::GuildStates;
 pub use id::SessionId;
 pub use ring::{Entry, Found, Ring};
 
@@ -65,7 +67,7 @@ pub enum GuildState {
 #[derive(Debug)]
 pub struct Session {
     pub profile: Profile,
-    pub guilds: FxHashMap<GuildId, GuildState>,
+    pub guilds: GuildStates,
     /// Guilds that the user has joined since READY, which does not list them.
     pub joined: FxHashSet<GuildId>,
     ring: Ring,
@@ -107,7 +109,7 @@ impl Session {
     pub fn new(profile: Profile) -> Self {
         Self {
             profile,
-            guilds: FxHashMap::default(),
+            guilds: GuildStates::default(),
             joined: FxHashSet::default(),
             ring: Ring::default(),
             cursor: 1,
@@ -146,6 +148,14 @@ impl Session {
         } else {
             event.without_content()
         }
+    }
+
+    /// Numbers READY, which goes straight to the socket. It is not kept: who has not received it can't know the session's
+    /// id, and so can't resume.
+    pub fn push_ready(&mut self) -> u32 {
+        self.ring.skip();
+        self.cursor = self.ring.first_seq();
+        self.seq()
     }
 
     /// Numbers an event. Says whether it goes straight to the socket, with this sequence.

@@ -5,6 +5,7 @@
 //! timers. Work that waits (a call to a service) is a task of the shard's tracker that borrows again when it is done.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,23 +26,28 @@ use crate::shared_ring::SharedRings;
 use crate::stats::Count;
 use crate::wire::{CloseCode, WriteStats};
 
+mod aside;
 mod command;
 mod conn;
 mod deliver;
 mod guild;
 mod identify;
 mod members;
+#[cfg(test)]
+mod memory;
 mod opening;
 mod pump;
 mod resume;
 mod session;
 mod task;
+mod voice;
 mod wheel;
 
 use conn::{Conn, ConnId};
 use guild::GuildTable;
 use opening::Opening;
 use session::SessionSlot;
+use voice::InVoice;
 use wheel::{Timer, Wheel};
 
 /// What comes to a shard from outside its thread.
@@ -49,6 +55,8 @@ pub(crate) enum Input {
     Event(Arc<LiveEvent>),
     /// An event for one user's sessions.
     UserEvent(UserId, Arc<LiveEvent>),
+    /// The same, read later from the stream; the shard may have it.
+    MissedUserEvent(UserId, Arc<LiveEvent>),
     /// Events of these guilds' partition are lost: what was built from them is void.
     Lost(Arc<dyn Fn(GuildId) -> bool + Send + Sync>),
     Socket(NewSocket),
@@ -84,10 +92,14 @@ pub(crate) struct Shard {
     tasks: TaskTracker,
     conns: Slab<Conn>,
     /// Tells connections that have had the same place apart.
-    conn_serial: u64,
+    conn_serial: u32,
     sessions: Slab<SessionSlot>,
     by_id: FxHashMap<SessionId, SessionKey>,
     by_user: FxHashMap<UserId, Vec<SessionKey>>,
+    /// Voice channels that sessions of this shard are in.
+    voices: FxHashMap<GuildId, Vec<InVoice>>,
+    /// User events that came from the stream, which may still come as usual.
+    made_good: VecDeque<(UserId, u64)>,
     /// Users who are identifying, and what came for them meanwhile.
     identifying: Vec<(ConnId, UserId, Vec<Arc<LiveEvent>>)>,
     /// The events that sessions can be given again.
@@ -119,6 +131,8 @@ impl Shard {
             sessions: Slab::new(),
             by_id: FxHashMap::default(),
             by_user: FxHashMap::default(),
+            voices: FxHashMap::default(),
+            made_good: VecDeque::new(),
             identifying: Vec::new(),
             rings: SharedRings::new(model::limits::SHARED_RINGS_BYTES_MAX / count),
             guilds: FxHashMap::default(),
@@ -138,6 +152,7 @@ impl Shard {
         match input {
             Input::Event(event) => self.on_event(&event),
             Input::UserEvent(user, event) => self.on_user_event(me, user, &event),
+            Input::MissedUserEvent(user, event) => self.on_missed_user_event(me, user, &event),
             Input::Lost(is_lost) => self.lost(&*is_lost),
             Input::Socket(socket) => self.on_socket(me, socket),
             Input::Drain(grace, done) => self.drain(me, grace, done),

@@ -51,6 +51,10 @@ stats! {
     guilds_open,
     openings_repeated,
     user_events,
+    /// Users whose entry in the session registry was gone when it was to be renewed.
+    registrations_missing,
+    /// Requests for all members of a guild that came too soon after another.
+    members_refused,
 }
 
 pub(crate) trait Count {

@@ -89,6 +89,12 @@ impl Ring {
         })
     }
 
+    /// Uses up a sequence, before there is any entry, for what is never given again.
+    pub fn skip(&mut self) {
+        debug_assert!(self.held.is_none(), "only the first event is not kept");
+        self.gone += 1;
+    }
+
     /// Keeps an entry and answers its sequence.
     pub fn push(&mut self, now_ms: u64, entry: Entry, rings: &SharedRings) -> u64 {
         let seq = self.last_seq() + 1;

@@ -4,33 +4,35 @@
 //! pending is written with one `writev` per connection, right here. The connection's own task writes only when the
 //! socket was full.
 
-use std::rc::Rc;
+use std::task::Waker;
 
 use bytes::Bytes;
+use slab::Slab;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Duration;
 
-use super::task::serve;
+use super::task::{Serve, linger};
 use super::wheel::Timer;
 use super::{Input, NewSocket, Shard, ShardRef, SocketStart};
 use crate::audience::SessionKey;
 use crate::link::{self, Link};
 use crate::stats::Count;
+use crate::supervision::Watch;
 use crate::wire::{Class, CloseCode, Outbox, Progress, SharedBody, write_pending};
 
 /// A connection's place, and which of the connections that had it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnId {
-    pub(super) place: usize,
-    serial: u64,
+    pub(super) place: u32,
+    serial: u32,
 }
 
 pub(super) struct Conn {
-    serial: u64,
-    pub(super) socket: Rc<TcpStream>,
+    serial: u32,
+    pub(super) socket: TcpStream,
     /// Wakes the connection's task: the socket was full, or the connection is to end.
-    pub(super) wake: Rc<Notify>,
+    waker: Option<Waker>,
     pub(super) outbox: Outbox,
     pub(super) link: Link,
     pub(super) session: Option<SessionKey>,
@@ -42,6 +44,27 @@ pub(super) struct Conn {
     kill_at_ms: u64,
 }
 
+impl Conn {
+    /// The task is called by this from now on.
+    pub(super) fn wake_by(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+
+    /// Has the task look again. Before its first look it needs no call.
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn die(&mut self) {
+        self.is_dead = true;
+        self.wake();
+    }
+}
+
 impl Shard {
     pub(super) fn on_socket(&mut self, me: &ShardRef, new: NewSocket) {
         let Ok(socket) = TcpStream::from_std(new.stream) else {
@@ -49,13 +72,13 @@ impl Shard {
             return;
         };
         let now_ms = self.services.now_ms();
-        self.conn_serial += 1;
+        self.conn_serial = self.conn_serial.wrapping_add(1);
         let serial = self.conn_serial;
-        let (socket, wake) = (Rc::new(socket), Rc::new(Notify::new()));
+        reserve_some(&mut self.conns);
         let place = self.conns.insert(Conn {
             serial,
-            socket: socket.clone(),
-            wake: wake.clone(),
+            socket,
+            waker: None,
             outbox: Outbox::new(self.services.settings.outbox_bytes_max),
             link: Link::new(now_ms),
             session: None,
@@ -64,9 +87,10 @@ impl Shard {
             is_dead: false,
             kill_at_ms: 0,
         });
-        let id = ConnId { place, serial };
-        self.wheel.set(self.conns[place].link.deadline_ms(), Timer::Conn(id));
-        self.tasks.spawn_local(serve(me.clone(), id, socket, wake, new.rest));
+        // Far more connections than a process has sockets.
+        let id = ConnId { place: u32::try_from(place).expect("sockets are fewer than 2³²"), serial };
+        self.wheel.set(self.conns[place].link.deadline_ms(self.services.zombie_ms()), Timer::Conn(id));
+        self.tasks.spawn_local(Serve::new(me.clone(), id, new.rest));
         match new.start {
             SocketStart::Hello => {
                 self.send(id, link::hello(self.services.heartbeat_interval_ms()));
@@ -85,7 +109,7 @@ impl Shard {
 
     /// The connection, unless another has its place by now.
     pub(super) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
-        self.conns.get_mut(id.place).filter(|conn| conn.serial == id.serial)
+        self.conns.get_mut(id.place as usize).filter(|conn| conn.serial == id.serial)
     }
 
     /// Queues a payload without a sequence.
@@ -127,8 +151,7 @@ impl Shard {
     /// Ends the connection without a word.
     pub(super) fn kill(&mut self, id: ConnId) {
         if let Some(conn) = self.conn(id) {
-            conn.is_dead = true;
-            conn.wake.notify_one();
+            conn.die();
         }
     }
 
@@ -164,7 +187,8 @@ impl Shard {
     /// Writes what is pending on one connection; what waits behind it in the session's ring follows.
     pub(super) fn flush(&mut self, me: &ShardRef, id: ConnId) {
         loop {
-            let Some(conn) = self.conns.get_mut(id.place).filter(|conn| conn.serial == id.serial) else {
+            let Some(conn) = self.conns.get_mut(id.place as usize).filter(|conn| conn.serial == id.serial)
+            else {
                 return;
             };
             self.services.stats.ephemeral_dropped.add(u64::from(conn.outbox.take_dropped()));
@@ -172,17 +196,16 @@ impl Shard {
                 Ok(Progress::Drained) => conn.is_blocked = false,
                 Ok(Progress::Blocked) => {
                     conn.is_blocked = true;
-                    conn.wake.notify_one();
+                    conn.wake();
                     return;
                 }
                 Err(_) => {
-                    conn.is_dead = true;
-                    conn.wake.notify_one();
+                    conn.die();
                     return;
                 }
             }
             if conn.outbox.is_closed() {
-                conn.wake.notify_one();
+                conn.wake();
                 return;
             }
             let Some(key) = conn.session else { return };
@@ -202,11 +225,14 @@ impl Shard {
             Some(_) => self.detach(id),
             None => drop(self.end_identifying(id)),
         }
-        self.conns.remove(id.place);
+        if let Some(socket) = self.forget_conn(id) {
+            self.tasks.spawn_local(linger(socket));
+        }
         self.services.stats.connections.sub(1);
     }
 
     pub(super) fn check_conn(&mut self, id: ConnId, now_ms: u64) {
+        let zombie_ms = self.services.zombie_ms();
         let Some(conn) = self.conn(id) else { return };
         if conn.outbox.is_closing() {
             if now_ms >= conn.kill_at_ms {
@@ -214,9 +240,9 @@ impl Shard {
             }
             return;
         }
-        match conn.link.expired(now_ms) {
+        match conn.link.expired(now_ms, zombie_ms) {
             None => {
-                let deadline_ms = conn.link.deadline_ms();
+                let deadline_ms = conn.link.deadline_ms(zombie_ms);
                 self.wheel.set(deadline_ms, Timer::Conn(id));
             }
             Some(code) => {
@@ -227,10 +253,9 @@ impl Shard {
     }
 
     /// Forgets a connection whose socket goes on elsewhere.
-    pub(super) fn forget_conn(&mut self, id: ConnId) {
-        if self.conn(id).is_some() {
-            self.conns.remove(id.place);
-        }
+    pub(super) fn forget_conn(&mut self, id: ConnId) -> Option<TcpStream> {
+        self.conn(id)?;
+        self.conns.try_remove(id.place as usize).map(|conn| conn.socket)
     }
 
     /// Hands a socket to the shard that has the session it wants to resume.
@@ -243,13 +268,13 @@ impl Shard {
 
     pub(super) fn drain(&mut self, me: &ShardRef, grace: Duration, done: oneshot::Sender<()>) {
         self.is_draining = true;
-        let ids: Vec<ConnId> =
-            self.conns.iter().map(|(place, conn)| ConnId { place, serial: conn.serial }).collect();
+        let ids = self.conn_ids();
         for id in ids {
             self.send(id, Bytes::from_static(link::RECONNECT));
         }
         let me = me.clone();
         self.tasks.spawn_local(async move {
+            let _watch = Watch;
             let deadline = tokio::time::Instant::now() + grace;
             while tokio::time::Instant::now() < deadline && !me.borrow().conns.is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -260,9 +285,12 @@ impl Shard {
         });
     }
 
+    fn conn_ids(&self) -> Vec<ConnId> {
+        self.conns.iter().map(|(place, conn)| ConnId { place: place as u32, serial: conn.serial }).collect()
+    }
+
     fn close_all(&mut self, me: &ShardRef) {
-        let ids: Vec<ConnId> =
-            self.conns.iter().map(|(place, conn)| ConnId { place, serial: conn.serial }).collect();
+        let ids = self.conn_ids();
         for id in ids {
             self.close(id, CloseCode::GoingAway);
         }
@@ -272,10 +300,16 @@ impl Shard {
     /// The shard ends: every connection's task does.
     pub(super) fn end(&mut self) -> tokio_util::task::TaskTracker {
         for (_, conn) in &mut self.conns {
-            conn.is_dead = true;
-            conn.wake.notify_one();
+            conn.die();
         }
         self.tasks.clone()
+    }
+}
+
+/// Makes room for an eighth more, where a table of thousands would double.
+pub(super) fn reserve_some<T>(table: &mut Slab<T>) {
+    if table.len() == table.capacity() {
+        table.reserve_exact((table.len() / 8).max(32));
     }
 }
 

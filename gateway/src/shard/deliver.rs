@@ -60,7 +60,12 @@ impl Shard {
         keys.clear();
         if let Some(table) = self.guilds.get(&guild) {
             match event.envelope.channel_id {
-                Some(channel) => keys.extend(table.audience.viewers(channel)),
+                Some(channel) => {
+                    keys.extend(table.audience.viewers(channel));
+                    if event.envelope.kind == EventKind::VoiceStateUpdate {
+                        keys.extend(table.former_viewers(channel));
+                    }
+                }
                 None => keys.extend(table.audience.sessions()),
             }
             keys.extend(self.owed_anyway(guild, event));
@@ -95,7 +100,9 @@ impl Shard {
                 let permissions = table.audience.permissions(user, channel, self.services.wall());
                 permissions.contains(Permissions::MANAGE_CHANNELS)
             }
-            Some(_) if kind == EventKind::VoiceStateUpdate && is_own => true,
+            Some(channel) if kind == EventKind::VoiceStateUpdate => {
+                is_own || table.audience.sees(user, channel) || table.saw(user, channel)
+            }
             Some(channel) => table.audience.sees(user, channel),
         }
     }
@@ -106,7 +113,8 @@ impl Shard {
             return Vec::new();
         };
         let Some(table) = self.guilds.get(&guild) else { return Vec::new() };
-        if event.envelope.kind != EventKind::VoiceStateUpdate || table.audience.sees(user, channel) {
+        let sees = table.audience.sees(user, channel) || table.saw(user, channel);
+        if event.envelope.kind != EventKind::VoiceStateUpdate || sees {
             return Vec::new();
         }
         table.audience.sessions_of(user).to_vec()
@@ -139,6 +147,7 @@ impl Shard {
             }
             self.leave_guild(key, guild);
         }
+        self.leave_voices(guild, |_| true);
     }
 
     fn member_removed(&mut self, guild: GuildId, user: UserId, revision: u64, event: &Arc<LiveEvent>) {
@@ -147,6 +156,7 @@ impl Shard {
             for key in table.audience.sessions_of(user).to_vec() {
                 self.tell_left(key, guild);
             }
+            self.leave_voice_of_user(guild, user);
         }
         self.give_all(guild, event, &FxHashSet::default());
     }
@@ -169,13 +179,16 @@ impl Shard {
         if slot.session.guilds.remove(&guild) == Some(GuildState::Opening) {
             slot.opening_count -= 1;
         }
-        self.services.book.update(id, |presence| presence.guild_ids.retain(|other| *other != guild.get()));
+        self.services.book.update(id, |presence| presence.guild_ids.retain(|other| *other != guild));
         self.leave_audience(guild, user_id, key);
     }
 
     /// A channel was made, changed or deleted. Who sees it before and after gets the event, who sees it only now a
     /// CHANNEL_CREATE, who no longer sees it a CHANNEL_DELETE.
     fn channel_changed(&mut self, guild: GuildId, channel: ChannelId, revision: u64, event: &Arc<LiveEvent>) {
+        if event.envelope.kind == EventKind::ChannelDelete {
+            self.remember_viewers(guild, channel);
+        }
         let Some(table) = self.guilds.get_mut(&guild) else { return };
         if table.audience.has(revision) {
             return;
@@ -191,6 +204,9 @@ impl Shard {
         self.tell_shifts(guild, &shifts, old.map(|old| (channel, old)), revision);
         if event.envelope.kind == EventKind::ChannelUpdate {
             self.give_all(guild, event, &moved);
+        }
+        if event.envelope.kind == EventKind::ChannelDelete {
+            self.leave_voices(guild, |voice| voice.channel_id == channel);
         }
     }
 
@@ -234,8 +250,23 @@ impl Shard {
         }
     }
 
+    /// Takes an event that was read from the stream, because the user had not been registered.
+    pub(super) fn on_missed_user_event(&mut self, me: &ShardRef, user: UserId, event: &Arc<LiveEvent>) {
+        if event.place().is_some_and(|place| self.rings.has_sequence(place, event.sequence)) {
+            return;
+        }
+        self.on_user_event(me, user, event);
+        if self.made_good.len() >= model::limits::REPAIR_EVENTS_MAX {
+            self.made_good.pop_front();
+        }
+        self.made_good.push_back((user, event.sequence));
+    }
+
     /// Takes an event for one user's sessions.
     pub(super) fn on_user_event(&mut self, me: &ShardRef, user: UserId, event: &Arc<LiveEvent>) {
+        if self.made_good.contains(&(user, event.sequence)) {
+            return;
+        }
         self.services.stats.user_events.add(1);
         self.rings.push(self.services.now_ms(), event);
         for (_, identifying, events) in &mut self.identifying {

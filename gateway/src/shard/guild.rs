@@ -1,8 +1,10 @@
 //! The table of a guild that has sessions on this shard.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
-use model::{ChannelId, GuildId, UserId};
-use rustc_hash::FxHashMap;
+use model::{ChannelId, GuildId, UserId, limits};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Shard;
 use crate::audience::{Audience, SessionKey};
@@ -12,6 +14,38 @@ pub(super) struct GuildTable {
     pub(super) audience: Audience,
     /// The JSON of each channel, for the CHANNEL_CREATE and CHANNEL_DELETE of those who gain or lose sight of it.
     pub(super) channels: FxHashMap<ChannelId, Bytes>,
+    /// Voice channels that are gone, and who saw them: they hear of those who thereby left.
+    deleted: VecDeque<DeletedChannel>,
+}
+
+pub(super) struct DeletedChannel {
+    pub(super) id: ChannelId,
+    pub(super) viewers: FxHashSet<UserId>,
+}
+
+impl GuildTable {
+    pub(super) fn new(audience: Audience, channels: FxHashMap<ChannelId, Bytes>) -> Self {
+        Self { audience, channels, deleted: VecDeque::new() }
+    }
+
+    pub(super) fn remember(&mut self, channel: DeletedChannel) {
+        if self.deleted.len() >= limits::VOICE_CHANNELS_DELETED_MAX {
+            self.deleted.pop_front();
+        }
+        self.deleted.push_back(channel);
+    }
+
+    /// Whether the user saw a channel that has been deleted since.
+    pub(super) fn saw(&self, user: UserId, channel: ChannelId) -> bool {
+        self.deleted.iter().any(|deleted| deleted.id == channel && deleted.viewers.contains(&user))
+    }
+
+    /// The sessions of those who saw a deleted channel.
+    pub(super) fn former_viewers(&self, channel: ChannelId) -> impl Iterator<Item = SessionKey> {
+        let deleted = self.deleted.iter().filter(move |deleted| deleted.id == channel);
+        let users = deleted.flat_map(|deleted| &deleted.viewers);
+        users.flat_map(|user| self.audience.sessions_of(*user)).copied()
+    }
 }
 
 impl Shard {

@@ -11,10 +11,12 @@ use super::{Shard, ShardRef};
 use crate::link::activity;
 use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
 use crate::live::LiveEvent;
+use crate::presence_book::Page;
 use crate::render::Ready;
 use crate::services::Services;
 use crate::session::{Profile, Session, SessionId, TokenHash};
 use crate::stats::Count;
+use crate::supervision::Watch;
 use crate::wire::{CloseCode, SharedBody};
 
 /// Why an IDENTIFY did not become a session.
@@ -36,6 +38,7 @@ impl Shard {
     pub(super) fn identify(&mut self, me: &ShardRef, conn: ConnId, identify: Identify) {
         let (me, services, index) = (me.clone(), self.services.clone(), self.index);
         self.tasks.spawn_local(async move {
+            let _watch = Watch;
             let outcome = start(&me, &services, conn, index, &identify).await;
             let mut this = me.borrow_mut();
             match outcome {
@@ -113,7 +116,7 @@ impl Shard {
         let mut session = Session::new(profile);
         session.attach();
         let key = self.insert_session(session, conn);
-        self.give_own(key, body);
+        self.give_ready(key, body);
         self.announce(id, &authenticated.user, identify);
         self.sessions[key].to_open = guilds.into();
         self.open_more(me, key);
@@ -123,19 +126,16 @@ impl Shard {
     }
 
     fn announce(&self, id: SessionId, user: &User, identify: &Identify) {
-        let online =
-            PresenceUpdate { status: model::presence::Status::Online, activities: Vec::new() };
+        let online = PresenceUpdate { status: model::presence::Status::Online, activities: Vec::new() };
         let presence = identify.presence.as_ref().unwrap_or(&online);
         let platform = if user.bot { model::presence::Platform::Web } else { identify.platform };
         self.services.book.set(
             id,
-            v1::SessionPresence {
-                session_id: id.to_string(),
-                owner_epoch: 1,
-                user_id: user.id.get(),
-                status: v1::Status::from(presence.status).into(),
-                platform: platform as u32,
-                activities_json: activity::to_json(&presence.activities, self.services.wall()),
+            Page {
+                user_id: user.id,
+                status: presence.status,
+                platform,
+                activities_json: activity::to_json(&presence.activities, self.services.wall()).into(),
                 guild_ids: Vec::new(),
             },
         );

@@ -7,6 +7,7 @@ use model::presence::Presence;
 use model::{Intents, Member, UserId, limits};
 use proto::convert;
 use proto::{Failure, v1};
+use serde_json::json;
 use tokio::time::{Duration, Instant};
 use tracing::warn;
 
@@ -17,6 +18,8 @@ use crate::link::command::{MembersRequest, Wanted};
 use crate::render::{Chunk, to_json};
 use crate::services::Services;
 use crate::session::{GuildState, SessionId};
+use crate::stats::Count;
+use crate::supervision::Watch;
 use crate::wire::SharedBody;
 
 /// A session that is given chunks.
@@ -37,13 +40,35 @@ impl Shard {
             return;
         }
         request.presences &= session.wants(Intents::GUILD_PRESENCES);
-        let recipient = Recipient { me: me.clone(), key, id: session.profile.id };
+        let id = session.profile.id;
+        if request.wanted == Wanted::All && !self.may_ask_all(key, &request) {
+            return;
+        }
+        let recipient = Recipient { me: me.clone(), key, id };
         let services = self.services.clone();
         self.tasks.spawn_local(async move {
+            let _watch = Watch;
             if let Err(failure) = send_members(&services, &recipient, &request).await {
                 warn!(%failure, guild = %request.guild_id, "members could not be sent");
             }
         });
+    }
+
+    /// A whole list is given once in a while only; a request that comes too soon is told when to come again.
+    fn may_ask_all(&mut self, key: SessionKey, request: &MembersRequest) -> bool {
+        let (now_ms, guild) = (self.services.now_ms(), request.guild_id);
+        let Some(slot) = self.sessions.get_mut(key) else { return false };
+        let aside = slot.aside.get_or_insert_default();
+        let Err(wait_ms) = aside.ask_members(now_ms, guild) else { return true };
+        let mut meta = json!({"guild_id": guild});
+        if let Some(nonce) = &request.nonce {
+            meta["nonce"] = json!(nonce);
+        }
+        let data = json!({"opcode": 8, "retry_after": wait_ms as f64 / 1000.0, "meta": meta});
+        aside.wait(None, SharedBody::json("RATE_LIMITED", data.to_string().as_bytes()));
+        self.services.stats.members_refused.add(1);
+        self.give_waiting(key);
+        false
     }
 }
 

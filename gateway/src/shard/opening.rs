@@ -22,6 +22,7 @@ use crate::render::Snapshot;
 use crate::services::{Services, backoff};
 use crate::session::{GuildState, Session, SessionId};
 use crate::stats::Count;
+use crate::supervision::Watch;
 use crate::wire::SharedBody;
 
 /// A session that waits for a guild's snapshot.
@@ -156,7 +157,10 @@ impl Shard {
             if slot.opening_count >= limits::OPENINGS_PER_SESSION_MAX {
                 return;
             }
-            let Some(guild) = slot.to_open.pop_front() else { return };
+            let Some(guild) = slot.to_open.pop_front() else {
+                slot.to_open = Default::default();
+                return;
+            };
             self.open_guild(me, key, guild);
         }
     }
@@ -182,7 +186,7 @@ impl Shard {
     /// Whether the session's socket takes what it is given; a session without a socket does.
     pub(super) fn keeps_up(&self, key: SessionKey) -> bool {
         let Some(slot) = self.sessions.get(key) else { return false };
-        let Some(conn) = slot.conn.and_then(|conn| self.conns.get(conn.place)) else { return true };
+        let Some(conn) = slot.conn.and_then(|conn| self.conns.get(conn.place as usize)) else { return true };
         slot.session.is_at_end() && conn.outbox.pending_bytes() <= self.services.settings.outbox_bytes_max / 2
     }
 
@@ -239,13 +243,18 @@ impl Shard {
         let table = self.guilds.entry(guild).or_insert_with(|| {
             stats.guilds_open.add(1);
             let channels: FxHashMap<_, _> = snapshot.channel_bodies().collect();
-            GuildTable { audience: Audience::new(snapshot.view()), channels }
+            GuildTable::new(Audience::new(snapshot.view()), channels)
         });
         let shifts = table.audience.join(request.user_id, (&snapshot.member).into(), revision, key);
         let slot = &mut self.sessions[key];
         slot.session.guilds.insert(guild, GuildState::Open { revision, after });
         let (id, wants) = (slot.session.profile.id, slot.session.wants(Intents::GUILDS));
-        self.services.book.update(id, |presence| presence.guild_ids.push(guild.get()));
+        self.services.book.update(id, |page| {
+            if page.guild_ids.len() == page.guild_ids.capacity() {
+                page.guild_ids.reserve_exact((page.guild_ids.len() / 4).max(1));
+            }
+            page.guild_ids.push(guild);
+        });
         if wants {
             let body = request.body(&self.services, snapshot);
             self.give_guild_create(key, guild, body);
@@ -264,6 +273,7 @@ impl Shard {
 
 /// Loads until it fits, the session is gone, or the user is no member.
 async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Request) {
+    let _watch = Watch;
     let mut failures = 0;
     loop {
         let last = services.backplane.last(Subject::Guild(request.guild)).await;

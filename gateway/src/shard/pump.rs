@@ -9,6 +9,7 @@ use crate::audience::SessionKey;
 use crate::live::LiveEvent;
 use crate::session::{Found, Next, SessionId};
 use crate::stats::Count;
+use crate::supervision::Watch;
 use crate::wire::{Class, CloseCode, SharedBody};
 
 /// What the ring says is next, without a borrow of it.
@@ -52,7 +53,10 @@ impl Shard {
                     self.services.stats.sessions_overrun.add(1);
                     return self.invalidate(key);
                 }
-                Step::Done => return self.open_more(me, key),
+                Step::Done => {
+                    self.give_waiting(key);
+                    return self.open_more(me, key);
+                }
             }
         }
     }
@@ -95,6 +99,7 @@ impl Shard {
         let (id, request) = (slot.session.profile.id, super::opening::Request::new(&slot.session, guild));
         let (services, me) = (self.services.clone(), me.clone());
         self.tasks.spawn_local(async move {
+            let _watch = Watch;
             let snapshot = super::opening::load(&services, &request).await;
             let made = snapshot.map(|snapshot| snapshot.map(|snapshot| request.body(&services, &snapshot)));
             let mut this = me.borrow_mut();

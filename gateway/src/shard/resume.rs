@@ -52,6 +52,9 @@ impl Shard {
         let Some(slot) = self.sessions.get_mut(key) else { return self.refuse(conn) };
         slot.conn = Some(conn);
         slot.session.resume(seq);
+        if let Some(aside) = &mut slot.aside {
+            aside.resumed();
+        }
         if let Some(connection) = self.conn(conn) {
             connection.session = Some(key);
             connection.link.accepted();

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use model::{GuildId, UserId};
 
 use super::Shard;
-use super::conn::ConnId;
+use super::aside::Aside;
+use super::conn::{ConnId, reserve_some};
 use super::wheel::Timer;
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
 use crate::session::{Entry, GuildState, Session, SessionId};
 use crate::stats::Count;
+use crate::supervision::Watch;
 use crate::wire::{Class, CloseCode, SharedBody};
 
 pub(super) struct SessionSlot {
@@ -24,11 +26,13 @@ pub(super) struct SessionSlot {
     pub(super) opening_count: usize,
     /// A GUILD_CREATE is being made anew for a replay.
     pub(super) is_remaking: bool,
+    pub(super) aside: Option<Box<Aside>>,
 }
 
 impl Shard {
     pub(super) fn insert_session(&mut self, session: Session, conn: ConnId) -> SessionKey {
         let (id, user_id) = (session.profile.id, session.profile.user_id);
+        reserve_some(&mut self.sessions);
         let key = self.sessions.insert(SessionSlot {
             session,
             conn: Some(conn),
@@ -36,6 +40,7 @@ impl Shard {
             to_open: VecDeque::new(),
             opening_count: 0,
             is_remaking: false,
+            aside: None,
         });
         self.by_id.insert(id, key);
         self.by_user.entry(user_id).or_default().push(key);
@@ -84,6 +89,7 @@ impl Shard {
             self.leave_audience(*guild, profile.user_id, key);
         }
         self.services.book.remove(profile.id);
+        self.forget_voices(key);
         self.services.stats.sessions.sub(1);
         if let Some(conn) = slot.conn.and_then(|conn| self.conn(conn)) {
             conn.session = None;
@@ -109,6 +115,7 @@ impl Shard {
         if self.services.interest.remove_user(user_id, self.index) {
             let services = self.services.clone();
             self.tasks.spawn_local(async move {
+                let _watch = Watch;
                 // The entry ends by itself if this fails.
                 let _ = services.registry.unregister(&services.pod, user_id).await;
                 if !services.interest.user(user_id).is_empty() {
@@ -152,6 +159,13 @@ impl Shard {
             let seq = slot.session.seq();
             self.dispatch(conn, seq, form, Class::Ephemeral);
         }
+    }
+
+    /// Gives a new session its READY.
+    pub(super) fn give_ready(&mut self, key: SessionKey, body: SharedBody) {
+        let Some(slot) = self.sessions.get_mut(key) else { return };
+        let (conn, seq) = (slot.conn, slot.session.push_ready());
+        self.after_push(key, conn, Some(seq), body);
     }
 
     /// Gives a session something of its own, numbered.

@@ -1,22 +1,25 @@
 //! The task of one connection: reads, and writes when the socket was full.
 //!
-//! While nothing comes it holds no buffer: the read buffer is made when the socket is readable and dropped once it is
-//! empty.
+//! It is a future written by hand, because there are as many of them as connections and nearly all of them wait: it holds
+//! where its connection is and, only between the parts of a message, what was read so far. The socket lies in the
+//! shard's table, and so does the waker by which the shard calls. What comes after the connection (waiting until the
+//! client has hung up) is a task of its own.
 
 use std::io;
-use std::rc::Rc;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use model::limits;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use super::conn::{CLOSE_GRACE, ConnId};
-use super::{NewSocket, ShardRef, SocketStart};
+use super::{NewSocket, Shard, ShardRef, SocketStart};
 use crate::link::Action;
 use crate::link::command::Resume;
 use crate::stats::Count;
+use crate::supervision::Watch;
 use crate::wire::close::client_ends_session;
 use crate::wire::{CloseCode, Decoder, Message};
 
@@ -38,127 +41,155 @@ enum Flow {
 
 const READ_BYTES: usize = 4096;
 
-pub(super) async fn serve(
+/// See the module.
+pub(super) struct Serve {
     shard: ShardRef,
     id: ConnId,
-    socket: Rc<TcpStream>,
-    wake: Rc<Notify>,
-    mut buffer: BytesMut,
-) {
-    let mut decoder = Decoder::default();
-    let end = loop {
-        if let Flow::End(end) = take_messages(&shard, id, &mut decoder, &mut buffer) {
-            break end;
-        }
-        if buffer.is_empty() {
-            buffer = BytesMut::new();
-        }
-        match wait(&shard, id, &socket, &wake, &mut buffer).await {
-            Ok(true) => {}
-            Ok(false) | Err(_) => break End::Lost,
-        }
-    };
-    drop(wake);
-    finish(shard, id, socket, buffer, end).await;
+    partial: Option<Box<Partial>>,
 }
 
-/// Waits until something was read, or the shard wants something. False when the connection is over.
-async fn wait(
-    shard: &ShardRef,
-    id: ConnId,
-    socket: &TcpStream,
-    wake: &Notify,
-    buffer: &mut BytesMut,
-) -> io::Result<bool> {
-    let is_blocked = {
-        let mut this = shard.borrow_mut();
-        let Some(conn) = this.conn(id) else { return Ok(false) };
-        if conn.is_dead || conn.outbox.is_closed() {
-            return Ok(false);
-        }
-        conn.is_blocked
-    };
-    let interest = if is_blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-    let ready = tokio::select! {
-        () = wake.notified() => return Ok(true),
-        ready = socket.ready(interest) => ready?,
-    };
-    if is_blocked && ready.is_writable() {
-        let mut this = shard.borrow_mut();
-        this.flush(shard, id);
-        this.flush_dirty(shard);
-    }
-    if !ready.is_readable() && !ready.is_read_closed() {
-        return Ok(true);
-    }
-    buffer.reserve(READ_BYTES);
-    match socket.try_read_buf(buffer) {
-        Ok(0) => Ok(false),
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
-        Err(error) => Err(error),
-    }
+/// What was read and is no whole message yet.
+#[derive(Default)]
+struct Partial {
+    buffer: BytesMut,
+    decoder: Decoder,
 }
 
-fn take_messages(shard: &ShardRef, id: ConnId, decoder: &mut Decoder, buffer: &mut BytesMut) -> Flow {
-    if buffer.is_empty() {
-        return Flow::Go;
+impl Serve {
+    /// `rest` is what was read behind the handshake.
+    pub(super) fn new(shard: ShardRef, id: ConnId, rest: BytesMut) -> Self {
+        let partial = Partial { buffer: rest, decoder: Decoder::default() };
+        Self { shard, id, partial: Some(Box::new(partial)) }
     }
-    let mut this = shard.borrow_mut();
-    let mut flow = Flow::Go;
-    while let Flow::Go = flow {
-        match decoder.decode(buffer, limits::GATEWAY_PAYLOAD_BYTES_MAX) {
-            Ok(None) => break,
-            Ok(Some(message)) => flow = take_message(&mut this, shard, id, message),
-            Err(error) => {
-                this.close(id, error.close_code());
-                break;
+
+    /// Waits until something was read. False when the connection is over.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut this = self.shard.borrow_mut();
+        loop {
+            let Some(conn) = this.conn(self.id) else { return Poll::Ready(Ok(false)) };
+            if conn.is_dead || conn.outbox.is_closed() {
+                return Poll::Ready(Ok(false));
+            }
+            conn.wake_by(cx.waker());
+            if conn.is_blocked && conn.socket.poll_write_ready(cx)?.is_ready() {
+                this.flush(&self.shard, self.id);
+                this.flush_dirty(&self.shard);
+                continue;
+            }
+            if conn.socket.poll_read_ready(cx)?.is_pending() {
+                return Poll::Pending;
+            }
+            let partial = self.partial.get_or_insert_default();
+            partial.buffer.reserve(READ_BYTES);
+            match conn.socket.try_read_buf(&mut partial.buffer) {
+                Ok(count) => return Poll::Ready(Ok(count > 0)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => forget_if_whole(&mut self.partial),
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
-    this.flush_dirty(shard);
-    flow
+
+    fn take_messages(&mut self) -> Flow {
+        let Some(partial) = &mut self.partial else { return Flow::Go };
+        let (shard, id) = (&self.shard, self.id);
+        let mut this = shard.borrow_mut();
+        let mut flow = Flow::Go;
+        while let Flow::Go = flow {
+            match partial.decoder.decode(&mut partial.buffer, limits::GATEWAY_PAYLOAD_BYTES_MAX) {
+                Ok(None) => break,
+                Ok(Some(message)) => flow = this.take_message(shard, id, message),
+                Err(error) => {
+                    this.close(id, error.close_code());
+                    break;
+                }
+            }
+        }
+        this.flush_dirty(shard);
+        flow
+    }
+
+    fn finish(&mut self, end: End) {
+        let mut this = self.shard.borrow_mut();
+        match end {
+            End::Moved(resume, other) => {
+                let rest = self.partial.take().map(|partial| partial.buffer).unwrap_or_default();
+                this.move_away(&self.shard, self.id, rest, resume, other);
+            }
+            End::Goodbye => this.conn_ended(self.id, true),
+            End::Lost => this.conn_ended(self.id, false),
+        }
+    }
 }
 
-fn take_message(this: &mut super::Shard, shard: &ShardRef, id: ConnId, message: Message) -> Flow {
-    let now_ms = this.services.now_ms();
-    this.services.stats.payloads.add(1);
-    let Some(conn) = this.conn(id) else { return Flow::End(End::Lost) };
-    if conn.outbox.is_closing() && !matches!(message, Message::Close { .. }) {
-        return Flow::Go;
+/// Between messages nothing is held.
+fn forget_if_whole(partial: &mut Option<Box<Partial>>) {
+    if partial.as_ref().is_some_and(|partial| partial.buffer.is_empty() && partial.decoder.is_idle()) {
+        *partial = None;
     }
-    let action = match message {
-        Message::Text(payload) | Message::Binary(payload) => conn.link.payload(now_ms, &payload),
-        Message::Ping(payload) => {
-            conn.outbox.push_pong(payload);
-            this.mark(id);
-            return this.frame_taken(id, now_ms);
+}
+
+impl Future for Serve {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let _watch = Watch;
+        loop {
+            if let Flow::End(end) = self.take_messages() {
+                self.finish(end);
+                return Poll::Ready(());
+            }
+            forget_if_whole(&mut self.partial);
+            match self.poll_read(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false) | Err(_)) => {
+                    self.finish(End::Lost);
+                    return Poll::Ready(());
+                }
+            }
         }
-        Message::Pong => return this.frame_taken(id, now_ms),
-        Message::Close { code, .. } => {
-            conn.outbox.echo_close(code);
-            this.mark(id);
-            this.flush_dirty(shard);
-            return Flow::End(if client_ends_session(code) { End::Goodbye } else { End::Lost });
+    }
+}
+
+impl Shard {
+    fn take_message(&mut self, me: &ShardRef, id: ConnId, message: Message) -> Flow {
+        let now_ms = self.services.now_ms();
+        self.services.stats.payloads.add(1);
+        let Some(conn) = self.conn(id) else { return Flow::End(End::Lost) };
+        if conn.outbox.is_closing() && !matches!(message, Message::Close { .. }) {
+            return Flow::Go;
         }
-    };
-    match action {
-        None => Flow::Go,
-        Some(Action::Resume(resume)) => match this.shard_of(&resume) {
-            Some(other) if other != this.index => Flow::End(End::Moved(resume, other)),
-            _ => {
-                this.resume(shard, id, resume);
+        let action = match message {
+            Message::Text(payload) | Message::Binary(payload) => conn.link.payload(now_ms, &payload),
+            Message::Ping(payload) => {
+                conn.outbox.push_pong(payload);
+                self.mark(id);
+                return self.frame_taken(id, now_ms);
+            }
+            Message::Pong => return self.frame_taken(id, now_ms),
+            Message::Close { code, .. } => {
+                conn.outbox.echo_close(code);
+                self.mark(id);
+                self.flush_dirty(me);
+                return Flow::End(if client_ends_session(code) { End::Goodbye } else { End::Lost });
+            }
+        };
+        match action {
+            None => Flow::Go,
+            Some(Action::Resume(resume)) => match self.shard_of(&resume) {
+                Some(other) if other != self.index => Flow::End(End::Moved(resume, other)),
+                _ => {
+                    self.resume(me, id, resume);
+                    Flow::Go
+                }
+            },
+            Some(action) => {
+                self.act(me, id, action);
                 Flow::Go
             }
-        },
-        Some(action) => {
-            this.act(shard, id, action);
-            Flow::Go
         }
     }
-}
 
-impl super::Shard {
     /// A control frame counts towards the same limit as a payload.
     fn frame_taken(&mut self, id: ConnId, now_ms: u64) -> Flow {
         if let Some(conn) = self.conn(id)
@@ -168,22 +199,25 @@ impl super::Shard {
         }
         Flow::Go
     }
-}
 
-async fn finish(shard: ShardRef, id: ConnId, socket: Rc<TcpStream>, buffer: BytesMut, end: End) {
-    match end {
-        End::Moved(resume, other) => return move_away(&shard, id, socket, buffer, resume, other),
-        End::Goodbye => shard.borrow_mut().conn_ended(id, true),
-        End::Lost => shard.borrow_mut().conn_ended(id, false),
-    }
-    if let Ok(socket) = Rc::try_unwrap(socket) {
-        linger(socket).await;
+    fn move_away(&mut self, me: &ShardRef, id: ConnId, rest: BytesMut, resume: Resume, other: usize) {
+        self.flush(me, id);
+        let is_written = self.conn(id).is_some_and(|conn| conn.outbox.is_empty());
+        if !is_written {
+            return self.conn_ended(id, false);
+        }
+        match self.forget_conn(id).map(TcpStream::into_std) {
+            Some(Ok(stream)) => {
+                self.move_socket(NewSocket { stream, rest, start: SocketStart::Resume(resume) }, other);
+            }
+            _ => self.services.stats.connections.sub(1),
+        }
     }
 }
 
 /// Ends our direction, then gives the client the time to end its own: closing a socket with unread bytes would cut off
 /// the close frame, and some clients wait for the end of the stream before they reconnect.
-async fn linger(mut socket: TcpStream) {
+pub(super) async fn linger(mut socket: TcpStream) {
     let drained = async {
         socket.shutdown().await?;
         let mut discard = [0; 512];
@@ -192,26 +226,4 @@ async fn linger(mut socket: TcpStream) {
     };
     // Whether the client answered or not, the socket is dropped now.
     let _: Result<io::Result<()>, _> = tokio::time::timeout(CLOSE_GRACE, drained).await;
-}
-
-fn move_away(
-    shard: &ShardRef,
-    id: ConnId,
-    socket: Rc<TcpStream>,
-    rest: BytesMut,
-    resume: Resume,
-    other: usize,
-) {
-    let mut this = shard.borrow_mut();
-    this.flush(shard, id);
-    let is_written = this.conn(id).is_some_and(|conn| conn.outbox.is_empty());
-    if !is_written {
-        return this.conn_ended(id, false);
-    }
-    this.forget_conn(id);
-    if let Some(stream) = Rc::try_unwrap(socket).ok().and_then(|socket| socket.into_std().ok()) {
-        this.move_socket(NewSocket { stream, rest, start: SocketStart::Resume(resume) }, other);
-    } else {
-        this.services.stats.connections.sub(1);
-    }
 }

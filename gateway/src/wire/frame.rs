@@ -110,6 +110,11 @@ impl Decoder {
         }
     }
 
+    /// Whether it is between two messages.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.0, State::Idle)
+    }
+
     fn next_message(&mut self, buf: &mut BytesMut, cap: usize) -> Result<Option<Message>, FrameError> {
         while let Some(header) = Header::parse(buf)? {
             let payload_len = self.check(&header, cap)?;

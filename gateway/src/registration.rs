@@ -1,0 +1,137 @@
+//! Keeps this pod's users in the session registry, and makes good what was missed while they were not in it.
+//!
+//! `fanout` delivers a user's events to the pods that the registry names. Where a renewal finds that a user's entry was
+//! gone, events may have passed by since the renewal before it; they are read from the stream, up to where it is after
+//! the renewal, and given to the shards, which drop those that they have.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backplane::{Partition, ReadError, Stream, Subject, Unavailable};
+use model::{UserId, limits};
+use proto::Envelope;
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::intake;
+use crate::services::Services;
+use crate::shard::Input;
+use crate::stats::Count;
+
+/// See the module.
+pub(crate) struct Registration {
+    services: Arc<Services>,
+    shards: Arc<[mpsc::Sender<Input>]>,
+    /// Up to where each partition was when all users were registered for the last time.
+    positions: FxHashMap<Partition, u64>,
+    owed: FxHashMap<Partition, Owed>,
+}
+
+/// Users who may have missed events above a position.
+struct Owed {
+    position: u64,
+    users: FxHashSet<UserId>,
+}
+
+impl Registration {
+    pub(crate) fn new(services: Arc<Services>, shards: Arc<[mpsc::Sender<Input>]>) -> Self {
+        Self { services, shards, positions: FxHashMap::default(), owed: FxHashMap::default() }
+    }
+
+    /// Renews until it is told to stop.
+    pub(crate) async fn keep(mut self, stop: CancellationToken) {
+        let mut renew = tokio::time::interval(Duration::from_millis(limits::REGISTRY_RENEW_MS));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = renew.tick() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                renewed = self.renew() => if let Err(error) = renewed {
+                    warn!(%error, "registry was not renewed, it is tried again");
+                }
+            }
+        }
+    }
+
+    /// What a failed round has found missing is read in the next one.
+    async fn renew(&mut self) -> Result<(), Unavailable> {
+        let layout = self.services.backplane.layout();
+        let mut positions = FxHashMap::default();
+        for partition in layout.user_partitions() {
+            positions.insert(partition, self.last(partition).await?);
+        }
+        for users in self.services.interest.users().chunks(limits::REGISTRY_BATCH_MAX) {
+            for user in self.services.registry.register(&self.services.pod, users).await? {
+                self.owe(layout.user(user), user);
+            }
+        }
+        for (partition, owed) in &self.owed {
+            let last = self.last(*partition).await?;
+            self.read(*partition, owed.position, last, &owed.users).await?;
+            info!(
+                partition = partition.0,
+                users = owed.users.len(),
+                "events of users who were not registered were read"
+            );
+        }
+        self.owed.clear();
+        self.positions = positions;
+        Ok(())
+    }
+
+    /// The user's entry was gone.
+    fn owe(&mut self, partition: Partition, user: UserId) {
+        // At the first renewal nobody has been here for long enough to have missed anything.
+        let Some(position) = self.positions.get(&partition).copied() else { return };
+        self.services.stats.registrations_missing.add(1);
+        let owed = self.owed.entry(partition).or_insert(Owed { position, users: FxHashSet::default() });
+        owed.position = owed.position.min(position);
+        owed.users.insert(user);
+    }
+
+    async fn last(&self, partition: Partition) -> Result<u64, Unavailable> {
+        Ok(self.services.backplane.state(Stream::Users(partition)).await?.last)
+    }
+
+    /// Gives the shards the events of these users that lie above `position`.
+    async fn read(
+        &self,
+        partition: Partition,
+        mut position: u64,
+        last: u64,
+        users: &FxHashSet<UserId>,
+    ) -> Result<(), Unavailable> {
+        while position < last {
+            let range = position + 1..=last;
+            let read =
+                self.services.backplane.read(Stream::Users(partition), range, limits::REPAIR_EVENTS_MAX);
+            let events = read.await.map_err(|error: ReadError| Unavailable(error.to_string()))?;
+            let Some(newest) = events.last() else { return Ok(()) };
+            position = newest.sequence;
+            for event in events {
+                let Ok(envelope) = Envelope::decode(event.envelope) else {
+                    self.services.stats.events_malformed.add(1);
+                    continue;
+                };
+                let Some(user) = user_of(event.subject).filter(|user| users.contains(user)) else { continue };
+                let live = intake::stored_for_user(&self.services, partition, event.sequence, envelope);
+                for shard in self.services.interest.user(user).iter() {
+                    // A shard that has ended has no sessions.
+                    let _ = self.shards[shard].send(Input::MissedUserEvent(user, live.clone())).await;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn user_of(subject: Subject) -> Option<UserId> {
+    match subject {
+        Subject::User(user) => Some(user),
+        Subject::Guild(_) => None,
+    }
+}
