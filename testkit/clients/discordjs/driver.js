@@ -2,10 +2,11 @@
 // output. The steps of a scenario are in the Rust test that starts it; here is only how each is said in discord.js.
 //
 // In:  {"id":1,"do":"send","channel":"…","content":"…"}
-// Out: {"answer":1,"value":…} or {"answer":1,"error":"…"}, and {"event":"messageCreate",…} whenever the library emits one.
+// Out: {"answer":1,"value":…} or {"answer":1,"error":"…","status":403,"code":50013}, and {"event":"messageCreate",…} whenever
+// the library emits one. Other drivers have the same names of steps, events and fields.
 
 import { createInterface } from 'node:readline';
-import { Client, Events, GatewayDispatchEvents, Options, Partials } from 'discord.js';
+import { ChannelType, Client, Events, GatewayDispatchEvents, Options, Partials } from 'discord.js';
 
 const ALL_INTENTS = 53608447;
 
@@ -25,7 +26,11 @@ const shownMessage = (message) => ({
 const shownVoice = (state) => ({ user: state.id, channel: state.channelId, mute: state.selfMute, deaf: state.selfDeaf });
 
 function listen() {
-  client.on(Events.ClientReady, () => event('ready', { user: client.user.id, name: client.user.username }));
+  // The library is ready once only; later shards are, when they have identified again.
+  let isReady = false;
+  const ready = () => event('ready', { user: client.user.id, name: client.user.username });
+  client.on(Events.ShardReady, () => isReady && ready());
+  client.on(Events.ClientReady, () => { isReady = true; ready(); });
   client.on(Events.ShardResume, (shard, replayed) => event('shardResume', { shard, replayed }));
   client.on(Events.ShardReconnecting, () => event('shardReconnecting', {}));
   client.on(Events.ShardDisconnect, (close) => event('shardDisconnect', { code: close.code }));
@@ -52,10 +57,20 @@ function listen() {
   client.on(Events.ChannelUpdate, (_, channel) => event('channelUpdate', { channel: channel.id, name: channel.name }));
   client.on(Events.ChannelDelete, (channel) => event('channelDelete', { channel: channel.id }));
   client.on(Events.GuildMemberUpdate, (_, member) =>
-    event('guildMemberUpdate', { user: member.id, roles: [...member.roles.cache.keys()] }));
+    event('guildMemberUpdate', { user: member.id, roles: [...member.roles.cache.keys()], nick: member.nickname }));
   client.on(Events.GuildMemberAdd, (member) => event('guildMemberAdd', { user: member.id }));
+  client.on(Events.GuildMemberRemove, (member) => event('guildMemberRemove', { user: member.id }));
+  client.on(Events.GuildRoleCreate, (role) => event('roleCreate', { role: role.id, name: role.name }));
+  client.on(Events.GuildRoleUpdate, (_, role) => event('roleUpdate', { role: role.id, name: role.name }));
+  client.on(Events.GuildRoleDelete, (role) => event('roleDelete', { role: role.id }));
+  client.on(Events.GuildCreate, (guild) => event('guildCreate', { guild: guild.id, name: guild.name }));
+  client.on(Events.GuildUpdate, (_, guild) => event('guildUpdate', { guild: guild.id, name: guild.name }));
+  client.on(Events.GuildDelete, (guild) => event('guildDelete', { guild: guild.id }));
+  client.on(Events.InviteCreate, ({ code }) => event('inviteCreate', { code }));
+  client.on(Events.InviteDelete, ({ code }) => event('inviteDelete', { code }));
 }
 
+const guild = (step) => client.guilds.cache.get(step.guild);
 const channel = async (step) => client.channels.fetch(step.channel);
 const message = async (step) => (await channel(step)).messages.fetch(step.message);
 const memberIds = (members) => [...members.keys()];
@@ -63,8 +78,9 @@ const memberIds = (members) => [...members.keys()];
 const steps = {
   async login(step) {
     client = new Client({
-      intents: step.intents ?? ALL_INTENTS,
-      rest: { api: step.api },
+      intents: ALL_INTENTS,
+      ...(step.shards ? { shards: [...Array(step.shards).keys()], shardCount: step.shards } : {}),
+      rest: { api: step.api.replace(/\/v10$/, '') },
       partials: [Partials.Message, Partials.Channel, Partials.Reaction],
       makeCache: Options.cacheEverything(),
     });
@@ -72,10 +88,17 @@ const steps = {
     await client.login(step.token);
   },
   async guild(step) {
-    const guild = client.guilds.cache.get(step.guild);
-    if (!guild) return null;
-    const channels = guild.channels.cache.map(({ id, name, type }) => ({ id, name, type }));
-    return { name: guild.name, owner: guild.ownerId, members: guild.memberCount, me: guild.members.me?.id, channels };
+    const found = guild(step);
+    if (!found) return null;
+    const { name, ownerId: owner, memberCount: members, members: { me } } = found;
+    const channels = found.channels.cache.map(({ id, name, type }) => ({ id, name, type }));
+    return { name, owner, members, me: me?.id, channels, roles: found.roles.cache.map((role) => role.name) };
+  },
+  async editGuild(step) {
+    await guild(step).edit({ name: step.name });
+  },
+  async leaveGuild(step) {
+    await guild(step).leave();
   },
   async send(step) {
     return shownMessage(await (await channel(step)).send({ content: step.content, nonce: step.nonce, enforceNonce: Boolean(step.nonce) }));
@@ -113,17 +136,52 @@ const steps = {
     if (query !== undefined) Object.assign(options, { query, limit: limit ?? 0 });
     if (user !== undefined) Object.assign(options, { user });
     if (presences) Object.assign(options, { withPresences: true });
-    return memberIds(await client.guilds.cache.get(step.guild).members.fetch(options));
+    return memberIds(await guild(step).members.fetch(options));
   },
   async voice(step) {
     const data = { guild_id: step.guild, channel_id: step.channel, self_mute: step.mute ?? false, self_deaf: false };
-    client.guilds.cache.get(step.guild).shard.send({ op: 4, d: data });
+    guild(step).shard.send({ op: 4, d: data });
   },
   async addRole(step) {
-    await (await client.guilds.cache.get(step.guild).members.fetch(step.user)).roles.add(step.role);
+    await (await guild(step).members.fetch(step.user)).roles.add(step.role);
   },
   async createRole(step) {
-    return (await client.guilds.cache.get(step.guild).roles.create({ name: step.name })).id;
+    return (await guild(step).roles.create({ name: step.name })).id;
+  },
+  async editRole(step) {
+    await guild(step).roles.edit(step.role, { name: step.name });
+  },
+  async deleteRole(step) {
+    await guild(step).roles.delete(step.role);
+  },
+  async nick(step) {
+    await guild(step).members.edit(step.user, { nick: step.nick });
+  },
+  async kick(step) {
+    await guild(step).members.kick(step.user);
+  },
+  async createChannel(step) {
+    const type = step.voice ? ChannelType.GuildVoice : ChannelType.GuildText;
+    return (await guild(step).channels.create({ name: step.name, type })).id;
+  },
+  async editChannel(step) {
+    await guild(step).channels.edit(step.channel, { name: step.name });
+  },
+  async deleteChannel(step) {
+    await guild(step).channels.delete(step.channel);
+  },
+  async createInvite(step) {
+    return (await guild(step).invites.create(step.channel, { maxAge: 600 })).code;
+  },
+  async invite(step) {
+    const found = await client.fetchInvite(step.code);
+    return { code: found.code, channel: found.channelId, guild: found.guild.id };
+  },
+  async invites(step) {
+    return [...(await guild(step).invites.fetch()).keys()];
+  },
+  async deleteInvite(step) {
+    await guild(step).invites.delete(step.code);
   },
   async overwrite(step) {
     await (await channel(step)).permissionOverwrites.edit(step.target, { ViewChannel: step.view }, { type: step.type });
@@ -139,5 +197,5 @@ for await (const line of createInterface({ input: process.stdin })) {
   Promise.resolve()
     .then(() => steps[step.do](step))
     .then((value) => say({ answer: step.id, value: value ?? null }))
-    .catch((error) => say({ answer: step.id, error: `${error?.stack ?? error}` }));
+    .catch((error) => say({ answer: step.id, error: `${error?.stack ?? error}`, status: error?.status, code: error?.code }));
 }

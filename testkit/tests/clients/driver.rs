@@ -1,4 +1,5 @@
-//! A client library in a process of its own, spoken to in lines of JSON: `clients/discordjs/driver.js`.
+//! A client library in a process of its own, spoken to in lines of JSON: `driver.js` or `driver.py` in its folder of
+//! `clients`.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -24,23 +25,48 @@ impl Driver {
     /// Starts the driver of a folder in `clients`.
     pub fn start(library: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(library);
+        let is_python = folder.join("driver.py").is_file();
+        let (installed, program, driver) = if is_python {
+            (".venv/.installed", folder.join(".venv/bin/python"), "driver.py")
+        } else {
+            ("node_modules/.installed", "node".into(), "driver.js")
+        };
         assert!(
-            folder.join("node_modules").is_dir(),
+            folder.join(installed).is_file(),
             "{library} is not installed: run `make clients`, or `make test`, which does"
         );
-        let mut command = Command::new("node");
-        command.arg("driver.js").current_dir(&folder).kill_on_drop(true);
+        let mut command = Command::new(program);
+        command.arg(driver).current_dir(&folder).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("node is installed");
+        let mut child = command.spawn().expect("its program is installed");
         let stdin = child.stdin.take().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { _child: child, stdin, lines, next_id: 1, events: Vec::new() }
     }
 
     /// Does a step and gives its value.
-    pub async fn call(&mut self, step: &str, mut fields: Value) -> Value {
+    pub async fn call(&mut self, step: &str, fields: Value) -> Value {
+        let answer = self.answer(step, &fields).await;
+        assert!(
+            answer["error"].is_null(),
+            "{step} {fields}: {}",
+            answer["error"].as_str().unwrap_or_default()
+        );
+        answer["value"].clone()
+    }
+
+    /// Does a step that must fail, and gives the status and the code that the library read.
+    pub async fn refusal(&mut self, step: &str, fields: Value) -> (u64, u64) {
+        let answer = self.answer(step, &fields).await;
+        let number =
+            |name: &str| answer[name].as_u64().unwrap_or_else(|| panic!("{step} {fields}: {answer}"));
+        (number("status"), number("code"))
+    }
+
+    async fn answer(&mut self, step: &str, fields: &Value) -> Value {
         let id = self.next_id;
         self.next_id += 1;
+        let mut fields = fields.clone();
         fields["id"] = json!(id);
         fields["do"] = json!(step);
         self.stdin.write_all(format!("{fields}\n").as_bytes()).await.unwrap();
@@ -49,12 +75,10 @@ impl Driver {
             let Ok(line) = time::timeout_at(deadline, self.read()).await else {
                 panic!("no answer to {fields} in {PATIENCE:?}; events: {:?}", self.events);
             };
-            if line["answer"] != id {
-                self.events.push(line);
-                continue;
+            if line["answer"] == id {
+                return line;
             }
-            assert!(line["error"].is_null(), "{fields}: {}", line["error"].as_str().unwrap_or_default());
-            return line["value"].clone();
+            self.events.push(line);
         }
     }
 

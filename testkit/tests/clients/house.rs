@@ -1,5 +1,7 @@
 //! A server whose clients reach the gateway through a proxy. In `clients_on_faulty` its backplane misbehaves.
 
+use serde::Deserialize;
+use serde_json::json;
 use testkit::proxy::Proxy;
 use testkit::server::{Options, Server};
 
@@ -8,10 +10,26 @@ pub struct House {
     pub proxy: Proxy,
 }
 
+/// What `starling admin bot create --json` prints.
+#[derive(Deserialize)]
+pub struct Bot {
+    pub id: String,
+    pub application_id: String,
+    pub token: String,
+}
+
 impl House {
     pub async fn open() -> Self {
+        Self::with(Options::unlimited()).await
+    }
+
+    /// With the limits that a server has of itself.
+    pub async fn open_limited() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    async fn with(mut options: Options) -> Self {
         let proxy = Proxy::start().await.unwrap();
-        let mut options = Options::unlimited();
         options.flags = vec!["--public-gateway-url".into(), proxy.ws_url()];
         if module_path!().starts_with("clients_on_faulty") {
             let seed = model::entropy::number();
@@ -30,5 +48,27 @@ impl House {
 
     pub fn general(&self) -> &str {
         &self.server.demo.channels.general
+    }
+
+    /// Gives the demo bot every permission; of itself it may neither kick nor invite.
+    pub async fn make_bot_administrator(&self) {
+        let alice = self.server.alice();
+        let me = alice.get(&format!("/guilds/{}/members/{}", self.guild(), self.server.demo.bot.id)).await;
+        let role = me["roles"][0].as_str().unwrap();
+        alice.patch(&format!("/guilds/{}/roles/{role}", self.guild()), &json!({ "permissions": "8" })).await;
+    }
+
+    /// Another bot in the guild, without permissions of its own: it can't view `staff`.
+    pub async fn second_bot(&self) -> Bot {
+        let make = ["bot", "create", "robin", "--owner", "alice", "--privileged", "all", "--json"];
+        let bot: Bot = serde_json::from_str(&self.server.admin(&make)).unwrap();
+        self.add_bot(&bot.application_id, self.guild()).await;
+        bot
+    }
+
+    pub async fn add_bot(&self, application_id: &str, guild: &str) {
+        let path = format!("/oauth2/authorize?client_id={application_id}&scope=bot");
+        let body = json!({ "guild_id": guild, "permissions": "0", "authorize": true });
+        self.server.alice().post(&path, &body).await;
     }
 }
