@@ -47,7 +47,7 @@ struct Kept {
 // === impl EventRef ===
 
 impl EventRef {
-    pub const RINGS_MAX: u16 = u16::MAX;
+    pub const RINGS_MAX: u16 = 4096;
 
     /// `None` for a ring or an index that does not fit; indexes begin at 1.
     pub fn new(ring: u16, index: u64) -> Option<Self> {

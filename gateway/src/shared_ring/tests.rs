@@ -18,13 +18,13 @@ fn event(ring: u16, index: u64, bytes: usize) -> Arc<LiveEvent> {
 #[test]
 fn a_reference_is_eight_bytes_and_survives_them() {
     assert_eq!(size_of::<Option<EventRef>>(), 8);
-    for (ring, index) in [(0, 1), (79, 1 << 40), (u16::MAX - 1, (1 << 48) - 1)] {
+    for (ring, index) in [(0, 1), (79, 1 << 40), (EventRef::RINGS_MAX - 1, (1 << 48) - 1)] {
         let place = EventRef::new(ring, index).unwrap();
         assert_eq!((place.ring(), place.index()), (usize::from(ring), index));
         assert_eq!(EventRef::from_bits(place.bits()), Some(place));
     }
     assert_eq!(
-        [(u16::MAX, 1), (0, 0), (0, 1 << 48)].map(|(ring, index)| EventRef::new(ring, index)),
+        [(EventRef::RINGS_MAX, 1), (0, 0), (0, 1 << 48)].map(|(ring, index)| EventRef::new(ring, index)),
         [None; 3]
     );
     assert_eq!(EventRef::from_bits(0), None);
