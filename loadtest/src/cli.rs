@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod peers;
+
+pub use peers::{Peer, PeersOptions, Serve};
+
 const EXAMPLES: &str = "\
 Examples:
   A server to test, and its process id:
@@ -23,6 +27,9 @@ Examples:
     starling-load --data-dir /tmp/load --server-pid $PID creates --senders 64
     starling-load --data-dir /tmp/load --server-pid $PID idle --receivers 10000
 
+  Beside other servers, one after the other, medians of several rounds (see `starling-load peers --help`):
+    starling-load --starling target/release/starling peers --markdown peers.md
+
 On a machine with few cores, keep the generator and the server apart: `taskset -c 0 starling …`, `taskset -c 1 starling-load …`.
 The exit code is 1 when a message was lost, came twice or out of order.";
 
@@ -39,7 +46,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TargetOptions {
     /// The API of the server
     #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8080/api/v10")]
@@ -59,6 +66,9 @@ pub struct TargetOptions {
     /// Loopback addresses to connect from (127.0.0.1, 127.0.0.2 …): one has some 28,000 ports
     #[arg(long, global = true, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=200))]
     pub sources: u8,
+    /// Leave receivers' connections without a close, so that the server keeps their sessions for a resume
+    #[arg(long, global = true)]
+    pub abandon: bool,
     /// Threads that receive
     #[arg(long, global = true, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: u8,
@@ -72,6 +82,10 @@ pub enum Command {
     Creates(CreatesOptions),
     /// Connections that do nothing
     Idle(IdleOptions),
+    /// The same work for Starling and for other servers, on one core each, and their ratios
+    Peers(PeersOptions),
+    #[command(flatten)]
+    Serve(Serve),
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +108,9 @@ pub struct FanoutOptions {
     /// Length of the messages
     #[arg(long, value_name = "BYTES", default_value_t = 100)]
     pub size: usize,
+    /// Count the server's system calls, with `perf`
+    #[arg(long)]
+    pub syscalls: bool,
     /// How long to wait for the last messages
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub patience: u64,

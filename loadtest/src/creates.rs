@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use http::{Method, StatusCode};
 use serde_json::json;
+use testkit::rest::Rest;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
@@ -14,7 +15,7 @@ use crate::cli::{CreatesOptions, TargetOptions};
 use crate::progress;
 use crate::receivers::histogram;
 use crate::report::{Latency, Report, ServerUse};
-use crate::target::Target;
+use crate::target::{Service, Target};
 
 /// What the senders share.
 #[derive(Default)]
@@ -26,14 +27,16 @@ struct Shared {
 }
 
 pub async fn run(target: &TargetOptions, options: &CreatesOptions) -> anyhow::Result<Report> {
-    let target = Arc::new(Target::find(target, options.senders).await?);
+    let target = Target::find(target, options.senders).await?;
     let shared = Arc::new(Shared::default());
     let before = target.usage();
+    let Service::Starling(starling) = &target.service else { bail!("only Starling takes messages by REST") };
     let started = Instant::now();
     let mut senders = JoinSet::new();
     for member in 0..options.senders {
-        let (target, shared, size) = (Arc::clone(&target), Arc::clone(&shared), options.size);
-        senders.spawn(async move { send(&target, &shared, member, size).await });
+        let (shared, size) = (Arc::clone(&shared), options.size);
+        let (rest, path) = (starling.rest(member), starling.messages_path());
+        senders.spawn(async move { send(&rest, &path, &shared, size).await });
     }
     let bar = progress::bar("seconds", options.seconds);
     for second in 0..options.seconds {
@@ -69,14 +72,12 @@ pub async fn run(target: &TargetOptions, options: &CreatesOptions) -> anyhow::Re
 }
 
 /// One member, one message after the other.
-async fn send(target: &Target, shared: &Shared, member: usize, size: usize) -> hdrhistogram::Histogram<u64> {
-    let rest = target.rest(member);
-    let path = format!("/channels/{}/messages", target.seed.channel_id);
+async fn send(rest: &Rest, path: &str, shared: &Shared, size: usize) -> hdrhistogram::Histogram<u64> {
     let body = json!({ "content": "x".repeat(size) });
     let mut latency_us = histogram();
     while !shared.is_over.load(Ordering::Relaxed) {
         let sent_at = Instant::now();
-        match rest.call(Method::POST, &path, Some(&body)).await {
+        match rest.call(Method::POST, path, Some(&body)).await {
             Ok(answer) if answer.status == StatusCode::OK => {
                 latency_us.saturating_record((sent_at.elapsed().as_micros() as u64).max(1));
                 shared.acknowledged.fetch_add(1, Ordering::Relaxed);

@@ -15,7 +15,7 @@ pub async fn run(target: &TargetOptions, options: &IdleOptions) -> anyhow::Resul
     let target = Arc::new(Target::find(target, options.receivers).await?);
     let at_first = target.usage();
     let started = Instant::now();
-    let receivers = Receivers::connect(&target, options.receivers).await?;
+    let receivers = Receivers::connect(&target, options.receivers, 0).await?;
     let connecting = started.elapsed().as_secs_f64();
     let connected = target.usage();
     let pause = Duration::from_secs(options.seconds);

@@ -8,30 +8,68 @@ mod cli;
 mod creates;
 mod fanout;
 mod idle;
+mod load;
 mod marker;
+mod peers;
 mod progress;
 mod receivers;
 mod report;
 mod senders;
+mod serve;
+mod syscalls;
 mod target;
 
+use std::path::Path;
+
+use anyhow::Context;
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, PeersOptions};
+use report::Report;
+use serde::Serialize;
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     target::raise_file_limit();
-    let report = runtime.block_on(async {
-        match &cli.command {
-            Command::Fanout(options) => fanout::run(&cli.target, options).await,
-            Command::Creates(options) => creates::run(&cli.target, options).await,
-            Command::Idle(options) => idle::run(&cli.target, options).await,
-        }
-    })?;
-    report.print();
-    if let Some(path) = &cli.json {
-        report.write(path)?;
+    if let Command::Serve(serve) = &cli.command {
+        return serve::run(serve);
     }
-    if report.is_complete() { Ok(()) } else { std::process::exit(1) }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let is_complete = runtime.block_on(run(&cli))?;
+    if is_complete { Ok(()) } else { std::process::exit(1) }
+}
+
+/// Runs the command; whether nothing was lost.
+async fn run(cli: &Cli) -> anyhow::Result<bool> {
+    let report: Report = match &cli.command {
+        Command::Fanout(options) => fanout::run(&cli.target, options).await?,
+        Command::Creates(options) => creates::run(&cli.target, options).await?,
+        Command::Idle(options) => idle::run(&cli.target, options).await?,
+        Command::Peers(options) => return compare(cli, options).await,
+        Command::Serve(serve) => return serve::run(serve).map(|()| true),
+    };
+    report.print();
+    write_json(cli, &report)?;
+    Ok(report.is_complete())
+}
+
+async fn compare(cli: &Cli, options: &PeersOptions) -> anyhow::Result<bool> {
+    let comparison = peers::run(&cli.target, options).await?;
+    let tables = comparison.markdown();
+    print!("{tables}");
+    if let Some(path) = &options.markdown {
+        write(path, tables.as_bytes())?;
+    }
+    write_json(cli, &comparison)?;
+    Ok(comparison.is_complete())
+}
+
+fn write_json(cli: &Cli, report: &impl Serialize) -> anyhow::Result<()> {
+    let Some(path) = &cli.json else { return Ok(()) };
+    let mut json = serde_json::to_vec_pretty(report)?;
+    json.push(b'\n');
+    write(path, &json)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, bytes).with_context(|| format!("write {}", path.display()))
 }

@@ -19,8 +19,9 @@ use crate::progress;
 use crate::target::Target;
 
 mod connection;
+mod notes;
 
-use connection::Notes;
+use notes::Notes;
 
 const CONNECTING_MAX: usize = 64;
 const STACK_BYTES: usize = 4 * 1024 * 1024;
@@ -43,6 +44,8 @@ pub struct Received {
     pub latency_us: Histogram<u64>,
     /// Of each message the time until the last receiver had it.
     pub last_us: Vec<u64>,
+    /// Of all events that were received.
+    pub bytes: usize,
 }
 
 /// Connected members.
@@ -50,7 +53,8 @@ pub struct Receivers {
     pub counters: Arc<Counters>,
     /// What `due` counts from.
     pub began: Instant,
-    threads: Vec<JoinHandle<anyhow::Result<Received>>>,
+    threads: Vec<JoinHandle<anyhow::Result<Vec<Received>>>>,
+    runs: usize,
     stop: watch::Sender<bool>,
 }
 
@@ -71,12 +75,13 @@ pub fn histogram() -> Histogram<u64> {
 }
 
 impl Received {
-    fn empty() -> Self {
-        Self { orders: Vec::new(), latency_us: histogram(), last_us: Vec::new() }
+    fn empty(receivers: usize) -> Self {
+        Self { orders: vec![Vec::new(); receivers], latency_us: histogram(), last_us: Vec::new(), bytes: 0 }
     }
 
     fn add(&mut self, other: Self) -> anyhow::Result<()> {
         self.orders.extend(other.orders);
+        self.bytes += other.bytes;
         self.latency_us.add(other.latency_us).context("add up the histograms")?;
         if self.last_us.len() < other.last_us.len() {
             self.last_us.resize(other.last_us.len(), 0);
@@ -89,8 +94,8 @@ impl Received {
 }
 
 impl Receivers {
-    /// Connects the first `count` members and waits until each has seen the guild.
-    pub async fn connect(target: &Arc<Target>, count: usize) -> anyhow::Result<Self> {
+    /// Connects the first `count` members and waits until each has seen the guild. They note what comes of so many runs.
+    pub async fn connect(target: &Arc<Target>, count: usize, runs: usize) -> anyhow::Result<Self> {
         let counters = Arc::new(Counters::default());
         let (stop, stopped) = watch::channel(false);
         let began = Instant::now();
@@ -100,9 +105,9 @@ impl Receivers {
             let members: Vec<usize> = (thread..count).step_by(target.threads).collect();
             let builder =
                 std::thread::Builder::new().name(format!("receive-{thread}")).stack_size(STACK_BYTES);
-            threads.push(builder.spawn(move || run(target, members, began, counters, stopped))?);
+            threads.push(builder.spawn(move || run(target, members, runs, began, counters, stopped))?);
         }
-        let receivers = Self { counters, began, threads, stop };
+        let receivers = Self { counters, began, threads, runs, stop };
         let bar = progress::bar("connected", count as u64);
         loop {
             let connected = receivers.counters.connected.load(Ordering::Relaxed);
@@ -126,14 +131,16 @@ impl Receivers {
         }
     }
 
-    /// Disconnects everybody.
-    pub fn finish(self) -> anyhow::Result<Received> {
+    /// Disconnects everybody. Answers what was received of each run.
+    pub fn finish(self) -> anyhow::Result<Vec<Received>> {
         // The threads may have ended already.
         let _ = self.stop.send(true);
-        let mut received = Received::empty();
+        let mut received: Vec<Received> = (0..self.runs).map(|_| Received::empty(0)).collect();
         for thread in self.threads {
-            let part = thread.join().map_err(|_| anyhow::anyhow!("a receiving thread panicked"))?;
-            received.add(part?)?;
+            let parts = thread.join().map_err(|_| anyhow::anyhow!("a receiving thread panicked"))?;
+            for (run, part) in received.iter_mut().zip(parts?) {
+                run.add(part)?;
+            }
         }
         Ok(received)
     }
@@ -143,25 +150,26 @@ impl Receivers {
 fn run(
     target: Arc<Target>,
     members: Vec<usize>,
+    runs: usize,
     began: Instant,
     counters: Arc<Counters>,
-    mut stopped: watch::Receiver<bool>,
-) -> anyhow::Result<Received> {
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<Vec<Received>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let notes = Rc::new(Notes::new(members.len(), target.run, began, Arc::clone(&counters)));
+    let notes = Rc::new(Notes::new(members.len(), (target.run, runs), began, Arc::clone(&counters)));
     let in_thread = Rc::clone(&notes);
     LocalSet::new().block_on(&runtime, async move {
         let gate = Rc::new(Semaphore::new(CONNECTING_MAX));
         let mut connections = JoinSet::new();
         for (place, member) in members.into_iter().enumerate() {
             let (notes, target, gate) = (Rc::clone(&in_thread), Arc::clone(&target), Rc::clone(&gate));
+            let stopped = stopped.clone();
             connections.spawn_local(async move {
-                connection::run(&notes, place, &target, member, &gate).await;
+                connection::run(&notes, place, &target, member, &gate, stopped).await;
             });
         }
-        // An error means that nobody is left to stop it.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-        connections.shutdown().await;
+        // Each ends by itself, when it is stopped or when it fails.
+        while connections.join_next().await.is_some() {}
     });
     let notes = Rc::into_inner(notes).context("the connections have ended")?;
     Ok(notes.into_received())

@@ -1,9 +1,7 @@
 //! What a run found: a few lines for people, JSON for programs.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use anyhow::Context;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -42,6 +40,12 @@ pub struct Report {
     pub messages_per_sec: f64,
     pub deliveries: usize,
     pub deliveries_per_sec: f64,
+    /// Length of an event as it was received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_bytes: Option<usize>,
+    /// How busy this program was, in percent of a core: near 100 it is what was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator_percent: Option<f64>,
     pub faults: Faults,
     /// From when a message was due until it was acknowledged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +69,11 @@ pub struct ServerUse {
     pub cpu_us_per_delivery: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_us_per_message: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syscalls_per_delivery: Option<f64>,
+    /// Only those calls that can write to a socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writes_per_delivery: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_us_per_connect: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +145,7 @@ impl Report {
     fn text(&self) -> String {
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
-            let _ = writeln!(text, "{name:>22}  {value}");
+            let _ = writeln!(text, "{name:>23}  {value}");
         };
         line(
             "run",
@@ -159,7 +168,14 @@ impl Report {
             line("first failure", failure.clone());
         }
         if self.deliveries > 0 {
-            line("deliveries", format!("{} ({:.0}/s)", self.deliveries, self.deliveries_per_sec));
+            let bytes = self.event_bytes.unwrap_or_default();
+            line(
+                "deliveries",
+                format!("{} ({:.0}/s) of {bytes} bytes", self.deliveries, self.deliveries_per_sec),
+            );
+        }
+        if let Some(percent) = self.generator_percent {
+            line("this program", format!("{percent:.0} % of a core"));
         }
         let Faults { missing, repeated, out_of_order, connections_lost } = self.faults;
         line(
@@ -187,6 +203,8 @@ impl Report {
                 ("user CPU a delivery", server.user_us_per_delivery, "µs"),
                 ("CPU a delivery", server.cpu_us_per_delivery, "µs"),
                 ("CPU a message", server.cpu_us_per_message, "µs"),
+                ("system calls a delivery", server.syscalls_per_delivery, "calls"),
+                ("those that write", server.writes_per_delivery, "calls"),
                 ("CPU a connect", server.cpu_us_per_connect, "µs"),
                 ("CPU idle", server.cpu_percent_idle, "%"),
                 ("memory a connection", server.bytes_per_connection, "bytes"),
@@ -200,12 +218,6 @@ impl Report {
             line("memory of the server", format!("{:.1} MiB", server.anonymous_bytes as f64 / 1_048_576.0));
         }
         text
-    }
-
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let mut json = serde_json::to_vec_pretty(self)?;
-        json.push(b'\n');
-        std::fs::write(path, json).with_context(|| format!("write {}", path.display()))
     }
 }
 

@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use http::{Method, StatusCode};
-use serde_json::json;
-use testkit::rest::Rest;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
 use crate::marker::Marker;
 use crate::receivers::histogram;
 use crate::target::Target;
+
+mod voice;
+
+pub use voice::PUBLISH_PATH;
+use voice::Voice;
 
 /// When messages are sent.
 #[derive(Debug, Clone, Copy)]
@@ -40,24 +42,38 @@ pub struct Sent {
     pub latency_us: Histogram<u64>,
 }
 
-enum Outcome {
-    Acknowledged { id: u64, index: u32, took_us: u64 },
+/// What became of one message.
+pub enum Outcome {
+    /// `took_us` where the server acknowledges.
+    Accepted {
+        id: u64,
+        index: u32,
+        took_us: Option<u64>,
+    },
     Limited,
     Failed(String),
 }
 
-/// Sends the messages of the schedule, spread over so many members.
-pub async fn send(target: &Arc<Target>, senders: usize, schedule: Schedule, began: Instant) -> Sent {
+/// Sends the messages of one run by the schedule, spread over so many members.
+pub async fn send(
+    target: &Arc<Target>,
+    run: u32,
+    senders: usize,
+    schedule: Schedule,
+    began: Instant,
+) -> anyhow::Result<Sent> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
+    let mut voices = Vec::new();
+    for member in 0..senders {
+        voices.push(Voice::new(target, member).await?);
+    }
     // A moment for all senders to be there.
     let start = Instant::now() + Duration::from_millis(100);
-    for member in 0..senders {
-        let (target, next) = (Arc::clone(target), Arc::clone(&next));
+    for mut voice in voices {
+        let next = Arc::clone(&next);
         tasks.spawn(async move {
-            let rest = target.rest(member);
-            // Connects before the first message is due.
-            let _ = rest.call(Method::GET, "/gateway", None).await;
+            voice.warm_up().await;
             let mut outcomes = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
@@ -67,39 +83,13 @@ pub async fn send(target: &Arc<Target>, senders: usize, schedule: Schedule, bega
                 let due = start + schedule.gap * u32::try_from(index).unwrap_or(u32::MAX);
                 time::sleep_until(due).await;
                 let index = u32::try_from(index).unwrap_or(u32::MAX);
-                outcomes.push(send_one(&target, &rest, index, due, began, schedule.size).await);
+                let due_us = due.saturating_duration_since(began).as_micros() as u64;
+                let marker = Marker { run, index, due_us };
+                outcomes.push(voice.send(marker, due, schedule.size).await);
             }
         });
     }
-    gather(tasks).await
-}
-
-async fn send_one(
-    target: &Target,
-    rest: &Rest,
-    index: u32,
-    due: Instant,
-    began: Instant,
-    size: usize,
-) -> Outcome {
-    let due_us = due.saturating_duration_since(began).as_micros() as u64;
-    let content = Marker { run: target.run, index, due_us }.content(size);
-    let path = format!("/channels/{}/messages", target.seed.channel_id);
-    let body = json!({ "content": content, "nonce": format!("{}-{index}", target.run) });
-    match rest.call(Method::POST, &path, Some(&body)).await {
-        Ok(answer) if answer.status == StatusCode::OK => {
-            let took_us = due.elapsed().as_micros() as u64;
-            match answer.json()["id"].as_str().and_then(|id| id.parse().ok()) {
-                Some(id) => Outcome::Acknowledged { id, index, took_us },
-                None => Outcome::Failed("an answer without an id".to_owned()),
-            }
-        }
-        Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => Outcome::Limited,
-        Ok(answer) => {
-            Outcome::Failed(format!("{} {}", answer.status, String::from_utf8_lossy(&answer.bytes)))
-        }
-        Err(error) => Outcome::Failed(error.to_string()),
-    }
+    Ok(gather(tasks).await)
 }
 
 async fn gather(mut tasks: JoinSet<Vec<Outcome>>) -> Sent {
@@ -109,9 +99,11 @@ async fn gather(mut tasks: JoinSet<Vec<Outcome>>) -> Sent {
     while let Some(outcomes) = tasks.join_next().await {
         for outcome in outcomes.expect("senders do not panic") {
             match outcome {
-                Outcome::Acknowledged { id, index, took_us } => {
+                Outcome::Accepted { id, index, took_us } => {
                     ids.push((id, index));
-                    sent.latency_us.saturating_record(took_us.max(1));
+                    if let Some(took_us) = took_us {
+                        sent.latency_us.saturating_record(took_us.max(1));
+                    }
                 }
                 Outcome::Limited => sent.limited += 1,
                 Outcome::Failed(why) => {

@@ -17,14 +17,31 @@ use crate::cli::TargetOptions;
 /// Who is connected to what.
 #[derive(Debug)]
 pub struct Target {
-    pub api: String,
     pub gateway: String,
-    pub seed: Seed,
+    pub service: Service,
     pub sources: Vec<Ipv4Addr>,
     pub threads: usize,
-    /// Tells this run's messages from others'.
+    /// Whether receivers leave without a word at the end, so that their sessions stay.
+    pub abandons: bool,
+    /// Tells the messages of these runs, which are numbered from here, from others'.
     pub run: u32,
-    server_pid: Option<u32>,
+    pub server_pid: Option<u32>,
+}
+
+/// What kind of server it is.
+#[derive(Debug)]
+pub enum Service {
+    /// Receivers are members who identify, senders are members who use REST.
+    Starling(Starling),
+    /// Receivers only listen; what one sender writes to a connection with the path `/publish` goes to all of them.
+    Relay,
+}
+
+/// A Starling, and its members.
+#[derive(Debug)]
+pub struct Starling {
+    pub api: String,
+    pub seed: Seed,
 }
 
 /// What the server's process has used up to a moment.
@@ -40,7 +57,8 @@ impl Target {
     pub async fn find(options: &TargetOptions, members: usize) -> anyhow::Result<Self> {
         let seed = match &options.seed {
             Some(path) => read_seed(path)?,
-            None => make_seed(options, members)?,
+            None => serde_json::from_slice(&make_seed(options, members)?)
+                .context("`starling admin seed` printed no seed")?,
         };
         ensure!(
             seed.members.len() >= members,
@@ -55,19 +73,35 @@ impl Target {
             proc::anonymous_bytes(pid).with_context(|| format!("read what process {pid} uses"))?;
         }
         Ok(Self {
-            api: options.api.clone(),
             gateway: gateway.trim_end_matches('/').to_owned(),
-            seed,
+            service: Service::Starling(Starling { api: options.api.clone(), seed }),
             sources: (1..=options.sources).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect(),
             threads: usize::from(options.threads),
-            run: (entropy::number() % 100_000_000) as u32,
+            abandons: options.abandon,
+            run: new_run(),
             server_pid: options.server_pid,
         })
     }
 
-    /// The API as one of the members.
-    pub fn rest(&self, member: usize) -> Rest {
-        Rest::new(&self.api, Some(&self.seed.members[member].token))
+    /// A server that hands on what comes on `/publish`.
+    pub fn relay(gateway: String, server_pid: u32) -> Self {
+        Self {
+            gateway,
+            service: Service::Relay,
+            sources: vec![Ipv4Addr::LOCALHOST],
+            threads: 1,
+            abandons: false,
+            run: new_run(),
+            server_pid: Some(server_pid),
+        }
+    }
+
+    /// How many can send: anybody on Starling, elsewhere one.
+    pub fn senders_max(&self) -> usize {
+        match &self.service {
+            Service::Starling(starling) => starling.seed.members.len(),
+            Service::Relay => 1,
+        }
     }
 
     /// What the server has used so far; `None` when its process was not named, or is gone.
@@ -78,12 +112,30 @@ impl Target {
     }
 }
 
+impl Starling {
+    /// The API as one of the members.
+    pub fn rest(&self, member: usize) -> Rest {
+        Rest::new(&self.api, Some(&self.seed.members[member].token))
+    }
+
+    /// Where messages are sent to.
+    pub fn messages_path(&self) -> String {
+        format!("/channels/{}/messages", self.seed.channel_id)
+    }
+}
+
+/// The number of a run; some more can follow it.
+fn new_run() -> u32 {
+    (entropy::number() % 99_999_000) as u32
+}
+
 fn read_seed(path: &Path) -> anyhow::Result<Seed> {
     let text = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{} is no seed", path.display()))
 }
 
-fn make_seed(options: &TargetOptions, members: usize) -> anyhow::Result<Seed> {
+/// Makes a guild with so many members; answers what `starling admin seed --json` printed.
+pub fn make_seed(options: &TargetOptions, members: usize) -> anyhow::Result<Vec<u8>> {
     let mut command = Command::new(&options.starling);
     command.args(["admin", "seed", "--json", "--members", &members.to_string()]);
     command.arg("--data-dir").arg(&options.data_dir).stderr(Stdio::inherit());
@@ -93,7 +145,7 @@ fn make_seed(options: &TargetOptions, members: usize) -> anyhow::Result<Seed> {
     if !output.status.success() {
         bail!("`starling admin seed` ended with {}", output.status);
     }
-    serde_json::from_slice(&output.stdout).context("`starling admin seed` printed no seed")
+    Ok(output.stdout)
 }
 
 /// Lets this process open as many sockets as the system allows it.

@@ -1,88 +1,41 @@
-//! One connection: how it starts, and what it notes of each frame.
+//! One connection: how it starts, what it takes from the socket, how it ends.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hdrhistogram::Histogram;
 use model::entropy;
 use serde_json::json;
 use testkit::gateway_client::identify_payload;
 use testkit::ws::{self, Message, Socket, TEXT};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{self, Instant};
 
-use super::{Counters, Received, histogram};
-use crate::marker::Marker;
-use crate::target::Target;
+use super::notes::Notes;
+use crate::target::{Service, Target};
 
 /// GUILDS, GUILD_MESSAGES and MESSAGE_CONTENT.
 const INTENTS: u64 = 1 | 1 << 9 | 1 << 15;
 const START_PATIENCE: Duration = Duration::from_secs(120);
 const HEARTBEAT: Duration = Duration::from_secs(40);
-const READ_BYTES: usize = 256 * 1024;
+/// How long the server has to answer a close.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(20);
 /// The type and the sequence of an event stand within its first bytes.
 const HEAD_BYTES: usize = 96;
 
-/// What the connections of a thread share. All of it is touched between two awaits only.
-pub(super) struct Notes {
-    run: u32,
-    began: Instant,
-    counters: Arc<Counters>,
-    scratch: RefCell<Vec<u8>>,
-    orders: RefCell<Vec<Vec<u32>>>,
-    latency_us: RefCell<Histogram<u64>>,
-    last_us: RefCell<Vec<u64>>,
-}
-
-impl Notes {
-    pub(super) fn new(receivers: usize, run: u32, began: Instant, counters: Arc<Counters>) -> Self {
-        Self {
-            run,
-            began,
-            counters,
-            scratch: RefCell::new(vec![0; READ_BYTES]),
-            orders: RefCell::new(vec![Vec::new(); receivers]),
-            latency_us: RefCell::new(histogram()),
-            last_us: RefCell::default(),
-        }
-    }
-
-    pub(super) fn into_received(self) -> Received {
-        Received {
-            orders: self.orders.into_inner(),
-            latency_us: self.latency_us.into_inner(),
-            last_us: self.last_us.into_inner(),
-        }
-    }
-
-    /// Notes the frame of one receiver.
-    fn frame(&self, place: usize, payload: &[u8], now_us: u64) {
-        let Some(marker) = Marker::find(payload).filter(|marker| marker.run == self.run) else { return };
-        let took_us = now_us.saturating_sub(marker.due_us);
-        self.orders.borrow_mut()[place].push(marker.index);
-        self.latency_us.borrow_mut().saturating_record(took_us.max(1));
-        let index = marker.index as usize;
-        let mut last_us = self.last_us.borrow_mut();
-        if last_us.len() <= index {
-            last_us.resize(index + 1, 0);
-        }
-        last_us[index] = last_us[index].max(took_us);
-        self.counters.delivered.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn now_us(&self) -> u64 {
-        self.began.elapsed().as_micros() as u64
-    }
-}
-
-/// Connects, and receives until it is cancelled.
-pub(super) async fn run(notes: &Notes, place: usize, target: &Target, member: usize, gate: &Semaphore) {
+/// Connects, receives until it is stopped, and says goodbye.
+pub(super) async fn run(
+    notes: &Notes,
+    place: usize,
+    target: &Target,
+    member: usize,
+    gate: &Semaphore,
+    mut stopped: watch::Receiver<bool>,
+) {
     let started = {
         let _turn = gate.acquire().await;
         time::timeout(START_PATIENCE, start(target, member)).await
@@ -94,13 +47,23 @@ pub(super) async fn run(notes: &Notes, place: usize, target: &Target, member: us
     };
     notes.counters.connected.fetch_add(1, Ordering::Relaxed);
     let (stream, inbox) = link;
-    let mut link = Link { place, stream, rest: inbox.to_vec(), seq: Cell::new(None) };
-    if link.receive(notes).await.is_err() {
-        notes.counters.lost_connections.fetch_add(1, Ordering::Relaxed);
+    let beats = matches!(target.service, Service::Starling(_));
+    let mut link = Link { place, stream, rest: inbox.to_vec(), seq: Cell::new(None), beats };
+    tokio::select! {
+        // An error means that nobody is left to stop it.
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+        _ = link.receive(notes) => {
+            notes.counters.lost_connections.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+    }
+    if !target.abandons {
+        // A server that does not answer in time has been told all the same.
+        let _ = time::timeout(CLOSE_PATIENCE, link.close(notes)).await;
     }
 }
 
-/// The handshake, IDENTIFY, and everything up to the guild.
+/// The handshake, and for Starling IDENTIFY and everything up to the guild.
 async fn start(target: &Target, member: usize) -> anyhow::Result<Socket> {
     let source = target.sources[member % target.sources.len()];
     let (host, _) = ws::split_url(&target.gateway);
@@ -115,7 +78,8 @@ async fn start(target: &Target, member: usize) -> anyhow::Result<Socket> {
     }
     let stream = socket.connect(addr).await.with_context(|| format!("connect to {addr}"))?;
     let mut socket = Socket::upgrade(stream, host, "/?v=10&encoding=json").await?;
-    let identify = identify_payload(&target.seed.members[member].token, INTENTS);
+    let Service::Starling(starling) = &target.service else { return Ok(socket) };
+    let identify = identify_payload(&starling.seed.members[member].token, INTENTS);
     socket.send_text(&json!({ "op": 2, "d": identify }).to_string()).await?;
     loop {
         match socket.next().await? {
@@ -134,6 +98,8 @@ struct Link {
     rest: Vec<u8>,
     /// The last `s`, for heartbeats.
     seq: Cell<Option<u64>>,
+    /// Whether the server expects heartbeats.
+    beats: bool,
 }
 
 impl Link {
@@ -146,7 +112,7 @@ impl Link {
         loop {
             tokio::select! {
                 ready = self.stream.readable() => ready?,
-                _ = beats.tick() => {
+                _ = beats.tick(), if self.beats => {
                     self.beat()?;
                     continue;
                 }
@@ -188,12 +154,30 @@ impl Link {
                 if let Some(seq) = sequence(payload) {
                     self.seq.set(Some(seq));
                 }
-                notes.frame(self.place, payload, now_us);
+                notes.take(self.place, payload, now_us);
             } else if frame.opcode == ws::CLOSE {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
         }
         Ok(taken)
+    }
+
+    /// Says goodbye with 1000, which ends the session, and reads on until the server ends the connection: an end with
+    /// unread bytes would be a reset, which may overtake the goodbye.
+    async fn close(&mut self, notes: &Notes) -> io::Result<()> {
+        let goodbye = ws::frame(ws::CLOSE, &1000_u16.to_be_bytes());
+        while self.stream.try_write(&goodbye).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.stream.writable().await?;
+        }
+        loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut notes.scratch.borrow_mut()) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn beat(&self) -> io::Result<()> {
@@ -205,13 +189,6 @@ impl Link {
             Ok(_) => Err(io::ErrorKind::WriteZero.into()),
             Err(error) => Err(error),
         }
-    }
-}
-
-impl Drop for Link {
-    /// Says goodbye with 1000, which ends the session: the next run does not pay for this one's.
-    fn drop(&mut self) {
-        let _ = self.stream.try_write(&ws::frame(ws::CLOSE, &1000_u16.to_be_bytes()));
     }
 }
 

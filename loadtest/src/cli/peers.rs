@@ -1,0 +1,99 @@
+//! The options of `peers`, and of the servers that it compares with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+
+const EXAMPLES: &str = "\
+Examples:
+  Everything, about seven minutes on a quiet machine (npm ci --prefix loadtest/peers installs bun):
+    starling-load --starling target/release/starling --json peers.json peers --markdown peers.md \\
+      --bun loadtest/peers/node_modules/.bin/bun
+
+  A quick look, half a minute:
+    starling-load --starling target/release/starling peers --servers starling,plain --receivers 200 --rounds 1 --seconds 2
+
+  Only the floor, with 1 and with 100 events a write:
+    starling-load peers --servers floor --receivers 10000 --floor-merge 1
+    starling-load peers --servers floor --receivers 10000 --floor-merge 100
+
+Every run starts its server anew on a free port, on --server-core; this program stays on --generator-core. For Starling the
+work includes REST, permissions, storage and sessions; the others only hand on what one connection publishes. System calls
+are counted in a round of their own, by `perf stat`; without perf they are left out.
+The exit code is 1 when a message was lost, came twice or out of order.";
+
+/// A server that is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Peer {
+    Starling,
+    /// hyper and fastwebsockets as they come (`serve-plain`)
+    Plain,
+    /// bun's own server (loadtest/peers/bun.js)
+    Bun,
+    /// One epoll and one writev, nothing else (`serve-floor`)
+    Floor,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PeersOptions {
+    /// Which servers
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::Starling, Peer::Plain, Peer::Bun, Peer::Floor])]
+    pub servers: Vec<Peer>,
+    /// Numbers of receivers
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1000, 10_000])]
+    pub receivers: Vec<usize>,
+    /// Rounds for each of them, the last number for all that follow
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [4, 3])]
+    pub rounds: Vec<usize>,
+    /// Deliveries a second of the steady phase, so 30 messages a second to 1,000 receivers
+    #[arg(long, value_name = "RATE", default_value_t = 30_000)]
+    pub deliveries_per_sec: usize,
+    /// Length of the steady phase
+    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
+    pub seconds: u64,
+    /// Messages at once in the burst
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub burst: usize,
+    /// Length of an event, for all of them; more when Starling's is longer without any content
+    #[arg(long, value_name = "BYTES", default_value_t = 600)]
+    pub event_bytes: usize,
+    /// The bun program
+    #[arg(long, value_name = "PATH", default_value = "bun")]
+    pub bun: PathBuf,
+    /// Events in one write of the floor
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = RangedU64ValueParser::<u16>::new().range(1..=1024))]
+    pub floor_merge: u16,
+    /// The core of the server
+    #[arg(long, value_name = "CORE", default_value_t = 0)]
+    pub server_core: usize,
+    /// The core of this program
+    #[arg(long, value_name = "CORE", default_value_t = 1)]
+    pub generator_core: usize,
+    /// Writes the tables as Markdown, too
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Serve {
+    /// A server to compare with: hyper and fastwebsockets as they come
+    #[command(name = "serve-plain")]
+    Plain {
+        #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// A server to compare with: one epoll and one writev, nothing else
+    #[command(name = "serve-floor")]
+    Floor {
+        #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// Events in one write
+        #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = RangedU64ValueParser::<u16>::new().range(1..=1024))]
+        merge: u16,
+    },
+}
