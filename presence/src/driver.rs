@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{Backplane, Ephemeral};
+use model::clock::SharedClock;
 use model::presence::Presence;
 use model::voice::VoiceState;
 use model::{ChannelId, EventKind, GuildId, Member, UserId};
@@ -67,11 +68,12 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(
         backplane: Arc<dyn Backplane>,
+        clock: SharedClock,
         event_ids: EventIds,
         writer: WriterOf,
         bounds: Bounds,
     ) -> Self {
-        let publisher = Publisher::new(backplane.clone());
+        let publisher = Publisher::new(backplane.clone(), clock);
         let table = Table::new(bounds);
         let (stats, started) = (Stats::default(), Instant::now());
         Self { backplane, event_ids, writer, table, publisher, stats, started }

@@ -6,17 +6,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use backplane::{Backplane, Subject};
+use backplane::{Backplane, Subject, publish};
 use bytes::Bytes;
 use model::GuildId;
-use model::limits::{RPC_DEADLINE_MS, VOICE_PUBLISHES_MAX, VOICE_QUEUE_MAX};
+use model::clock::SharedClock;
+use model::limits::{VOICE_PUBLISHES_MAX, VOICE_QUEUE_MAX};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-
-const BACKOFF_MS_MIN: u64 = 20;
-const BACKOFF_MS_MAX: u64 = 1_000;
 
 /// One event to be stored on its guild's subject.
 pub(crate) struct Publication {
@@ -29,6 +26,7 @@ pub(crate) struct Publication {
 
 pub(crate) struct Publisher {
     backplane: Arc<dyn Backplane>,
+    clock: SharedClock,
     /// A guild is here while it has an event in flight or waiting.
     lanes: HashMap<GuildId, VecDeque<Publication>>,
     /// Guilds with events and none in flight, because too many others have.
@@ -38,9 +36,9 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    pub(crate) fn new(backplane: Arc<dyn Backplane>) -> Self {
+    pub(crate) fn new(backplane: Arc<dyn Backplane>, clock: SharedClock) -> Self {
         let (lanes, waiting) = (HashMap::new(), VecDeque::new());
-        Self { backplane, lanes, waiting, in_flight: JoinSet::new(), queued: 0 }
+        Self { backplane, clock, lanes, waiting, in_flight: JoinSet::new(), queued: 0 }
     }
 
     /// Whether so much waits that no further changes may be taken.
@@ -93,22 +91,13 @@ impl Publisher {
             let first =
                 self.lanes.get(&guild).and_then(VecDeque::front).expect("a waiting lane has an event");
             let (event_id, envelope) = (first.event_id, first.envelope.clone());
-            self.in_flight.spawn(publish(self.backplane.clone(), guild, event_id, envelope));
+            let (backplane, clock) = (self.backplane.clone(), self.clock.clone());
+            self.in_flight.spawn(async move {
+                let subject = Subject::Guild(guild);
+                let published = publish(&*backplane, &*clock, subject, event_id, &envelope, |_| true).await;
+                published.expect("nobody says that it is enough");
+                guild
+            });
         }
-    }
-}
-
-async fn publish(backplane: Arc<dyn Backplane>, guild: GuildId, event_id: u64, envelope: Bytes) -> GuildId {
-    let deadline = Duration::from_millis(RPC_DEADLINE_MS);
-    let mut backoff_ms = BACKOFF_MS_MIN;
-    loop {
-        let attempt = backplane.publish(Subject::Guild(guild), event_id, envelope.clone());
-        match tokio::time::timeout(deadline, attempt).await {
-            Ok(Ok(_)) => return guild,
-            Ok(Err(error)) => tracing::warn!(%guild, event_id, %error, "voice state is not published yet"),
-            Err(_) => tracing::warn!(%guild, event_id, "voice state is not acknowledged yet"),
-        }
-        tokio::time::sleep(Duration::from_millis(backoff_ms)).await;
-        backoff_ms = (backoff_ms * 2).min(BACKOFF_MS_MAX);
     }
 }

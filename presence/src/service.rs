@@ -67,7 +67,11 @@ impl Presence {
         let (stats, shown) = watch::channel(Stats::default());
         let stop = CancellationToken::new();
         let over = CancellationToken::new();
-        let run = Driver::new(backplane, event_ids, writer, bounds).run(received, stats, stop.clone());
+        let run = Driver::new(backplane, clock.clone(), event_ids, writer, bounds).run(
+            received,
+            stats,
+            stop.clone(),
+        );
         let guard = over.clone().drop_guard();
         let mut driver = JoinSet::new();
         driver.spawn(async move {

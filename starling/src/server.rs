@@ -103,6 +103,7 @@ impl Server {
     pub async fn failed(&self) -> anyhow::Error {
         let (part, task) = tokio::select! {
             () = self.admin.ended() => ("admin listener", "accept"),
+            ended = self.gateway.ended() => return ended.into(),
             task = self.api.ended() => ("API", task),
             task = self.services.messages.ended() => ("message service", task),
             task = self.services.directory.ended() => ("directory", task),

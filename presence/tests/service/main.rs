@@ -11,7 +11,7 @@ use std::time::Duration;
 use away::Away;
 use backplane::{Backplane, Delivery, InProcess, Layout, Listener, Options};
 use bytes::Bytes;
-use model::clock::ManualClock;
+use model::clock::{Clock as _, ManualClock};
 use model::{EventKind, GuildId};
 use presence::table::Bounds;
 use presence::voice::VoiceConfig;
@@ -45,7 +45,7 @@ async fn start_with<B: Backplane>(wrap: impl FnOnce(Arc<InProcess>) -> Arc<B>) -
     let ephemeral = backplane.listen_ephemeral(partition).await.unwrap();
     let mut voice = VoiceConfig::new([1; 32]);
     voice.endpoints.insert("north".into(), "north.voice:443".into());
-    let ids = AtomicU64::new(1);
+    let ids = AtomicU64::new(model::snowflake::lowest_at(clock.now_ms()));
     let service = Presence::start(Config {
         backplane,
         clock,
