@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::acceptor::Acceptor;
+use crate::chance::Chance;
 use crate::config::Config;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
@@ -68,6 +69,7 @@ impl Gateway {
             messages: config.messages,
             presence: config.presence,
             clock: config.clock,
+            chance: Chance::System,
             identify_limit: IdentifyLimit::new(config.settings.max_concurrency),
             settings: config.settings,
             public_url: config.public_url,

@@ -15,6 +15,7 @@
 
 mod acceptor;
 pub mod audience;
+mod chance;
 mod config;
 mod gateway;
 mod identify_limit;
@@ -29,6 +30,7 @@ mod services;
 pub mod session;
 mod shard;
 pub mod shared_ring;
+mod socket;
 mod stats;
 mod supervision;
 pub mod wire;

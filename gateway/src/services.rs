@@ -10,6 +10,7 @@ use model::{Timestamp, limits};
 use proto::clients::{AccountsClient, GuildsClient, MessagesClient, PresenceClient};
 use tokio::time::Instant;
 
+use crate::chance::Chance;
 use crate::config::Settings;
 use crate::identify_limit::IdentifyLimit;
 use crate::interest::Interest;
@@ -26,6 +27,7 @@ pub(crate) struct Services {
     pub(crate) messages: MessagesClient,
     pub(crate) presence: PresenceClient,
     pub(crate) clock: SharedClock,
+    pub(crate) chance: Chance,
     pub(crate) settings: Settings,
     pub(crate) public_url: String,
     pub(crate) pod: PodName,
@@ -57,12 +59,12 @@ impl Services {
     /// An interval for HELLO, never the same for all clients.
     pub(crate) fn heartbeat_interval_ms(&self) -> u64 {
         let interval = self.settings.heartbeat_interval_ms;
-        interval - model::entropy::below(limits::HEARTBEAT_JITTER_MS.min(interval / 2))
+        interval - self.chance.below(limits::HEARTBEAT_JITTER_MS.min(interval / 2))
     }
-}
 
-/// How long to wait before trying again for the `attempt`th time, with jitter.
-pub(crate) fn backoff(attempt: u32) -> Duration {
-    let ceiling = limits::RETRY_MS_MIN.saturating_mul(1 << attempt.min(10)).min(limits::RETRY_MS_MAX);
-    Duration::from_millis(ceiling / 2 + model::entropy::below(ceiling / 2 + 1))
+    /// How long to wait before trying again for the `attempt`th time, with jitter.
+    pub(crate) fn backoff(&self, attempt: u32) -> Duration {
+        let ceiling = limits::RETRY_MS_MIN.saturating_mul(1 << attempt.min(10)).min(limits::RETRY_MS_MAX);
+        Duration::from_millis(ceiling / 2 + self.chance.below(ceiling / 2 + 1))
+    }
 }

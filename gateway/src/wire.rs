@@ -28,4 +28,4 @@ pub use frame::{Decoder, FrameError, Message};
 pub use fuzz::{fuzz_decode, fuzz_handshake};
 pub use handshake::{Compression, Encoding, Reject, Upgrade};
 pub use outbox::{Class, Full, Outbox};
-pub use writer::{Progress, WriteStats, write_pending};
+pub use writer::{Progress, TryWrite, WriteStats, write_pending};

@@ -93,7 +93,7 @@ impl Shard {
         };
         connection.link.accepted();
         self.services.stats.identifies.add(1);
-        let id = SessionId::new(self.index as u8, model::entropy::bytes());
+        let id = SessionId::new(self.index as u8, self.services.chance.bytes());
         let profile = Profile {
             id,
             user_id: authenticated.user.id,

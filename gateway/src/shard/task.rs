@@ -11,13 +11,12 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use model::limits;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::conn::{CLOSE_GRACE, ConnId};
 use super::{NewSocket, Shard, ShardRef, SocketStart};
 use crate::link::Action;
 use crate::link::command::Resume;
+use crate::socket::Socket;
 use crate::stats::Count;
 use crate::supervision::Watch;
 use crate::wire::close::client_ends_session;
@@ -206,7 +205,7 @@ impl Shard {
         if !is_written {
             return self.conn_ended(id, false);
         }
-        match self.forget_conn(id).map(TcpStream::into_std) {
+        match self.forget_conn(id).map(Socket::unbind) {
             Some(Ok(stream)) => {
                 self.move_socket(NewSocket { stream, rest, start: SocketStart::Resume(resume) }, other);
             }
@@ -217,13 +216,7 @@ impl Shard {
 
 /// Ends our direction, then gives the client the time to end its own: closing a socket with unread bytes would cut off
 /// the close frame, and some clients wait for the end of the stream before they reconnect.
-pub(super) async fn linger(mut socket: TcpStream) {
-    let drained = async {
-        socket.shutdown().await?;
-        let mut discard = [0; 512];
-        while socket.read(&mut discard).await? > 0 {}
-        Ok(())
-    };
+pub(super) async fn linger(socket: Socket) {
     // Whether the client answered or not, the socket is dropped now.
-    let _: Result<io::Result<()>, _> = tokio::time::timeout(CLOSE_GRACE, drained).await;
+    let _: Result<io::Result<()>, _> = tokio::time::timeout(CLOSE_GRACE, socket.finish()).await;
 }

@@ -4,7 +4,7 @@
 //! socket was full. So this is neither `async` nor tied to a task: it writes until nothing is pending or the socket
 //! takes no more, and in the second case the caller waits for `writable` and calls again.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use tokio::net::TcpStream;
 
@@ -28,9 +28,21 @@ pub struct WriteStats {
     pub bytes: u64,
 }
 
+/// A socket that can be written to without waiting.
+pub trait TryWrite {
+    /// Writes what the socket takes now; [`io::ErrorKind::WouldBlock`] when that is nothing.
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+impl TryWrite for TcpStream {
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Self::try_write_vectored(self, slices)
+    }
+}
+
 /// Writes all that is pending, as far as the socket takes it.
 pub fn write_pending(
-    socket: &TcpStream,
+    socket: &impl TryWrite,
     outbox: &mut Outbox,
     stats: &mut WriteStats,
 ) -> io::Result<Progress> {
