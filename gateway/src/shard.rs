@@ -23,6 +23,7 @@ use crate::live::LiveEvent;
 use crate::services::Services;
 use crate::session::SessionId;
 use crate::shared_ring::SharedRings;
+use crate::socket::Stream;
 use crate::stats::Count;
 use crate::wire::{CloseCode, WriteStats};
 
@@ -40,6 +41,8 @@ mod pump;
 mod resume;
 mod session;
 mod task;
+#[cfg(test)]
+mod tests;
 mod voice;
 mod wheel;
 
@@ -67,7 +70,7 @@ pub(crate) enum Input {
 
 /// A socket whose handshake is done.
 pub(crate) struct NewSocket {
-    pub(crate) stream: std::net::TcpStream,
+    pub(crate) stream: Stream,
     /// What was read behind the handshake.
     pub(crate) rest: BytesMut,
     pub(crate) start: SocketStart,
@@ -116,6 +119,9 @@ pub(crate) struct Shard {
     rings_told: (u64, u64),
     is_draining: bool,
     is_stopped: bool,
+    /// Every opening that ended with a GUILD_CREATE.
+    #[cfg(test)]
+    admissions: Vec<tests::Admission>,
 }
 
 impl Shard {
@@ -145,6 +151,8 @@ impl Shard {
             rings_told: (0, 0),
             is_draining: false,
             is_stopped: false,
+            #[cfg(test)]
+            admissions: Vec::new(),
         }))
     }
 

@@ -8,7 +8,6 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use slab::Slab;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Duration;
 
@@ -17,6 +16,7 @@ use super::wheel::Timer;
 use super::{Input, NewSocket, Shard, ShardRef, SocketStart};
 use crate::audience::SessionKey;
 use crate::link::{self, Link};
+use crate::socket::Socket;
 use crate::stats::Count;
 use crate::supervision::Watch;
 use crate::wire::{Class, CloseCode, Outbox, Progress, SharedBody, write_pending};
@@ -30,7 +30,7 @@ pub(super) struct ConnId {
 
 pub(super) struct Conn {
     serial: u32,
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     /// Wakes the connection's task: the socket was full, or the connection is to end.
     waker: Option<Waker>,
     pub(super) outbox: Outbox,
@@ -67,7 +67,7 @@ impl Conn {
 
 impl Shard {
     pub(super) fn on_socket(&mut self, me: &ShardRef, new: NewSocket) {
-        let Ok(socket) = TcpStream::from_std(new.stream) else {
+        let Ok(socket) = Socket::bind(new.stream) else {
             self.services.stats.connections.sub(1);
             return;
         };
@@ -219,7 +219,8 @@ impl Shard {
     /// The connection's task has ended.
     pub(super) fn conn_ended(&mut self, id: ConnId, ends_session: bool) {
         let Some(conn) = self.conn(id) else { return };
-        let session = conn.session;
+        let (session, dropped) = (conn.session, conn.outbox.take_dropped());
+        self.services.stats.ephemeral_dropped.add(dropped.into());
         match session {
             Some(key) if ends_session => self.end_session(key),
             Some(_) => self.detach(id),
@@ -253,7 +254,7 @@ impl Shard {
     }
 
     /// Forgets a connection whose socket goes on elsewhere.
-    pub(super) fn forget_conn(&mut self, id: ConnId) -> Option<TcpStream> {
+    pub(super) fn forget_conn(&mut self, id: ConnId) -> Option<Socket> {
         self.conn(id)?;
         self.conns.try_remove(id.place as usize).map(|conn| conn.socket)
     }

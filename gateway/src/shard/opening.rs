@@ -19,7 +19,7 @@ use super::{Shard, ShardRef};
 use crate::audience::{Audience, SessionKey};
 use crate::live::LiveEvent;
 use crate::render::Snapshot;
-use crate::services::{Services, backoff};
+use crate::services::Services;
 use crate::session::{GuildState, Session, SessionId};
 use crate::stats::Count;
 use crate::supervision::Watch;
@@ -259,6 +259,8 @@ impl Shard {
             let body = request.body(&self.services, snapshot);
             self.give_guild_create(key, guild, body);
         }
+        #[cfg(test)]
+        self.note_admission(key, guild);
         self.tell_shifts(guild, &shifts, None, revision);
     }
 
@@ -296,7 +298,7 @@ async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Re
                 failures += 1;
             }
         }
-        tokio::time::sleep(backoff(failures)).await;
+        tokio::time::sleep(services.backoff(failures)).await;
         let mut this = me.borrow_mut();
         if this.opening(request.guild, ticket).is_none() {
             return this.drop_if_unused(request.guild);

@@ -1,0 +1,167 @@
+//! Connections end, whatever the client does, and leave nothing behind.
+
+use model::limits;
+use serde_json::json;
+
+use super::fakes::Call;
+use super::rig::*;
+
+/// A second IDENTIFY is answered with a close frame, which the client never answers.
+#[test]
+fn a_client_that_does_not_answer_a_close_is_let_go() {
+    simulate(async |sim| {
+        let mut client = sim.session(0, BOB).await;
+        client.identify(all_intents());
+        sim.settle().await;
+        assert_eq!(client.news(), ["close 4005"]);
+        assert!(client.is_ended() && !client.end.is_gone(), "it gets the time to answer");
+        sim.wait(5_000).await;
+        assert!(client.end.is_gone());
+        assert_eq!(sim.count("connections"), 0);
+    });
+}
+
+/// It does not read either, so the close frame can't be written.
+#[test]
+fn a_client_that_does_not_read_a_close_is_let_go() {
+    simulate(async |sim| {
+        let client = sim.session(0, BOB).await;
+        client.end.set_capacity(0);
+        client.identify(all_intents());
+        sim.settle().await;
+        assert!(!client.end.is_gone());
+        sim.wait(10_000).await;
+        assert!(client.end.is_gone());
+        assert_eq!(sim.count("connections"), 0);
+    });
+}
+
+#[test]
+fn a_client_that_leaves_during_identify_leaves_nothing() {
+    for (call, id) in [(Call::Authenticate, BOB), (Call::ListGuilds, BOB)] {
+        simulate(async |sim| {
+            sim.gates.hold(call, id, 1);
+            let client = sim.connect(0, BOB);
+            client.identify(all_intents());
+            sim.settle().await;
+            assert_eq!(sim.waiting(call, id), 1);
+            client.end.reset();
+            sim.settle().await;
+            sim.gates.let_go(call, id);
+            sim.settle().await;
+            assert_eq!(sim.services.interest.users(), []);
+            assert_eq!((sim.count("connections"), sim.count("sessions")), (0, 0));
+        });
+    }
+}
+
+/// The same while it is being closed: the frame waits for an answer when the IDENTIFY comes through.
+#[test]
+fn a_client_that_is_closed_during_identify_leaves_nothing() {
+    simulate(async |sim| {
+        sim.gates.hold(Call::ListGuilds, BOB, 1);
+        let mut client = sim.connect(0, BOB);
+        client.identify(all_intents());
+        sim.settle().await;
+        client.identify(all_intents());
+        sim.settle().await;
+        assert_eq!(client.news(), ["close 4005"]);
+        sim.gates.let_go(Call::ListGuilds, BOB);
+        sim.settle().await;
+        assert_eq!(sim.services.interest.users(), []);
+        assert_eq!(sim.count("sessions"), 0);
+    });
+}
+
+#[test]
+fn a_goodbye_ends_the_session_and_any_other_close_does_not() {
+    for (code, expected) in [(1000, "op 9 false"), (1001, "op 9 false"), (4000, "RESUMED")] {
+        simulate(async |sim| {
+            let client = sim.session(0, BOB).await;
+            client.close(code);
+            sim.settle().await;
+            let mut again = sim.resume(0, &client, client.seq);
+            sim.settle().await;
+            assert_eq!(again.news().last().map(String::as_str), Some(expected), "after {code}");
+        });
+    }
+}
+
+#[test]
+fn silence_closes_and_the_session_can_be_resumed_for_a_while() {
+    simulate(async |sim| {
+        let mut client = sim.session(0, BOB).await;
+        sim.wait(limits::ZOMBIE_MS - 5_000).await;
+        client.beat();
+        sim.wait(limits::ZOMBIE_MS - 5_000).await;
+        assert!(client.news().is_empty());
+        sim.wait(10_000).await;
+        assert_eq!(client.news(), ["close 4000"]);
+        sim.say(GENERAL, "missed").await;
+        let mut again = sim.resume(0, &client, client.seq);
+        sim.settle().await;
+        assert_eq!(again.news(), ["MESSAGE_CREATE missed", "RESUMED"]);
+        again.end.reset();
+        sim.wait(limits::RESUME_MS + 5_000).await;
+        assert_eq!(sim.count("sessions"), 0);
+        let mut late = sim.resume(0, &again, again.seq);
+        sim.settle().await;
+        assert_eq!(late.news(), ["op 1", "op 9 false"]);
+    });
+}
+
+#[test]
+fn a_socket_that_never_identifies_is_closed() {
+    simulate(async |sim| {
+        let mut client = sim.connect(0, BOB);
+        sim.wait(limits::IDENTIFY_TIMEOUT_MS + 2_000).await;
+        assert_eq!(client.news(), ["close 4009"]);
+    });
+}
+
+#[test]
+fn a_revoked_token_ends_its_sessions() {
+    simulate(async |sim| {
+        let mut client = sim.session(0, BOB).await;
+        let carol = sim.session(0, CAROL).await;
+        let revoked = sim.world().token_revoked(bob());
+        sim.tell(&revoked).await;
+        assert_eq!(client.news(), ["close 4004"]);
+        let mut again = sim.resume(0, &client, client.seq);
+        let mut carol = sim.resume(0, &carol, carol.seq);
+        sim.settle().await;
+        assert_eq!(again.news(), ["op 1", "op 9 false"]);
+        assert_eq!(carol.news(), ["RESUMED"]);
+    });
+}
+
+/// The token is revoked between the question whose it is and the session.
+#[test]
+fn a_token_that_is_revoked_during_identify_gives_no_session() {
+    simulate(async |sim| {
+        sim.gates.hold(Call::ListGuilds, BOB, 1);
+        let mut client = sim.connect(0, BOB);
+        client.identify(all_intents());
+        sim.settle().await;
+        let revoked = sim.world().token_revoked(bob());
+        sim.tell(&revoked).await;
+        sim.gates.let_go(Call::ListGuilds, BOB);
+        sim.settle().await;
+        assert_eq!(client.news().last().map(String::as_str), Some("close 4004"));
+        assert_eq!(sim.count("sessions"), 0);
+    });
+}
+
+#[test]
+fn a_draining_shard_says_so_and_closes_resumably() {
+    simulate(async |sim| {
+        let mut client = sim.session(0, BOB).await;
+        client.send(&json!({"op": 1, "d": null}));
+        let (done, drained) = tokio::sync::oneshot::channel();
+        sim.drain(0, 2_000, done);
+        sim.settle().await;
+        assert_eq!(client.news(), ["op 7"]);
+        drained.await.unwrap();
+        assert_eq!(client.news(), ["close 1001"]);
+    });
+}

@@ -1,0 +1,347 @@
+//! The simulation: starts everything on one thread with paused time, tells it what happens, and checks at the end that
+//! nothing is left.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backplane::{
+    Backplane, Ephemeral, InMemoryRegistry, InProcess, Layout, Options, Partition, PodName, Subject,
+    UserEvent,
+};
+use bytes::BytesMut;
+use model::clock::{Clock, SharedClock};
+use model::{ChannelId, ChannelKind, GuildId, Intents, Permissions, UserId, limits};
+use parking_lot::{Mutex, MutexGuard};
+use proto::clients;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::client::Client;
+use super::fakes::{Call, Fakes, Gates};
+use super::gated::{Flow, Gated};
+use super::world::{Change, Told, World, allow, channel_id, guild_id, hidden, role_id, user_id};
+use crate::chance::Chance;
+use crate::config::Settings;
+use crate::identify_limit::IdentifyLimit;
+use crate::intake::Intake;
+use crate::services::Services;
+use crate::shard::{self, Input, NewSocket, Shard, ShardRef, SocketStart};
+use crate::socket::{Stream, pipe};
+use crate::stats::{Count, GatewayStats};
+
+pub const ALICE: u64 = 11;
+pub const BOB: u64 = 12;
+pub const CAROL: u64 = 13;
+/// Owns [`OTHER_GUILD`] and is in no other.
+pub const DAVE: u64 = 14;
+pub const GUILD: u64 = 100;
+pub const GENERAL: u64 = 101;
+/// Seen by who has [`STAFF_ROLE`].
+pub const STAFF: u64 = 102;
+pub const LOUNGE: u64 = 103;
+pub const STAFF_ROLE: u64 = 201;
+/// In another partition than [`GUILD`]; dave is in it, and nobody else.
+pub const OTHER_GUILD: u64 = 110;
+
+/// How a simulation is set up.
+#[derive(Clone)]
+pub struct Setup {
+    pub seed: u64,
+    pub settings: Settings,
+    pub stream_events_max: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { seed: 1, settings: Settings::default(), stream_events_max: 4096 }
+    }
+}
+
+pub struct Sim {
+    pub services: Arc<Services>,
+    pub shards: Vec<ShardRef>,
+    pub backplane: Arc<Gated>,
+    pub gates: Arc<Gates>,
+    senders: Arc<[mpsc::Sender<Input>]>,
+    world: Arc<Mutex<World>>,
+    user_sequence: Cell<u64>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    runs: Mutex<JoinSet<()>>,
+}
+
+/// The wall clock, moved by tokio's.
+struct VirtualClock(Instant);
+
+impl Clock for VirtualClock {
+    fn now_ms(&self) -> u64 {
+        1_700_000_000_000 + self.0.elapsed().as_millis() as u64
+    }
+}
+
+/// Runs a test in virtual time, and checks that nothing is left when all clients are gone.
+pub fn simulate(test: impl AsyncFnOnce(&Sim)) {
+    simulate_with(Setup::default(), test);
+}
+
+pub fn simulate_with(setup: Setup, test: impl AsyncFnOnce(&Sim)) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let sim = Sim::start(setup).await;
+        test(&sim).await;
+        sim.end().await;
+    });
+}
+
+const SHARDS: usize = 2;
+const PARTITIONS: Layout = Layout { guild_partitions: 2, user_partitions: 1 };
+
+// === impl Sim: life ===
+
+impl Sim {
+    async fn start(setup: Setup) -> Self {
+        let clock: SharedClock = Arc::new(VirtualClock(Instant::now()));
+        let gates = Arc::new(Gates::default());
+        let world = Arc::new(Mutex::new(small_world()));
+        let fakes = Fakes { world: world.clone(), gates: gates.clone() };
+        let options = Options { stream_events_max: setup.stream_events_max, ..Options::default() };
+        let backplane = Gated::new(InProcess::new(PARTITIONS, clock.clone(), options), gates.clone());
+        let services = Arc::new(Services {
+            backplane: backplane.clone(),
+            registry: Arc::new(InMemoryRegistry::new(clock.clone())),
+            accounts: clients::local_accounts(fakes.clone(), Handle::current()),
+            guilds: clients::local_guilds(fakes.clone(), Handle::current()),
+            messages: clients::local_messages(fakes.clone(), Handle::current()),
+            presence: clients::local_presence(fakes, Handle::current()),
+            clock,
+            chance: Chance::Seeded(Mutex::new(setup.seed)),
+            identify_limit: IdentifyLimit::new(setup.settings.max_concurrency),
+            settings: setup.settings,
+            public_url: "ws://sim".into(),
+            pod: PodName::new("sim"),
+            started: Instant::now(),
+            interest: Default::default(),
+            book: Default::default(),
+            stats: GatewayStats::default(),
+            events: Default::default(),
+        });
+        let (senders, inboxes): (Vec<_>, Vec<_>) =
+            (0..SHARDS).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
+        let senders: Arc<[mpsc::Sender<Input>]> = senders.into();
+        let shards: Vec<ShardRef> =
+            (0..SHARDS).map(|index| Shard::new(index, services.clone(), senders.clone())).collect();
+        let (stop, tasks, mut runs) = (CancellationToken::new(), TaskTracker::new(), JoinSet::new());
+        let intake = Intake { services: services.clone(), shards: senders.clone(), stop: stop.clone() };
+        intake.start(&tasks).await.unwrap();
+        tasks.spawn(crate::presence_book::keep(services.clone(), stop.clone()));
+        for (shard, inbox) in shards.iter().zip(inboxes) {
+            runs.spawn_local(shard::run(shard.clone(), inbox));
+        }
+        let (user_sequence, runs) = (Cell::new(0), Mutex::new(runs));
+        Self { services, shards, backplane, gates, senders, world, user_sequence, stop, tasks, runs }
+    }
+
+    /// Waits until no session can be resumed any more; then nothing may be left of any.
+    async fn end(self) {
+        self.backplane.fail_reads(false);
+        (0..PARTITIONS.guild_partitions)
+            .for_each(|partition| self.backplane.set_flow(Partition(partition), Flow::Open));
+        self.wait(limits::ZOMBIE_MS + self.services.settings.resume_ms + 10_000).await;
+        for shard in &self.shards {
+            let shard = shard.borrow();
+            assert_eq!(shard.conns.len(), 0, "connections are left");
+            assert_eq!(shard.sessions.len(), 0, "sessions are left");
+            assert!(shard.by_id.is_empty() && shard.by_user.is_empty(), "traces of sessions are left");
+            assert!(shard.identifying.is_empty(), "an IDENTIFY is left");
+            assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
+        }
+        let interest = &self.services.interest;
+        assert_eq!(interest.users(), [], "interest in users is left");
+        let left: Vec<GuildId> =
+            self.world().guild_ids().filter(|id| !interest.guild(*id).is_empty()).collect();
+        assert_eq!(left, [], "interest in guilds is left");
+        assert_eq!(self.count("connections"), 0, "connections are counted wrong");
+        assert_eq!(self.count("sessions"), 0, "sessions are counted wrong");
+        assert_eq!(self.count("guilds_open"), 0, "guilds are counted wrong");
+        self.stop.cancel();
+        self.tasks.close();
+        for sender in self.senders.iter() {
+            sender.send(Input::Stop).await.unwrap();
+        }
+        let runs = self.runs.into_inner().join_all();
+        tokio::time::timeout(Duration::from_secs(10), runs).await.expect("the shards end");
+        tokio::time::timeout(Duration::from_secs(10), self.tasks.wait()).await.expect("the intake ends");
+    }
+
+    pub fn count(&self, name: &str) -> u64 {
+        self.services.stats.all().iter().find(|(other, _)| *other == name).expect("a counter").1
+    }
+
+    /// Lets everything happen that can happen now.
+    pub async fn settle(&self) {
+        self.wait(1).await;
+    }
+
+    pub async fn wait(&self, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+// === impl Sim: clients ===
+
+impl Sim {
+    /// A socket whose handshake is done.
+    pub fn connect(&self, shard: usize, user: u64) -> Client {
+        let (server, client) = pipe::pair();
+        let stream = Stream::Pipe(server);
+        self.services.stats.connections.add(1);
+        let socket = NewSocket { stream, rest: BytesMut::new(), start: SocketStart::Hello };
+        assert!(self.senders[shard].try_send(Input::Socket(socket)).is_ok());
+        Client::new(client, user)
+    }
+
+    /// A session with all its guilds; what came so far is not shown.
+    pub async fn session(&self, shard: usize, user: u64) -> Client {
+        let mut client = self.connect(shard, user);
+        client.identify(Intents::ALL.bits());
+        self.settle().await;
+        let news = client.news();
+        assert!(news.len() > 1 && news[0] == "READY" && news[1].starts_with("GUILD_CREATE"), "{news:?}");
+        client
+    }
+
+    /// A new socket that resumes this client's session.
+    pub fn resume(&self, shard: usize, client: &Client, seq: u64) -> Client {
+        let mut next = self.connect(shard, client.user);
+        next.resume(&client.session_id, seq);
+        (next.session_id, next.seq) = (client.session_id.clone(), seq);
+        next
+    }
+}
+
+// === impl Sim: what happens ===
+
+impl Sim {
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock()
+    }
+
+    pub fn partition(&self, guild: u64) -> Partition {
+        PARTITIONS.guild(guild_id(guild))
+    }
+
+    /// Deliveries of the guild's partition wait, are lost, or go on.
+    pub fn set_flow(&self, flow: Flow) {
+        self.backplane.set_flow(self.partition(GUILD), flow);
+    }
+
+    pub async fn tell_guild(&self, told: &Told) {
+        for envelope in &told.guild {
+            let subject = Subject::Guild(envelope.guild_id.expect("events of guilds name theirs"));
+            self.backplane.publish(subject, envelope.event_id, envelope.encode()).await.unwrap();
+        }
+    }
+
+    pub async fn tell_users(&self, told: &Told) {
+        for (user, envelope) in &told.users {
+            self.user_sequence.set(self.user_sequence.get() + 1);
+            let event =
+                UserEvent { user: *user, sequence: self.user_sequence.get(), envelope: envelope.encode() };
+            self.backplane.deliver(&self.services.pod, vec![event]).await.unwrap();
+        }
+    }
+
+    pub async fn tell(&self, told: &Told) {
+        self.tell_guild(told).await;
+        self.tell_users(told).await;
+        self.settle().await;
+    }
+
+    /// Changes the guild without telling anybody.
+    pub fn apply(&self, change: Change) -> Told {
+        self.world().apply(guild_id(GUILD), change)
+    }
+
+    pub async fn change(&self, change: Change) {
+        let told = self.apply(change);
+        self.tell(&told).await;
+    }
+
+    /// Sends a message to a channel.
+    pub async fn say(&self, channel: u64, content: &str) {
+        let told = self.world().message(guild_id(GUILD), channel_id(channel), content);
+        self.tell(&told).await;
+    }
+
+    /// Somebody types in a channel.
+    pub async fn typing(&self, channel: u64) {
+        let envelope = self.world().typing(guild_id(GUILD), channel_id(channel));
+        let subject = Ephemeral { guild: guild_id(GUILD), channel: Some(channel_id(channel)) };
+        self.backplane.publish_ephemeral(subject, envelope.encode());
+        self.settle().await;
+    }
+
+    /// The pod goes away: `done` is answered when everybody was told.
+    pub fn drain(&self, shard: usize, grace_ms: u64, done: oneshot::Sender<()>) {
+        let sent = self.senders[shard].try_send(Input::Drain(Duration::from_millis(grace_ms), done));
+        assert!(sent.is_ok());
+    }
+
+    /// How many calls wait there.
+    pub fn waiting(&self, call: Call, user: u64) -> usize {
+        self.gates.waiting(call, user)
+    }
+}
+
+/// alice owns the guild; bob and carol are in it; staff may see `staff`, and only alice is.
+fn small_world() -> World {
+    let mut world = World::new();
+    for (id, name) in [(ALICE, "alice"), (BOB, "bob"), (CAROL, "carol"), (DAVE, "dave")] {
+        world.add_user(user_id(id), name);
+    }
+    let guild = guild_id(GUILD);
+    world.add_guild(guild, user_id(ALICE));
+    world.add_guild(guild_id(OTHER_GUILD), user_id(DAVE));
+    let staff_only = vec![hidden(guild), allow(model::OverwriteKind::Role(role_id(STAFF_ROLE)))];
+    let channel = |id: u64, kind, overwrites| Change::NewChannel(channel_id(id), kind, overwrites);
+    for change in [
+        Change::RolePermissions(role_id(STAFF_ROLE), Permissions::NONE),
+        channel(GENERAL, ChannelKind::Text, Vec::new()),
+        channel(STAFF, ChannelKind::Text, staff_only),
+        channel(LOUNGE, ChannelKind::Voice, Vec::new()),
+        Change::Join(user_id(BOB)),
+        Change::Join(user_id(CAROL)),
+    ] {
+        world.apply(guild, change);
+    }
+    for (channel, name) in [(GENERAL, "general"), (STAFF, "staff"), (LOUNGE, "lounge")] {
+        let change = Change::Rename(ChannelId::new(channel).unwrap(), name.into());
+        world.apply(guild, change);
+    }
+    world
+}
+
+/// Shorthands for the users of the small world.
+pub fn bob() -> UserId {
+    user_id(BOB)
+}
+
+pub fn dave() -> UserId {
+    user_id(DAVE)
+}
+
+/// Everything that a client may ask for.
+pub fn all_intents() -> u32 {
+    Intents::ALL.bits()
+}
+
+/// The change that gives bob these roles.
+pub fn roles_of_bob(roles: &[u64]) -> Change {
+    Change::Roles(bob(), roles.iter().map(|role| role_id(*role)).collect())
+}

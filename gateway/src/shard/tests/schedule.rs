@@ -1,0 +1,254 @@
+//! Random schedules: whatever happens in whatever order, the sessions are given what they must be, and never more.
+//!
+//! A seed gives a schedule: users join and leave, roles, overwrites, owners and names change, messages are sent, deliveries
+//! lag and get lost, the directory is slow and fails, sockets break and come back. [`oracle`] knows what each session had
+//! to be given. The same seed gives the same run, byte for byte: a seed that fails can be run again by itself.
+
+mod oracle;
+mod peer;
+
+use std::collections::VecDeque;
+
+use backplane::{Backplane, Subject};
+use model::{OverwriteKind, Permissions, UserId};
+use proto::Envelope;
+
+use super::fakes::{Call, mix};
+use super::gated::Flow;
+use super::rig::*;
+use super::world::{Change, Guild, allow, channel_id, deny, guild_id, hidden, role_id, user_id};
+use crate::config::Settings;
+use oracle::{History, Message};
+use peer::Peer;
+
+const STEPS: usize = 60;
+const SEEDS: u64 = 300;
+const TEXT_CHANNELS: [u64; 2] = [GENERAL, STAFF];
+
+#[test]
+fn every_session_is_given_what_it_must_be_and_never_more() {
+    let first = std::env::var("SEED").ok().map(|seed| seed.parse().expect("a number"));
+    for seed in first.map_or(0..SEEDS, |seed: u64| seed..seed + 1) {
+        run(seed);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let runs = [7, 7, 8].map(run);
+    assert!(runs[0].lines().count() > 20, "something happens");
+    assert_eq!(runs[0], runs[1]);
+    assert_ne!(runs[0], runs[2]);
+}
+
+/// Runs one schedule and answers everything that the clients were given.
+fn run(seed: u64) -> String {
+    let mut trace = String::new();
+    let settings = Settings { resume_ms: 30_000, ..Settings::default() };
+    simulate_with(Setup { seed, settings, ..Setup::default() }, async |sim| {
+        let mut schedule = Schedule::new(sim, seed);
+        schedule.run().await;
+        trace = schedule.peers.iter().map(|peer| peer.trace.as_str()).collect();
+    });
+    trace
+}
+
+/// A schedule at one point.
+struct Schedule<'a> {
+    sim: &'a Sim,
+    seed: u64,
+    drawn: u64,
+    peers: Vec<Peer>,
+    history: History,
+    /// Stored, and not published yet: the guild's events, and the users' that follow each.
+    guild_queue: VecDeque<(Envelope, Vec<(UserId, Envelope)>)>,
+    user_queue: VecDeque<(UserId, Envelope)>,
+    /// Whether events are lost at times; then nobody knows how far a shard is.
+    with_losses: bool,
+}
+
+impl<'a> Schedule<'a> {
+    fn new(sim: &'a Sim, seed: u64) -> Self {
+        let peers = [(ALICE, 0), (BOB, 0), (BOB, 0), (BOB, 1), (CAROL, 0), (DAVE, 1)];
+        let first = sim.world().now(guild_id(GUILD)).guild.revision;
+        Self {
+            sim,
+            seed,
+            drawn: 0,
+            peers: peers
+                .iter()
+                .enumerate()
+                .map(|(index, (user, shard))| Peer::new(index, *user, *shard))
+                .collect(),
+            history: History::new(first),
+            guild_queue: VecDeque::new(),
+            user_queue: VecDeque::new(),
+            with_losses: seed % 3 == 0,
+        }
+    }
+
+    /// A number below `bound`.
+    fn draw(&mut self, bound: u64) -> u64 {
+        self.drawn += 1;
+        mix(self.seed ^ mix(self.drawn)) % bound
+    }
+
+    async fn run(&mut self) {
+        self.sim.gates.delay(self.seed, [0, 5, 40][(self.seed % 3) as usize]);
+        for _ in 0..STEPS {
+            self.step().await;
+            let ms = [1, 1, 3, 20][self.draw(4) as usize];
+            self.sim.wait(ms).await;
+        }
+        self.finish().await;
+        for peer in &self.peers {
+            oracle::check(self.sim, &self.history, peer).unwrap_or_else(|problem| {
+                panic!("seed {}, peer {}: {problem}\n{}", self.seed, peer.index, peer.trace)
+            });
+        }
+    }
+
+    async fn step(&mut self) {
+        match self.draw(20) {
+            0..=5 => self.send_message().await,
+            6..=8 => self.change(),
+            9..=11 => self.publish_guild().await,
+            12 | 13 => self.tell_user().await,
+            14 => self.set_flow(),
+            15 => self.sim.gates.fail(Call::OpenAsked, [ALICE, BOB, CAROL, DAVE][self.draw(4) as usize], 1),
+            16..=18 => self.move_socket(),
+            _ => {
+                let peer = self.draw(self.peers.len() as u64) as usize;
+                self.peers[peer].read(self.sim, &self.history);
+                self.peers[peer].beat();
+            }
+        }
+    }
+
+    async fn send_message(&mut self) {
+        let channel = TEXT_CHANNELS[self.draw(2) as usize];
+        let content = self.history.messages.len().to_string();
+        let told = self.sim.world().message(guild_id(GUILD), channel_id(channel), &content);
+        let sequence = self.publish(&told.guild[0]).await;
+        self.history.messages.push(Message { channel: channel_id(channel), sequence });
+    }
+
+    async fn publish(&self, envelope: &Envelope) -> u64 {
+        let subject = Subject::Guild(guild_id(GUILD));
+        self.sim.backplane.publish(subject, envelope.event_id, envelope.encode()).await.unwrap().sequence
+    }
+
+    /// Changes the guild in the directory.
+    fn change(&mut self) {
+        let change = {
+            let guild = self.sim.world().now(guild_id(GUILD)).clone();
+            self.draw_change(&guild)
+        };
+        let told = self.sim.world().apply(guild_id(GUILD), change);
+        let mut users = Some(told.users);
+        for envelope in told.guild {
+            self.guild_queue.push_back((envelope, users.take().unwrap_or_default()));
+        }
+    }
+
+    fn draw_change(&mut self, guild: &Guild) -> Change {
+        let user = user_id([BOB, CAROL, DAVE][self.draw(3) as usize]);
+        let channel = channel_id(TEXT_CHANNELS[self.draw(2) as usize]);
+        let owns = guild.guild.owner_id == user;
+        match self.draw(8) {
+            0 | 1 if !guild.is_member(user) => Change::Join(user),
+            0 | 1 if !owns => Change::Leave(user),
+            2 | 3 if guild.is_member(user) => {
+                let has = !guild.members[&user].roles.is_empty();
+                Change::Roles(user, if has { Vec::new() } else { vec![role_id(STAFF_ROLE)] })
+            }
+            4 => self.draw_permissions(guild),
+            5 => Change::Rename(channel, format!("n{}", guild.guild.revision)),
+            6 if guild.is_member(user) => Change::Owner(if owns { user_id(ALICE) } else { user }),
+            _ => self.draw_overwrites(channel),
+        }
+    }
+
+    fn draw_permissions(&mut self, guild: &Guild) -> Change {
+        let role = [GUILD, STAFF_ROLE][self.draw(2) as usize];
+        let has = guild.roles[&role_id(role)].permissions.contains(Permissions::VIEW_CHANNEL);
+        Change::RolePermissions(role_id(role), if has { Permissions::NONE } else { Permissions::DEFAULT })
+    }
+
+    fn draw_overwrites(&mut self, channel: model::ChannelId) -> Change {
+        let (staff, member) = (OverwriteKind::Role(role_id(STAFF_ROLE)), OverwriteKind::Member(bob()));
+        let hidden = hidden(guild_id(GUILD));
+        let overwrites = match self.draw(5) {
+            0 => vec![],
+            1 => vec![hidden],
+            2 => vec![hidden, allow(staff)],
+            3 => vec![hidden, allow(member)],
+            _ => vec![allow(staff), deny(member)],
+        };
+        Change::Overwrites(channel, overwrites)
+    }
+
+    async fn publish_guild(&mut self) {
+        let Some((envelope, users)) = self.guild_queue.pop_front() else { return };
+        let sequence = self.publish(&envelope).await;
+        self.history.published(sequence, &envelope);
+        self.user_queue.extend(users);
+    }
+
+    async fn tell_user(&mut self) {
+        let Some(event) = self.user_queue.pop_front() else { return };
+        let told = super::world::Told { guild: Vec::new(), users: vec![event] };
+        self.sim.tell_users(&told).await;
+    }
+
+    fn set_flow(&mut self) {
+        let flow = match self.draw(4) {
+            0 | 1 => Flow::Open,
+            2 if self.with_losses => Flow::Dropped,
+            _ => Flow::Held,
+        };
+        self.sim.set_flow(flow);
+    }
+
+    /// Connects, breaks or resumes.
+    fn move_socket(&mut self) {
+        let index = self.draw(self.peers.len() as u64) as usize;
+        let (reads, shard) = (self.draw(2) == 0, self.draw(2) as usize);
+        let peer = &mut self.peers[index];
+        if peer.is_connected() && peer.can_resume() {
+            if reads {
+                peer.read(self.sim, &self.history);
+            }
+            peer.drop_socket();
+        } else if !peer.is_connected() {
+            peer.connect(self.sim, &self.history, shard);
+        } else {
+            peer.read(self.sim, &self.history);
+        }
+    }
+
+    /// Lets everything arrive, with all clients there.
+    async fn finish(&mut self) {
+        self.sim.set_flow(Flow::Open);
+        while !self.guild_queue.is_empty() {
+            self.publish_guild().await;
+        }
+        while !self.user_queue.is_empty() {
+            self.tell_user().await;
+        }
+        for shard in 0..3 {
+            self.sim.wait(5_000).await;
+            for peer in &mut self.peers {
+                peer.read(self.sim, &self.history);
+            }
+            for peer in self.peers.iter_mut().filter(|peer| !peer.is_connected()) {
+                peer.connect(self.sim, &self.history, shard % 2);
+            }
+        }
+        // What was lost behind the last event shows by the tail.
+        self.sim.wait(10_000).await;
+        for peer in &mut self.peers {
+            peer.read(self.sim, &self.history);
+        }
+    }
+}

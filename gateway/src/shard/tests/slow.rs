@@ -1,0 +1,69 @@
+//! A client that reads too slowly loses typing first, then its socket, and nothing else.
+
+use super::rig::*;
+use crate::config::Settings;
+
+fn narrow() -> Setup {
+    Setup { settings: Settings { outbox_bytes_max: 4096, ..Settings::default() }, ..Setup::default() }
+}
+
+#[test]
+fn what_may_be_lost_goes_first_and_the_rest_comes_by_resume() {
+    simulate_with(narrow(), async |sim| {
+        let mut client = sim.session(0, BOB).await;
+        let mut carol = sim.session(0, CAROL).await;
+        client.end.set_capacity(100);
+        for _ in 0..100 {
+            sim.typing(GENERAL).await;
+        }
+        assert_eq!((sim.count("slow_consumers"), client.is_ended()), (0, false));
+
+        let mut said = Vec::new();
+        while sim.count("slow_consumers") == 0 {
+            let number = said.len();
+            assert!(number < 1000, "the cap is never reached");
+            said.push(format!("MESSAGE_CREATE {number}"));
+            sim.say(GENERAL, &number.to_string()).await;
+        }
+        assert!(said.len() > 10, "messages took the place of typing: {}", said.len());
+        let read = client.news().into_iter().filter(|line| line.starts_with("MESSAGE")).count();
+        said.push("MESSAGE_CREATE last".into());
+        sim.say(GENERAL, "last").await;
+        sim.wait(5_000).await;
+        assert!(client.end.is_gone());
+        assert!(sim.count("ephemeral_dropped") > 0);
+
+        let mut again = sim.resume(0, &client, client.seq);
+        sim.settle().await;
+        let mut expected = said[read..].to_vec();
+        expected.push("RESUMED".into());
+        assert_eq!(again.news(), expected);
+        let others: Vec<String> =
+            carol.news().into_iter().filter(|line| line.starts_with("MESSAGE")).collect();
+        assert_eq!(others, said, "others are not disturbed");
+    });
+}
+
+/// A replay is paced: it fills the outbox as far as the client reads, and never closes.
+#[test]
+fn a_replay_waits_for_a_slow_reader() {
+    simulate_with(narrow(), async |sim| {
+        let client = sim.session(0, BOB).await;
+        client.end.reset();
+        let said: Vec<String> = (0..200).map(|number| format!("MESSAGE_CREATE {number}")).collect();
+        for number in 0..200 {
+            sim.say(GENERAL, &number.to_string()).await;
+        }
+        let mut again = sim.connect(0, BOB);
+        again.end.set_capacity(300);
+        again.resume(&client.session_id, client.seq);
+        let mut news = Vec::new();
+        for _ in 0..400 {
+            sim.settle().await;
+            news.extend(again.news());
+        }
+        assert_eq!(news.pop().as_deref(), Some("RESUMED"));
+        assert_eq!(news, said);
+        assert_eq!(sim.count("slow_consumers"), 0);
+    });
+}
