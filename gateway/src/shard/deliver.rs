@@ -35,6 +35,9 @@ impl Shard {
         if !self.guilds.contains_key(&guild) {
             return;
         }
+        if let (Some(table), Some(revision)) = (self.guilds.get_mut(&guild), event.envelope.revision) {
+            table.reached = table.reached.max(revision);
+        }
         match (&event.envelope.view, event.envelope.revision) {
             (Some(ViewChange::Deleted), _) => self.guild_deleted(guild, event),
             (Some(ViewChange::Member { id, after: None, .. }), Some(revision)) => {

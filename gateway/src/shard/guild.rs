@@ -12,6 +12,8 @@ use crate::stats::Count;
 
 pub(super) struct GuildTable {
     pub(super) audience: Audience,
+    /// The highest revision that the table is known to hold, from its snapshot or from an event.
+    pub(super) reached: u64,
     /// The JSON of each channel, for the CHANNEL_CREATE and CHANNEL_DELETE of those who gain or lose sight of it.
     pub(super) channels: FxHashMap<ChannelId, Bytes>,
     /// Voice channels that are gone, and who saw them: they hear of those who thereby left.
@@ -25,7 +27,8 @@ pub(super) struct DeletedChannel {
 
 impl GuildTable {
     pub(super) fn new(audience: Audience, channels: FxHashMap<ChannelId, Bytes>) -> Self {
-        Self { audience, channels, deleted: VecDeque::new() }
+        let reached = audience.view().revision;
+        Self { audience, reached, channels, deleted: VecDeque::new() }
     }
 
     pub(super) fn remember(&mut self, channel: DeletedChannel) {

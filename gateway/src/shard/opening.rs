@@ -3,7 +3,8 @@
 //! Interest first, so that no event is missed from here on; then L, the last sequence of the guild's subject; then the
 //! snapshot, which holds everything up to L because storing precedes publishing; then GUILD_CREATE; then what has come
 //! meanwhile and lies above L and above the snapshot's revision. When a change of what can be seen has come meanwhile,
-//! the snapshot is loaded again: so GUILD_CREATE and the audience table always agree.
+//! the snapshot is loaded again, and so it is while the table that others have lacks what the snapshot shows: so
+//! GUILD_CREATE and the audience table always agree.
 
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub(super) struct Opening {
     /// Stored events of the guild since the opening began.
     events: Vec<Arc<LiveEvent>>,
     overflowed: bool,
+    /// How often the snapshot was ahead of the table.
+    waits: u32,
 }
 
 impl Opening {
@@ -53,6 +56,15 @@ impl Opening {
             Some(_) => event.envelope.revision.is_some_and(|newer| newer > revision),
         };
         revision < table_revision || self.overflowed || self.events.iter().any(is_missed)
+    }
+
+    /// Whether the table that others have is still to learn what the snapshot has: the member as of the one among
+    /// channels and roles as of the other could see what neither shows. The events are on their way; should one never
+    /// come, the guild opens all the same.
+    fn is_ahead(&mut self, revision: u64, reached: u64) -> bool {
+        let is_ahead = revision > reached && self.waits < WAITS_MAX;
+        self.waits += u32::from(is_ahead);
+        is_ahead
     }
 }
 
@@ -177,7 +189,7 @@ impl Shard {
         self.services.interest.add_guild(guild, self.index);
         self.opening_serial += 1;
         let serial = self.opening_serial;
-        let opening = Opening { serial, session: key, events: Vec::new(), overflowed: false };
+        let opening = Opening { serial, session: key, events: Vec::new(), overflowed: false, waits: 0 };
         self.openings.entry(guild).or_default().push(opening);
         let ticket = Ticket { serial, key, id };
         self.tasks.spawn_local(open(me.clone(), self.services.clone(), ticket, request));
@@ -208,13 +220,17 @@ impl Shard {
         snapshot: Option<Snapshot>,
     ) -> bool {
         let (guild, key) = (request.guild, ticket.key);
-        let table_revision = self.guilds.get(&guild).map_or(0, |table| table.audience.view().revision);
+        let (table_revision, reached) = self
+            .guilds
+            .get(&guild)
+            .map_or((0, u64::MAX), |table| (table.audience.view().revision, table.reached));
         let Some((openings, index)) = self.opening(guild, ticket) else {
             self.drop_if_unused(guild);
             return true;
         };
         if let Some(snapshot) = &snapshot
-            && openings[index].is_behind(request, snapshot.guild.revision, table_revision)
+            && (openings[index].is_behind(request, snapshot.guild.revision, table_revision)
+                || openings[index].is_ahead(snapshot.guild.revision, reached))
         {
             openings[index].events.clear();
             openings[index].overflowed = false;
@@ -305,3 +321,6 @@ async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Re
         }
     }
 }
+
+/// How often an opening waits for the table to catch up: a second or two.
+const WAITS_MAX: u32 = 100;

@@ -5,7 +5,7 @@ use model::{ChannelKind, limits};
 use super::fakes::Call;
 use super::gated::Flow;
 use super::rig::*;
-use super::world::{Change, channel_id};
+use super::world::{Change, channel_id, guild_id, hidden};
 
 #[test]
 fn a_session_gets_what_it_may_see() {
@@ -54,7 +54,7 @@ fn the_answer_of_an_abandoned_opening_is_ignored() {
 fn a_snapshot_older_than_the_table_is_loaded_again() {
     simulate(async |sim| {
         let mut alice = sim.session(0, ALICE).await;
-        let before = sim.world().now(super::world::guild_id(GUILD)).guild.revision;
+        let before = sim.world().now(guild_id(GUILD)).guild.revision;
         sim.change(Change::NewChannel(channel_id(104), ChannelKind::Text, Vec::new())).await;
         assert_eq!(alice.news(), ["CHANNEL_CREATE c104"]);
 
@@ -126,7 +126,7 @@ fn what_comes_during_an_opening_is_given_once_and_in_order() {
 #[test]
 fn what_the_snapshot_has_is_not_given_when_it_arrives_late() {
     simulate(async |sim| {
-        let mut alice = sim.session(0, ALICE).await;
+        let mut alice = sim.session(1, ALICE).await;
         sim.set_flow(Flow::Held);
         sim.say(GENERAL, "old").await;
         sim.change(Change::Rename(channel_id(GENERAL), "main".into())).await;
@@ -143,6 +143,46 @@ fn what_the_snapshot_has_is_not_given_when_it_arrives_late() {
             ["MESSAGE_CREATE old", "CHANNEL_UPDATE main", "CHANNEL_CREATE c104", "MESSAGE_CREATE new"]
         );
         assert_eq!(client.news(), ["MESSAGE_CREATE new"]);
+    });
+}
+
+/// bob becomes staff when staff does not see the channel any more. Others' table has not heard of either: as a member of
+/// the new guild he would see a channel of the old one.
+#[test]
+fn a_guild_opens_when_the_table_has_what_the_snapshot_shows() {
+    simulate(async |sim| {
+        let mut alice = sim.session(0, ALICE).await;
+        sim.set_flow(Flow::Held);
+        sim.gates.hold(Call::Last, GUILD, 1);
+        let mut client = sim.connect(0, BOB);
+        client.identify(all_intents());
+        sim.settle().await;
+        sim.say(STAFF, "secret").await;
+        sim.change(Change::Overwrites(channel_id(STAFF), vec![hidden(guild_id(GUILD))])).await;
+        sim.change(roles_of_bob(&[STAFF_ROLE])).await;
+        sim.gates.let_go(Call::Last, GUILD);
+        sim.wait(500).await;
+        assert_eq!(client.news(), ["READY"]);
+        sim.set_flow(Flow::Open);
+        sim.wait(100).await;
+        assert_eq!(client.news(), ["GUILD_CREATE 100 [general lounge]"]);
+        assert_eq!(alice.news(), ["MESSAGE_CREATE secret", "CHANNEL_UPDATE staff", "GUILD_MEMBER_UPDATE 12"]);
+    });
+}
+
+/// The event that would bring the table up to date never comes.
+#[test]
+fn a_guild_opens_all_the_same_after_a_while() {
+    simulate(async |sim| {
+        let alice = sim.session(0, ALICE).await;
+        drop(sim.apply(Change::Rename(channel_id(GENERAL), "main".into())));
+        let mut client = sim.connect(0, BOB);
+        client.identify(all_intents());
+        sim.wait(500).await;
+        assert_eq!(client.news(), ["READY"]);
+        sim.wait(5_000).await;
+        assert_eq!(client.news(), ["GUILD_CREATE 100 [main lounge]"]);
+        drop(alice);
     });
 }
 
@@ -168,8 +208,7 @@ fn an_opening_with_too_much_to_remember_begins_again() {
         client.identify(all_intents());
         sim.settle().await;
         for number in 0..=limits::OPENING_EVENTS_MAX {
-            let told =
-                sim.world().message(super::world::guild_id(GUILD), channel_id(GENERAL), &number.to_string());
+            let told = sim.world().message(guild_id(GUILD), channel_id(GENERAL), &number.to_string());
             sim.tell_guild(&told).await;
             if number % 500 == 0 {
                 sim.settle().await;
