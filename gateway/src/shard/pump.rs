@@ -7,7 +7,7 @@ use super::Shard;
 use super::ShardRef;
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
-use crate::session::{Found, Next, SessionId};
+use crate::session::{Found, GuildState, Next, SessionId};
 use crate::stats::Count;
 use crate::supervision::Watch;
 use crate::wire::{Class, CloseCode, SharedBody};
@@ -96,6 +96,7 @@ impl Shard {
     fn remake(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId) {
         let slot = &mut self.sessions[key];
         slot.is_remaking = true;
+        let known = slot.session.guilds.get(&guild).copied();
         let (id, request) = (slot.session.profile.id, super::opening::Request::new(&slot.session, guild));
         let (services, me) = (self.services.clone(), me.clone());
         self.tasks.spawn_local(async move {
@@ -103,7 +104,7 @@ impl Shard {
             let snapshot = super::opening::load(&services, &request).await;
             let made = snapshot.map(|snapshot| snapshot.map(|snapshot| request.body(&services, &snapshot)));
             let mut this = me.borrow_mut();
-            this.remade(&me, key, id, guild, made);
+            this.remade(&me, key, id, (guild, known), made);
             this.flush_dirty(&me);
         });
     }
@@ -115,7 +116,7 @@ impl Shard {
         me: &ShardRef,
         key: SessionKey,
         id: SessionId,
-        guild: GuildId,
+        (guild, known): (GuildId, Option<GuildState>),
         made: Result<Option<SharedBody>, Failure>,
     ) {
         let Some(slot) = self.sessions.get_mut(key).filter(|slot| slot.session.profile.id == id) else {
@@ -132,7 +133,14 @@ impl Shard {
                     slot.session.advance();
                     self.dispatch(conn, seq, body, Class::Durable);
                 }
-                Ok(None) => slot.session.advance(),
+                Ok(None) => {
+                    slot.session.advance();
+                    // The directory is ahead of the guild's events. Who has joined again meanwhile is told by those.
+                    let is_open = matches!(known, Some(GuildState::Open { .. }));
+                    if is_open && slot.session.guilds.get(&guild).copied() == known {
+                        self.tell_left(key, guild);
+                    }
+                }
                 // The directory does not answer: the client comes back and tries again.
                 Err(_) => return self.close(conn, CloseCode::UnknownError),
             }

@@ -1,6 +1,7 @@
 //! A GUILD_CREATE that is sent again is made anew: from the guild as it is then, and for its own place alone.
 
 use super::fakes::Call;
+use super::gated::Flow;
 use super::rig::*;
 use super::world::{Change, channel_id, guild_id};
 
@@ -36,6 +37,26 @@ fn a_guild_that_was_left_is_not_remade() {
         let mut again = sim.resume(0, &client, 1);
         sim.settle().await;
         assert_eq!(again.news(), ["GUILD_DELETE 100", "RESUMED"]);
+    });
+}
+
+/// The directory knows already that bob has left; the guild's events are late.
+#[test]
+fn a_guild_that_was_left_unheard_of_is_not_remade() {
+    simulate(async |sim| {
+        let client = sim.session(0, BOB).await;
+        client.end.reset();
+        sim.say(GENERAL, "1").await;
+        sim.set_flow(Flow::Held);
+        sim.change(Change::Leave(bob())).await;
+        let mut again = sim.resume(0, &client, 1);
+        sim.settle().await;
+        assert_eq!(again.news(), ["GUILD_DELETE 100", "RESUMED"]);
+        sim.set_flow(Flow::Open);
+        sim.say(GENERAL, "2").await;
+        assert!(again.news().is_empty());
+        sim.change(Change::Join(bob())).await;
+        assert_eq!(again.news(), ["GUILD_CREATE 100 [general lounge]"]);
     });
 }
 
