@@ -16,7 +16,7 @@ use super::guild::DeletedChannel;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::link::command::VoiceUpdate;
-use crate::services::{Services, backoff};
+use crate::services::Services;
 use crate::session::{GuildState, SessionId};
 use crate::supervision::Watch;
 use crate::wire::SharedBody;
@@ -208,7 +208,7 @@ async fn leave(services: &Services, state: &VoiceState) {
                 warn!(%status, guild = %state.guild_id, "a voice state that has no channel any more was not ended");
             }
         }
-        tokio::time::sleep(backoff(attempt)).await;
+        tokio::time::sleep(services.backoff(attempt)).await;
     }
 }
 

@@ -130,6 +130,7 @@ impl Sim {
             book: Default::default(),
             stats: GatewayStats::default(),
             events: Default::default(),
+            supervisor: Default::default(),
         });
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             (0..SHARDS).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
