@@ -13,7 +13,6 @@ fn built_in_servers_hand_everything_on() {
     // Core 0 alone, which every machine has.
     command.args(["--server-core", "0", "--generator-core", "0", "--floor-merge", "3"]);
     command.args(["--receivers", "30", "--rounds", "1", "--deliveries-per-sec", "600", "--seconds", "1"]);
-    // A burst larger than what a socket takes at once: the floor has to go on where it stopped.
     command.args(["--burst", "400", "--event-bytes", "9000"]).arg("--markdown").arg(&markdown);
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -220,3 +220,35 @@ fn write(mut stream: &TcpStream, slices: &[IoSlice<'_>], merge: usize) -> io::Re
 fn key(socket: &impl AsRawFd) -> EventData {
     EventData::new_u64(socket.as_raw_fd() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_socket_goes_on_where_it_stopped() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let epoll = epoll::create(CreateFlags::CLOEXEC).unwrap();
+        epoll::add(&epoll, &stream, key(&stream), EventFlags::IN).unwrap();
+        let (role, queue) = (Role::Receiver, VecDeque::new());
+        let mut conn = Conn { stream, role, inbox: Vec::new(), queue, written: 0 };
+        let events: Vec<Rc<[u8]>> = (0..3000_u32).map(|n| n.to_be_bytes().repeat(2503).into()).collect();
+        let slices: Vec<IoSlice<'_>> = events.iter().map(|event| IoSlice::new(event)).collect();
+        conn.send(&epoll, &events, &slices, 7).unwrap();
+        assert!(!conn.queue.is_empty());
+
+        let length = events.iter().map(|event| event.len()).sum();
+        let reading = std::thread::spawn(move || {
+            let mut received = vec![0; length];
+            client.read_exact(&mut received).map(|()| received)
+        });
+        while !conn.queue.is_empty() {
+            conn.flush(&epoll, 7).unwrap();
+            std::thread::yield_now();
+        }
+        assert!(reading.join().unwrap().unwrap() == events.concat());
+    }
+}
