@@ -1,8 +1,7 @@
 //! The backplane inside one process: the same promises as the cluster's, without a network.
 //!
-//! Each stream is a [`log::Log`] behind its own lock, which is never held across an await. A listener is a bounded
-//! queue whose last place is kept free for a [`Delivery::Gap`]: when the queue fills, what comes is dropped, and the
-//! gap stands exactly where it would have been. Nothing survives the process, so every start is a new incarnation.
+//! Each stream is a [`log::Log`] behind its own lock, which is never held across an await. Nothing survives the process,
+//! so every start is a new incarnation.
 
 mod inbox;
 mod log;
@@ -20,8 +19,9 @@ use model::limits;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::outlet::Outlet;
 use crate::port::{
-    Ack, Backplane, DeliverError, Delivery, Listener, PodBatch, ReadError, Stored, StreamState, Unavailable,
+    Ack, Backplane, DeliverError, Listener, PodBatch, ReadError, Stored, StreamState, Unavailable,
     UserConsumer, UserEvent,
 };
 use crate::registry::PodName;
@@ -67,18 +67,17 @@ pub struct InProcess {
 
 struct GuildStream {
     live: Mutex<Live>,
-    ephemeral: Mutex<Vec<mpsc::Sender<Delivery>>>,
+    ephemeral: Mutex<Vec<Outlet>>,
     tail: AtomicU64,
 }
 
 struct Live {
     log: Log,
-    listeners: Vec<mpsc::Sender<Delivery>>,
+    listeners: Vec<Outlet>,
 }
 
 impl InProcess {
     pub fn new(layout: Layout, clock: SharedClock, options: Options) -> Arc<Self> {
-        let options = Options { subscription_queue_max: options.subscription_queue_max.max(1), ..options };
         let guild = || GuildStream {
             live: Mutex::new(Live { log: Log::new(&options), listeners: Vec::new() }),
             ephemeral: Mutex::default(),
@@ -131,28 +130,11 @@ impl InProcess {
         if !appended.ack.duplicate {
             stream.tail.store(sequence, Ordering::Release);
             let previous = appended.previous;
-            listeners.retain(|listener| offer(listener, sequence, previous, &envelope));
+            listeners.retain(|listener| !listener.is_closed());
+            listeners.iter_mut().for_each(|listener| listener.event(sequence, previous, &envelope));
         }
         appended.ack
     }
-
-    fn listener(&self) -> (mpsc::Sender<Delivery>, Listener) {
-        let (sender, receiver) = mpsc::channel(self.options.subscription_queue_max + 1);
-        (sender, Listener::new(receiver))
-    }
-}
-
-/// Gives an event to a listener, or a gap in its place; whether the listener is still there.
-///
-/// Called under the stream's lock, so nobody else fills the queue meanwhile. The last free place takes the gap. From
-/// then on the gap is the newest in the queue until there are two free places again: it stands for all that is dropped.
-fn offer(listener: &mpsc::Sender<Delivery>, sequence: u64, previous: u64, envelope: &Bytes) -> bool {
-    let delivery = match listener.capacity() {
-        0 => return !listener.is_closed(),
-        1 => Delivery::Gap,
-        _ => Delivery::Event { sequence, previous, envelope: envelope.clone() },
-    };
-    !matches!(listener.try_send(delivery), Err(mpsc::error::TrySendError::Closed(_)))
 }
 
 fn no_partition(stream: Stream) -> Unavailable {
@@ -179,21 +161,20 @@ impl Backplane for InProcess {
 
     fn publish_ephemeral(&self, subject: Ephemeral, envelope: Bytes) {
         let Ok(stream) = self.guild(self.layout.guild(subject.guild)) else { return };
-        stream.ephemeral.lock().retain(|listener| {
-            let sent = listener.try_send(Delivery::Ephemeral(envelope.clone()));
-            !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
-        });
+        let mut listeners = stream.ephemeral.lock();
+        listeners.retain(|listener| !listener.is_closed());
+        listeners.iter_mut().for_each(|listener| listener.ephemeral(envelope.clone()));
     }
 
     async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {
-        let (sender, listener) = self.listener();
-        self.guild(partition)?.live.lock().listeners.push(sender);
+        let (outlet, listener) = Outlet::new(self.options.subscription_queue_max);
+        self.guild(partition)?.live.lock().listeners.push(outlet);
         Ok(listener)
     }
 
     async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable> {
-        let (sender, listener) = self.listener();
-        self.guild(partition)?.ephemeral.lock().push(sender);
+        let (outlet, listener) = Outlet::new(self.options.subscription_queue_max);
+        self.guild(partition)?.ephemeral.lock().push(outlet);
         Ok(listener)
     }
 

@@ -27,7 +27,7 @@
 //!
 //! # To add an adapter
 //!
-//! Implement [`Backplane`] (and [`Registry`]) beside [`in_process`], then run `testkit`'s conformance suite on it:
+//! Implement [`Backplane`] (and [`Registry`]) beside [`in_process`] and [`nats`], then run `testkit`'s conformance suite on it:
 //! `testkit::backplane_conformance!(make)`. The places where adapters go wrong: an acknowledgement before the event is
 //! stored; a subscription that drops without a gap; a `listen` that answers before the subscription stands; a tail of an
 //! earlier incarnation.
@@ -36,6 +36,8 @@ pub mod chain;
 pub mod fence;
 pub mod follow;
 pub mod in_process;
+pub mod nats;
+mod outlet;
 pub mod port;
 pub mod position;
 pub mod publish;
@@ -45,6 +47,7 @@ pub mod subject;
 pub use chain::LostCause;
 pub use follow::{FollowCounts, FollowStats, FollowStatus, Followed, FollowedEvent, Follower};
 pub use in_process::{InMemoryRegistry, InProcess, Options};
+pub use nats::Nats;
 pub use port::{Ack, Backplane, Delivery, Listener, ReadError, Stored, StreamState, Unavailable, UserEvent};
 pub use position::{Position, PositionError};
 pub use publish::publish;

@@ -6,6 +6,7 @@ use model::clock::ManualClock;
 use model::{GuildId, UserId};
 
 use super::*;
+use crate::port::Delivery;
 use crate::registry::Registry;
 
 const LAYOUT: Layout = Layout { guild_partitions: 1, user_partitions: 1 };

@@ -1,0 +1,112 @@
+//! Carries what a subscription brings to one listener, with everything that may be missing said in its place.
+//!
+//! Three things are lost on the way, and each is seen apart. A hole in the sequences is a [`Delivery::Gap`] before the
+//! event behind it. Messages that the client dropped, without a message behind them, are a gap once all before them were
+//! given. A connection that was away is a [`Delivery::Reconnected`] before the first message of the new one.
+//!
+//! [`Delivery::Gap`]: crate::Delivery::Gap
+//! [`Delivery::Reconnected`]: crate::Delivery::Reconnected
+
+use std::sync::Arc;
+
+use async_nats::{Message, Subscriber, header};
+use futures_util::StreamExt;
+use tokio::sync::watch;
+
+use super::link::{Link, Marks};
+use super::read::number;
+use crate::outlet::Outlet;
+
+pub(super) struct Pump {
+    link: Arc<Link>,
+    subscriber: Subscriber,
+    wakes: watch::Receiver<()>,
+    known: Marks,
+    outlet: Outlet,
+    kind: Kind,
+    /// The last sequence that came; 0 before the first.
+    last: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Events,
+    Ephemeral,
+}
+
+impl Pump {
+    /// `known` are the marks from before the subscription.
+    pub(super) fn new(
+        link: Arc<Link>,
+        subscriber: Subscriber,
+        known: Marks,
+        outlet: Outlet,
+        kind: Kind,
+    ) -> Self {
+        let wakes = link.wakes();
+        Self { link, subscriber, wakes, known, outlet, kind, last: 0 }
+    }
+
+    /// Runs until the listener is gone, or the connection is given up.
+    pub(super) async fn run(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                message = self.subscriber.next() => match message {
+                    Some(message) => {
+                        self.compare_connects();
+                        self.take(message);
+                    }
+                    None => return,
+                },
+                // Nothing waits in the subscription: what the client dropped lies behind all that was given.
+                _ = self.wakes.changed() => {
+                    self.compare_connects();
+                    self.compare_drops();
+                }
+                () = self.outlet.closed() => return,
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match self.kind {
+            Kind::Ephemeral => self.outlet.ephemeral(message.payload),
+            Kind::Events => self.take_event(message),
+        }
+    }
+
+    fn take_event(&mut self, message: Message) {
+        let of = |name: &str| message.headers.as_ref().and_then(|headers| number(headers, name));
+        let Some(sequence) = of(header::NATS_SEQUENCE.as_ref()) else {
+            return tracing::warn!(subject = %message.subject, "message without a sequence skipped");
+        };
+        if self.last > 0 && sequence > self.last + 1 {
+            self.outlet.gap();
+        }
+        self.last = sequence;
+        let previous = of(header::NATS_LAST_SEQUENCE.as_ref()).unwrap_or(0);
+        self.outlet.event(sequence, previous, &message.payload);
+    }
+
+    fn compare_connects(&mut self) {
+        let connects = self.link.marks().connects;
+        if connects != self.known.connects {
+            self.known.connects = connects;
+            self.last = 0;
+            if self.kind == Kind::Events {
+                self.outlet.reconnected();
+            }
+        }
+    }
+
+    fn compare_drops(&mut self) {
+        let drops = self.link.marks().drops;
+        if drops != self.known.drops {
+            self.known.drops = drops;
+            if self.kind == Kind::Events {
+                self.outlet.gap();
+            }
+        }
+    }
+}
