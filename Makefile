@@ -9,7 +9,7 @@ ARGS       ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check lint fmt deny advisories clients tracer clean
+.PHONY: help run test check lint fmt deny advisories clients tracer servers clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ help: ## list the targets
 run: ## build and start everything with the demo data, in ./starling-data (needs Rust and a C compiler)
 	$(CARGO) run --release --locked -p starling -- --demo $(ARGS)
 
-test: clients tracer lint check ## install what the tests need into ignored folders, then lint and run every test
+test: clients tracer servers lint check ## install what the tests need into ignored folders, then lint and run every test
 
 # The tests that start the program use the one that cargo builds with them.
 check: ## every test of the workspace, nothing else
@@ -42,6 +42,9 @@ clients: ## the foreign client libraries that the tests drive (needs Node.js wit
 
 tracer: ## strace, for two tests of durability (as root or with sudo, on Debian)
 	@scripts/install-strace
+
+servers: ## the servers that the tests start, in .cache/tools (needs Python)
+	@scripts/install-servers
 
 clean: ## remove builds and installed tools, but no data
 	$(CARGO) clean

@@ -121,7 +121,8 @@ impl Nats {
         let known = self.link.marks();
         let subscriber = self.link.subscribe(subject, self.names.sync()).await?;
         let (outlet, listener) = Outlet::new(self.subscription_queue_max);
-        let pump = Pump::new(Arc::clone(&self.link), subscriber, known, outlet, kind);
+        let (link, wakes) = (Arc::clone(&self.link), self.link.wakes());
+        let pump = Pump { subscriber, marks: move || link.marks(), wakes, known, outlet, kind, last: 0 };
         self.spawn(pump.run());
         Ok(listener)
     }

@@ -4,6 +4,7 @@ pub mod binary;
 pub mod conformance;
 pub mod faulty;
 pub mod gateway_client;
+pub mod nats;
 pub mod proc;
 pub mod proxy;
 pub mod rest;

@@ -72,10 +72,11 @@ impl Link {
             servers: config.servers.join(", "),
             reason: error.to_string(),
         };
-        let patience = Duration::from_millis(limits::NATS_CONNECT_MS);
+        // Each server gets its time, and the name service as well.
+        let patience = Duration::from_millis(limits::NATS_CONNECT_MS * (config.servers.len() as u64 + 1));
         let client = timeout(patience, options.connect(config.servers.as_slice()))
             .await
-            .map_err(|_| refused(&format_args!("no answer in {} ms", limits::NATS_CONNECT_MS)))?
+            .map_err(|_| refused(&format_args!("no answer in {patience:?}")))?
             .map_err(|error| refused(&error))?;
         let mut context = jetstream::new(client.clone());
         context.set_timeout(QUESTION);

@@ -7,25 +7,26 @@
 //! [`Delivery::Gap`]: crate::Delivery::Gap
 //! [`Delivery::Reconnected`]: crate::Delivery::Reconnected
 
-use std::sync::Arc;
-
-use async_nats::{Message, Subscriber, header};
-use futures_util::StreamExt;
+use async_nats::{Message, header};
+use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 
-use super::link::{Link, Marks};
+use super::link::Marks;
 use super::read::number;
 use crate::outlet::Outlet;
 
-pub(super) struct Pump {
-    link: Arc<Link>,
-    subscriber: Subscriber,
-    wakes: watch::Receiver<()>,
-    known: Marks,
-    outlet: Outlet,
-    kind: Kind,
+/// Between a subscription and a listener. `M` tells the marks of now.
+pub(super) struct Pump<S, M> {
+    pub(super) subscriber: S,
+    pub(super) marks: M,
+    /// Changes when the marks may have.
+    pub(super) wakes: watch::Receiver<()>,
+    /// The marks from before the subscription.
+    pub(super) known: Marks,
+    pub(super) outlet: Outlet,
+    pub(super) kind: Kind,
     /// The last sequence that came; 0 before the first.
-    last: u64,
+    pub(super) last: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,19 +35,7 @@ pub(super) enum Kind {
     Ephemeral,
 }
 
-impl Pump {
-    /// `known` are the marks from before the subscription.
-    pub(super) fn new(
-        link: Arc<Link>,
-        subscriber: Subscriber,
-        known: Marks,
-        outlet: Outlet,
-        kind: Kind,
-    ) -> Self {
-        let wakes = link.wakes();
-        Self { link, subscriber, wakes, known, outlet, kind, last: 0 }
-    }
-
+impl<S: Stream<Item = Message> + Unpin, M: Fn() -> Marks> Pump<S, M> {
     /// Runs until the listener is gone, or the connection is given up.
     pub(super) async fn run(mut self) {
         loop {
@@ -90,7 +79,7 @@ impl Pump {
     }
 
     fn compare_connects(&mut self) {
-        let connects = self.link.marks().connects;
+        let connects = (self.marks)().connects;
         if connects != self.known.connects {
             self.known.connects = connects;
             self.last = 0;
@@ -101,7 +90,7 @@ impl Pump {
     }
 
     fn compare_drops(&mut self) {
-        let drops = self.link.marks().drops;
+        let drops = (self.marks)().drops;
         if drops != self.known.drops {
             self.known.drops = drops;
             if self.kind == Kind::Events {
@@ -110,3 +99,6 @@ impl Pump {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

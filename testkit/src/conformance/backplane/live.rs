@@ -5,11 +5,13 @@ use std::sync::Arc;
 use backplane::{Backplane, Delivery, Ephemeral, Partition, Stream, Subject};
 use bytes::Bytes;
 use model::limits::SUBSCRIPTION_QUEUE_MAX;
+use tokio::task::JoinSet;
 
 use super::{delivery, event, fresh, guild_in, is_quiet, publish, user_in};
 
 const FIRST: Partition = Partition(0);
 const SECOND: Partition = Partition(1);
+const WRITERS: usize = 64;
 
 pub async fn a_listener_gets_every_event_with_the_one_before_it(backplane: Arc<dyn Backplane>) {
     let mut listener = backplane.listen(FIRST).await.expect("a listener");
@@ -79,12 +81,18 @@ async fn is_quiet_for_one(listener: &mut backplane::Listener, envelope: &Bytes) 
 pub async fn a_listener_that_reads_nothing_loses_nothing_silently(backplane: Arc<dyn Backplane>) {
     let mut listener = backplane.listen(FIRST).await.expect("a listener");
     let subject = Subject::Guild(guild_in(&*backplane, FIRST));
-    let count = SUBSCRIPTION_QUEUE_MAX + 100;
-    let (mut first, mut last) = (0, 0);
-    for _ in 0..count {
-        last = publish(&backplane, subject, fresh()).await.sequence;
-        first = if first == 0 { last } else { first };
+    let first = publish(&backplane, subject, fresh()).await.sequence;
+    let mut writers = JoinSet::new();
+    for _ in 0..WRITERS {
+        let backplane = Arc::clone(&backplane);
+        writers.spawn(async move {
+            for _ in 0..SUBSCRIPTION_QUEUE_MAX / WRITERS + 1 {
+                publish(&backplane, subject, fresh()).await;
+            }
+        });
     }
+    super::in_time(writers.join_all()).await;
+    let last = publish(&backplane, subject, fresh()).await.sequence;
     let mut next = first;
     while next <= last {
         match delivery(&mut listener).await {

@@ -1,0 +1,263 @@
+//! A real NATS server with JetStream, on a free port of the loopback interface and a folder of its own.
+//!
+//! One server serves a whole test binary ([`shared`]); each test takes a prefix of its own, so that they are apart. Only
+//! a test that harms its server starts one itself ([`NatsServer::start`]); [`NatsServer::cluster`] starts three.
+//!
+//! The program is `STARLING_NATS_SERVER`, else what `make servers` installed, else `nats-server` of the `PATH`. A small
+//! shell stands between: it kills the server when this process ends, however it ends, and removes what nobody drops.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::{env, thread};
+
+use backplane::nats::{Config, migrate};
+use backplane::{Layout, Nats};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::conformance::backplane::fresh;
+
+/// A running server, or one that was killed and can be started again.
+#[derive(Debug)]
+pub struct NatsServer {
+    /// The shell, whose end is the server's, and the server's process id.
+    child: Child,
+    pid: u32,
+    folder: PathBuf,
+    port: u16,
+    /// Removes the folder at the end; none where the shell does.
+    _temporary: Option<TempDir>,
+}
+
+static SHARED: OnceLock<NatsServer> = OnceLock::new();
+
+/// The server that all tests of this binary share. It ends with the process.
+///
+/// # Panics
+/// When it does not start.
+pub fn shared() -> &'static NatsServer {
+    SHARED.get_or_init(|| {
+        let folder = TempDir::new().expect("a folder can be made").keep();
+        launch_on_a_free_port(folder, None, true).unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+impl NatsServer {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not start; its log is in the text.
+    pub fn start() -> Self {
+        let temporary = TempDir::new().expect("a folder can be made");
+        let folder = temporary.path().to_owned();
+        let mut server = launch_on_a_free_port(folder, None, false).unwrap_or_else(|error| panic!("{error}"));
+        server._temporary = Some(temporary);
+        server
+    }
+
+    /// Starts three that are one cluster, and waits until each answers; they may still be choosing leaders.
+    ///
+    /// # Panics
+    /// When one does not start.
+    pub fn cluster() -> [Self; 3] {
+        let routes: Vec<u16> = (0..3).map(|_| free_port()).collect();
+        let urls: Vec<String> = routes.iter().map(|port| format!("nats-route://127.0.0.1:{port}")).collect();
+        [0, 1, 2].map(|index| {
+            let temporary = TempDir::new().expect("a folder can be made");
+            let folder = temporary.path().to_owned();
+            let cluster = format!(
+                "server_name: node-{index}\ncluster {{ name: test, listen: \"127.0.0.1:{}\", routes: [{}] }}\n",
+                routes[index],
+                urls.join(", ")
+            );
+            let mut server = launch_on_a_free_port(folder, Some(&cluster), false)
+                .unwrap_or_else(|error| panic!("{error}"));
+            server._temporary = Some(temporary);
+            server
+        })
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `nats://host:port`.
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.address())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Everything that it has printed.
+    pub fn log(&self) -> String {
+        read_log(&self.folder)
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&mut self) {
+        self.end_by(Signal::KILL);
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate(&mut self) {
+        self.end_by(Signal::TERM);
+    }
+
+    /// Starts it again on the same port and the same folder, after a kill or an end.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        match launch(&self.folder, self.port, false) {
+            Ok((child, pid)) => (self.child, self.pid) = (child, pid),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Removes what it has stored, while it does not run.
+    ///
+    /// # Panics
+    /// When it can't be removed.
+    pub fn forget(&self) {
+        fs::remove_dir_all(self.folder.join(STORE)).expect("the folder is ours");
+    }
+
+    fn end_by(&mut self, signal: Signal) {
+        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw)
+            && matches!(self.child.try_wait(), Ok(None))
+        {
+            // It may have ended by itself.
+            let _ = kill_process(pid, signal);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            eprintln!("--- log of nats-server on port {} ---\n{}", self.port, self.log());
+        }
+    }
+}
+
+/// Streams small enough for many tests on one server, under a prefix that nobody else has.
+pub fn config(url: &str, layout: Layout) -> Config {
+    Config {
+        prefix: format!("t{:x}", fresh()),
+        layout,
+        guild_stream_bytes: STREAM_BYTES,
+        user_stream_bytes: STREAM_BYTES,
+        ..Config::new(vec![url.to_owned()])
+    }
+}
+
+/// The streams of this configuration, and a backplane on them.
+///
+/// # Panics
+/// When the server does not answer.
+pub async fn backplane(config: &Config) -> std::sync::Arc<Nats> {
+    migrate(config).await.unwrap_or_else(|error| panic!("{error}"));
+    Nats::connect(config).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn launch_on_a_free_port(folder: PathBuf, cluster: Option<&str>, is_shared: bool) -> io::Result<NatsServer> {
+    let mut attempts = 0;
+    loop {
+        let port = free_port();
+        write_config(&folder, port, cluster)?;
+        match launch(&folder, port, is_shared) {
+            Ok((child, pid)) => return Ok(NatsServer { child, pid, folder, port, _temporary: None }),
+            // Somebody else may have taken the port meanwhile.
+            Err(error) if attempts >= ATTEMPTS_MAX => return Err(error),
+            Err(_) => attempts += 1,
+        }
+    }
+}
+
+fn launch(folder: &Path, port: u16, is_shared: bool) -> io::Result<(Child, u32)> {
+    let log = File::options().create(true).append(true).open(folder.join(LOG))?;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", WATCH, "watch"]).arg(if is_shared { folder } else { Path::new("") });
+    shell.arg(program()).arg("-c").arg(folder.join(CONFIG));
+    let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::from(log)).spawn()?;
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut first)?;
+    let pid = first.trim().parse().map_err(|_| io::Error::other("the shell named no process"))?;
+    for _ in 0..START_PATIENCE_MS / POLL_MS {
+        if is_ready(port) {
+            return Ok((child, pid));
+        }
+        if !matches!(child.try_wait(), Ok(None)) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(POLL_MS));
+    }
+    drop(child.stdin.take());
+    let _ = child.wait();
+    Err(io::Error::other(format!("nats-server did not start on port {port}:\n{}", read_log(folder))))
+}
+
+/// Whether the server greets. It listens to clients once its streams are there.
+fn is_ready(port: u16) -> bool {
+    let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let mut greeting = [0; 5];
+    let patience = Some(Duration::from_millis(START_PATIENCE_MS));
+    socket.set_read_timeout(patience).is_ok()
+        && socket.read_exact(&mut greeting).is_ok()
+        && greeting == *b"INFO "
+}
+
+fn write_config(folder: &Path, port: u16, cluster: Option<&str>) -> io::Result<()> {
+    let store = folder.join(STORE);
+    let text = format!(
+        "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\", max_file_store: 16GB }}\n{}",
+        store.display(),
+        cluster.unwrap_or_default()
+    );
+    fs::write(folder.join(CONFIG), text)
+}
+
+fn program() -> PathBuf {
+    if let Some(path) = env::var_os("STARLING_NATS_SERVER") {
+        return path.into();
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let installed = root.join(".cache/tools/nats-server");
+    if installed.is_file() { installed } else { "nats-server".into() }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+fn read_log(folder: &Path) -> String {
+    fs::read_to_string(folder.join(LOG)).unwrap_or_default()
+}
+
+/// Starts the program and says its process id; ends when it ends. When standard input ends, so does the program, and
+/// the folder goes where one is given.
+const WATCH: &str = r#"folder=$1; shift
+"$@" >&2 &
+server=$!
+echo $server
+exec 3<&0 >&2
+( cat <&3 >/dev/null; kill -9 $server 2>/dev/null; [ -z "$folder" ] || { sleep 0.1; rm -rf "$folder"; } ) &
+wait $server"#;
+const ATTEMPTS_MAX: u32 = 3;
+const CONFIG: &str = "nats.conf";
+const LOG: &str = "nats.log";
+const POLL_MS: u64 = 10;
+const STORE: &str = "store";
+const START_PATIENCE_MS: u64 = 20_000;
+const STREAM_BYTES: u64 = 32 * 1024 * 1024;
