@@ -198,11 +198,13 @@ impl Consumer {
             return;
         }
         self.taken = sequence;
-        let (message, _) = message.split();
-        let subject = self.names.parse(&message.subject);
-        if let (Some(Subject::User(user)), Some(reply)) = (subject, message.reply) {
-            let event = UserEvent { user, sequence, envelope: message.payload };
-            self.held.push_back(Held { event, reply: reply.to_string() });
+        let message = message.message;
+        match (self.names.parse(&message.subject), message.reply) {
+            (Some(Subject::User(user)), Some(reply)) => {
+                let event = UserEvent { user, sequence, envelope: message.payload };
+                self.held.push_back(Held { event, reply: reply.to_string() });
+            }
+            _ => tracing::warn!(subject = %message.subject, sequence, "event of no user skipped"),
         }
     }
 

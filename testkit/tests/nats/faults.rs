@@ -19,6 +19,16 @@ async fn follower(backplane: &Arc<Nats>) -> Follower {
     in_time(Follower::start(Arc::clone(backplane) as Arc<dyn Backplane>, FIRST)).await.unwrap()
 }
 
+/// Until it has connected so many times.
+async fn connected(backplane: &Nats, connects: u64) {
+    let waited = async {
+        while backplane.connects() < connects {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    in_time(waited).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_and_one_that_ends_lose_nothing() {
     let mut server = NatsServer::start();
@@ -64,9 +74,9 @@ async fn what_is_published_while_the_connection_is_cut_arrives_afterwards() {
         "no connection, and yet an acknowledgement"
     );
     proxy.shut(false);
-    sleep(Duration::from_millis(300)).await;
+    connected(&reader, 2).await;
     proxy.cut();
-    sleep(Duration::from_millis(300)).await;
+    connected(&reader, 3).await;
     let mut acknowledged = writers.stop().await;
     // What was sent without an answer may still have been stored when the connection came back, and is once.
     publish(&(Arc::clone(&reader) as Arc<dyn Backplane>), subject, 1).await;
