@@ -45,7 +45,7 @@ impl Names {
     }
 
     pub(super) fn subject(&self, subject: Subject) -> String {
-        self.prefixed(&subject.name(self.layout))
+        self.prefixed(&self.layout.name(subject))
     }
 
     pub(super) fn live(&self, partition: Partition) -> String {

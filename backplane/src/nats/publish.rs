@@ -20,7 +20,7 @@ pub(super) async fn publish(
     event_id: u64,
     envelope: Bytes,
 ) -> Result<Ack, Unavailable> {
-    let stream = names.stream(subject.stream(names.layout()));
+    let stream = names.stream(names.layout().stream(subject));
     let mut headers = HeaderMap::new();
     headers.insert(header::NATS_MESSAGE_ID, event_id.to_string().as_str());
     headers.insert(header::NATS_EXPECTED_STREAM, stream.as_str());

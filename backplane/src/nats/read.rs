@@ -59,7 +59,7 @@ pub(super) async fn read(
 
 /// The sequence of the subject's last event; 0 when there is none.
 pub(super) async fn last(link: &Link, names: &Names, subject: Subject) -> Result<u64, Unavailable> {
-    let stream = names.stream(subject.stream(names.layout()));
+    let stream = names.stream(names.layout().stream(subject));
     let question = format!("$JS.API.DIRECT.GET.{stream}.{}", names.subject(subject));
     let answer = link.ask(question, Request::new()).await?;
     match answer.status {
@@ -77,7 +77,7 @@ pub(super) async fn contains(
     subject: Subject,
     event_id: u64,
 ) -> Result<bool, Unavailable> {
-    let name = names.stream(subject.stream(names.layout()));
+    let name = names.stream(names.layout().stream(subject));
     let subject = names.subject(subject);
     let Some(last) = last_at_leader(link, &name, &subject).await? else { return Ok(false) };
     let event_id = event_id.to_string();

@@ -64,7 +64,7 @@ async fn what_is_published_while_the_connection_is_cut_arrives_afterwards() {
     let mut follower = follower(&reader).await;
     let writers = Writers::start(&publisher, FIRST);
     sleep(Duration::from_millis(200)).await;
-    proxy.shut(true);
+    proxy.hold_new(true);
     proxy.reset();
     sleep(Duration::from_millis(1500)).await;
     assert!(!reader.is_connected());
@@ -73,7 +73,7 @@ async fn what_is_published_while_the_connection_is_cut_arrives_afterwards() {
         in_time(reader.publish(subject, 1, event(1))).await.is_err(),
         "no connection, and yet an acknowledgement"
     );
-    proxy.shut(false);
+    proxy.hold_new(false);
     connected(&reader, 2).await;
     proxy.cut();
     connected(&reader, 3).await;

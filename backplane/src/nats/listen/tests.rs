@@ -40,8 +40,8 @@ impl Rig {
     fn send(&self, sequence: Option<u64>) {
         let mut headers = HeaderMap::new();
         if let Some(sequence) = sequence {
-            headers.insert(header::NATS_SEQUENCE, sequence);
-            headers.insert(header::NATS_LAST_SEQUENCE, sequence - 1);
+            headers.insert(header::NATS_SEQUENCE, sequence.to_string());
+            headers.insert(header::NATS_LAST_SEQUENCE, (sequence - 1).to_string());
         }
         let message = Message {
             subject: "live.0.7".into(),
