@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backplane::nats::Config;
 use backplane::port::UserConsumer;
-use backplane::{Backplane, Partition, Subject, UserEvent};
+use backplane::{Backplane, Nats, Partition, Subject, UserEvent};
 use testkit::conformance::backplane::{event, fresh, in_time, publish, user_in};
 use testkit::nats::{self, NatsServer};
+use testkit::proxy::Proxy;
 
 use crate::LAYOUT;
 
@@ -77,6 +79,38 @@ async fn user_events_keep_their_order_through_a_kill() {
     let expected: Vec<_> = ids.iter().enumerate().map(|(index, id)| (users[index % 2], event(*id))).collect();
     assert_eq!(kept.iter().map(|kept| (kept.user, kept.envelope.clone())).collect::<Vec<_>>(), expected);
     assert!(kept.is_sorted_by_key(|kept| kept.sequence));
+}
+
+/// The server has given them, and the connection broke before they came: nothing else follows that would show it.
+#[tokio::test]
+async fn what_was_lost_on_the_way_comes_again() {
+    let server = nats::shared();
+    let proxy = Proxy::start().await.unwrap();
+    proxy.lead_to(&server.address());
+    let config = nats::config(&server.url(), LAYOUT);
+    let publisher: Arc<dyn Backplane> = nats::backplane(&config).await;
+    let behind = Config { servers: vec![format!("nats://{}", proxy.addr())], ..config };
+    let taker = Nats::connect(&behind).await.unwrap();
+    let mut consumer = taker.consume_users(FIRST).await.unwrap();
+    let user = Subject::User(user_in(&*publisher, FIRST));
+    let ids: Vec<u64> = std::iter::repeat_with(fresh).take(4).collect();
+    publish(&publisher, user, ids[0]).await;
+    let first = in_time(consumer.next(10)).await.unwrap();
+    consumer.acknowledge(first[0].sequence).await.unwrap();
+    proxy.pause(true);
+    for id in &ids[1..] {
+        publish(&publisher, user, *id).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    proxy.reset();
+    proxy.pause(false);
+    let mut taken = Vec::new();
+    while taken.len() < 3 {
+        let events = in_time(consumer.next(10)).await.unwrap();
+        consumer.acknowledge(events.last().unwrap().sequence).await.unwrap();
+        taken.extend(events.into_iter().map(|event| event.envelope));
+    }
+    assert_eq!(taken, ids[1..].iter().map(|id| event(*id)).collect::<Vec<_>>());
 }
 
 /// A consumer that waits is told at once that another one has taken over.
