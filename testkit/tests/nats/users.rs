@@ -103,6 +103,8 @@ async fn what_was_lost_on_the_way_comes_again() {
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     proxy.reset();
+    // What the proxy holds has to be gone before it moves bytes again.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     proxy.pause(false);
     let mut taken = Vec::new();
     while taken.len() < 3 {
