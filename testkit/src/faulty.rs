@@ -99,6 +99,9 @@ pub struct Faulty<B> {
 struct Shared {
     faults: Faults,
     view: View,
+    /// Calls of the consumers of each partition: a consumer that is opened again goes on counting, so that no fate
+    /// repeats for ever.
+    user_calls: Attempts,
 }
 
 impl<B: Backplane> Faulty<B> {
@@ -106,7 +109,7 @@ impl<B: Backplane> Faulty<B> {
         let view = View::new(inner.layout());
         Arc::new(Self {
             inner,
-            shared: Arc::new(Shared { faults, view }),
+            shared: Arc::new(Shared { faults, view, user_calls: Attempts::default() }),
             publishes: Attempts::default(),
             questions: Attempts::default(),
             pumps: Mutex::default(),

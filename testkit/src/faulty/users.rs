@@ -12,19 +12,23 @@ use super::dice::{self, Fault};
 pub(super) struct FaultyConsumer {
     inner: Box<dyn UserConsumer>,
     shared: Arc<Shared>,
-    stream: Stream,
-    calls: u64,
+    partition: Partition,
 }
 
 impl FaultyConsumer {
     pub(super) fn new(inner: Box<dyn UserConsumer>, shared: Arc<Shared>, partition: Partition) -> Self {
-        Self { inner, shared, stream: Stream::Users(partition), calls: 0 }
+        Self { inner, shared, partition }
     }
 
-    fn call(&mut self) -> Result<(), Unavailable> {
-        self.calls += 1;
+    fn stream(&self) -> Stream {
+        Stream::Users(self.partition)
+    }
+
+    fn call(&self) -> Result<(), Unavailable> {
+        let partition = u64::from(self.partition.0);
+        let call = self.shared.user_calls.next(partition);
         let faults = self.shared.faults;
-        if dice::strikes(faults.seed, Fault::Question, faults.question, self.calls, 0) {
+        if dice::strikes(faults.seed, Fault::Question, faults.question, partition, call) {
             return Err(Unavailable("injected: the call was lost".into()));
         }
         Ok(())
@@ -37,7 +41,7 @@ impl UserConsumer for FaultyConsumer {
         self.call()?;
         loop {
             let events = self.inner.next(max).await?;
-            let cut = self.shared.view.cut(self.stream);
+            let cut = self.shared.view.cut(self.stream());
             let last = events.last().map_or(0, |event| event.sequence);
             let shown: Vec<_> = events
                 .into_iter()
@@ -52,7 +56,7 @@ impl UserConsumer for FaultyConsumer {
 
     async fn acknowledge(&mut self, sequence: u64) -> Result<(), Unavailable> {
         self.call()?;
-        let inner = self.shared.view.cut(self.stream).inner(sequence);
+        let inner = self.shared.view.cut(self.stream()).inner(sequence);
         self.inner.acknowledge(inner).await
     }
 }
