@@ -221,6 +221,8 @@ pub const ADMIN_CONNECTION_MS: u64 = 300_000;
 /// For a connection of the admin listener without a (whole) request head.
 pub const ADMIN_IDLE_MS: u64 = 30_000;
 pub const ADMIN_REQUEST_MS: u64 = 10_000;
+/// A request that came before the end gets its answer.
+pub const ADMIN_STOP_MS: u64 = ADMIN_REQUEST_MS + 1_000;
 /// What requests to the API get to finish at the end of the process.
 pub const API_STOP_MS: u64 = 5_000;
 /// What clients get to leave at the end of the process, once they are told to.
@@ -229,6 +231,8 @@ pub const GATEWAY_STOP_MS: u64 = 3_000;
 pub const LISTENER_PAUSE_MS: u64 = 50;
 /// Members that one call of `starling admin seed` makes: few enough for its deadline, and for progress to be seen.
 pub const SEED_CALL_MEMBERS: u32 = 1_000;
+/// How long killed tasks get to be gone.
+pub const TASKS_KILL_MS: u64 = 2_000;
 /// How often streams that nobody touches are freed of what is too old.
 pub const STREAM_EXPIRE_MS: u64 = 60_000;
 

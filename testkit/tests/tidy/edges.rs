@@ -5,12 +5,24 @@ use toml::{Table, Value};
 
 use crate::tree::Tree;
 
-const FOUNDATION: &[&str] = &["model", "proto", "backplane"];
-const FOUNDATION_AND_STORAGE: &[&str] = &["model", "proto", "backplane", "storage"];
-const ALL_BELOW_THE_BINARY: &[&str] =
-    &["model", "proto", "backplane", "storage", "guilds", "messages", "presence", "fanout", "gateway", "api"];
+const FOUNDATION: &[&str] = &["model", "tasks", "proto", "backplane"];
+const FOUNDATION_AND_STORAGE: &[&str] = &["model", "tasks", "proto", "backplane", "storage"];
+const ALL_BELOW_THE_BINARY: &[&str] = &[
+    "model",
+    "tasks",
+    "proto",
+    "backplane",
+    "storage",
+    "guilds",
+    "messages",
+    "presence",
+    "fanout",
+    "gateway",
+    "api",
+];
 const ALL_BELOW_THE_TESTKIT: &[&str] = &[
     "model",
+    "tasks",
     "proto",
     "backplane",
     "storage",
@@ -24,6 +36,7 @@ const ALL_BELOW_THE_TESTKIT: &[&str] = &[
 ];
 const ALL_BELOW_THE_LOAD_TEST: &[&str] = &[
     "model",
+    "tasks",
     "proto",
     "backplane",
     "storage",
@@ -40,8 +53,9 @@ const ALL_BELOW_THE_LOAD_TEST: &[&str] = &[
 /// Every crate with the crates of this workspace that it may name. A new edge is a decision: it is made here.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("tasks", &["model"]),
     ("proto", &["model"]),
-    ("backplane", &["model", "proto"]),
+    ("backplane", &["model", "tasks", "proto"]),
     ("storage", &["model", "proto"]),
     ("guilds", FOUNDATION_AND_STORAGE),
     ("messages", FOUNDATION_AND_STORAGE),
