@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use model::limits;
+use tasks::Spawner;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::services::Services;
@@ -30,17 +29,16 @@ pub(crate) struct Acceptor {
     pub(crate) listener: TcpListener,
     pub(crate) services: Arc<Services>,
     pub(crate) shards: Arc<[mpsc::Sender<Input>]>,
-    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: Spawner,
 }
 
 impl Acceptor {
     pub(crate) async fn run(self) {
-        let handshakes = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(limits::HANDSHAKES_MAX));
         let next = Arc::new(AtomicUsize::new(0));
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => break,
+                () = self.tasks.stop_token().cancelled() => return,
                 accepted = self.accept() => accepted,
             };
             let Some((stream, _)) = accepted else { continue };
@@ -51,7 +49,7 @@ impl Acceptor {
             };
             if stats.connections.load(Ordering::Relaxed) >= self.services.settings.connections_max as u64 {
                 stats.connections_refused.add(1);
-                handshakes.spawn(async move {
+                self.tasks.spawn(async move {
                     refuse(stream).await;
                     drop(slot);
                 });
@@ -60,16 +58,13 @@ impl Acceptor {
             stats.connections.add(1);
             let shard = self.shards[next.fetch_add(1, Ordering::Relaxed) % self.shards.len()].clone();
             let services = self.services.clone();
-            handshakes.spawn(async move {
+            self.tasks.spawn(async move {
                 let _slot = slot;
                 if !shake(stream, &services, &shard).await {
                     services.stats.connections.sub(1);
                 }
             });
         }
-        drop(self.listener);
-        handshakes.close();
-        let _ = timeout(Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS), handshakes.wait()).await;
     }
 
     async fn accept(&self) -> Option<(TcpStream, SocketAddr)> {

@@ -7,14 +7,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use backplane::Unavailable;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use model::limits;
+use tasks::{Ended, Spawner, Tasks};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::warn;
 
 use crate::acceptor::Acceptor;
 use crate::chance::Chance;
@@ -26,7 +22,6 @@ use crate::registration::Registration;
 use crate::services::Services;
 use crate::shard::{self, Input, Shard};
 use crate::stats::GatewayStats;
-use crate::supervision::{Ended, Guard, Supervisor};
 
 /// A running gateway.
 pub struct Gateway {
@@ -34,10 +29,10 @@ pub struct Gateway {
     services: Arc<Services>,
     shards: Arc<[mpsc::Sender<Input>]>,
     threads: Vec<JoinHandle<()>>,
-    tasks: TaskTracker,
-    /// Ends the acceptor, and later the rest.
-    accepting: CancellationToken,
-    serving: CancellationToken,
+    /// The acceptor and its handshakes: they end first.
+    door: Tasks,
+    /// What serves those who are inside; the shards' threads are watched as its.
+    tasks: Tasks,
 }
 
 /// Why a gateway did not start.
@@ -79,35 +74,26 @@ impl Gateway {
             book: Default::default(),
             stats: GatewayStats::default(),
             events: Default::default(),
-            supervisor: Supervisor::default(),
         });
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
         let shards: Arc<[mpsc::Sender<Input>]> = senders.into();
-        let (tasks, accepting, serving) =
-            (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let threads = start_shards(&services, &shards, inboxes, &serving)?;
-        let intake = Intake { services: services.clone(), shards: shards.clone(), stop: serving.clone() };
-        intake.start(&tasks).await?;
-        let spawn = |part: &str, stop: &CancellationToken, task: BoxFuture<'static, ()>| {
-            let guard = services.supervisor.guard(part, stop);
-            tasks.spawn(async move {
-                let _guard = guard;
-                task.await;
-            });
-        };
-        let book = presence_book::keep(services.clone(), serving.clone());
-        spawn("presence book", &serving, book.boxed());
+        let (door, tasks) = (Tasks::new(SERVICE), Tasks::new(SERVICE));
+        let (spawner, stop) = (tasks.spawner(), tasks.spawner().stop_token());
+        let threads = start_shards(&services, &shards, inboxes, spawner)?;
+        let intake = Intake { services: services.clone(), shards: shards.clone(), stop: stop.clone() };
+        intake.start(spawner).await?;
+        spawner.spawn_lasting("its presence book", presence_book::keep(services.clone(), stop.clone()));
         let registration = Registration::new(services.clone(), shards.clone());
-        spawn("registration", &serving, registration.keep(serving.clone()).boxed());
+        spawner.spawn_lasting("its registration", registration.keep(stop.clone()));
         let acceptor = Acceptor {
             listener,
             services: services.clone(),
             shards: shards.clone(),
-            stop: accepting.clone(),
+            tasks: door.spawner().clone(),
         };
-        spawn("acceptor", &accepting, acceptor.run().boxed());
-        Ok(Self { local_addr, services, shards, threads, tasks, accepting, serving })
+        door.spawner().spawn_lasting("its acceptor", acceptor.run());
+        Ok(Self { local_addr, services, shards, threads, door, tasks })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -119,9 +105,12 @@ impl Gateway {
         &self.services.stats
     }
 
-    /// Waits for a part that must not end, and tells which has ended by itself. While all is well it waits for ever.
+    /// Waits for a task that ends by itself, which only a defect does.
     pub async fn ended(&self) -> Ended {
-        self.services.supervisor.ended().await
+        tokio::select! {
+            ended = self.door.ended() => ended,
+            ended = self.tasks.ended() => ended,
+        }
     }
 
     /// A view of the counters that outlives this handle.
@@ -132,7 +121,7 @@ impl Gateway {
 
     /// Stops accepting, sends op 7 to everybody, waits at most `grace` for them to go, closes the rest with 1001.
     pub async fn shutdown(self, grace: Duration) {
-        self.accepting.cancel();
+        self.door.stop();
         let mut drained = Vec::new();
         for shard in self.shards.iter() {
             let (done, wait) = oneshot::channel();
@@ -143,11 +132,8 @@ impl Gateway {
         for wait in drained {
             let _ = tokio::time::timeout(grace + Duration::from_secs(1), wait).await;
         }
-        self.serving.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.is_err() {
-            warn!("tasks of the gateway did not end in time");
-        }
+        let stop = Duration::from_secs(5);
+        tokio::join!(self.door.shutdown(stop), self.tasks.shutdown(stop));
         // The shards hold senders to each other, so they are told.
         let stopping = self.shards.iter().map(|shard| shard.send(Input::Stop));
         futures_util::future::join_all(stopping).await;
@@ -162,19 +148,21 @@ fn start_shards(
     services: &Arc<Services>,
     shards: &Arc<[mpsc::Sender<Input>]>,
     inboxes: Vec<mpsc::Receiver<Input>>,
-    serving: &CancellationToken,
+    tasks: &Spawner,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let start = |(index, inbox)| {
-        let (services, shards) = (services.clone(), shards.clone());
+        let (services, shards, tasks) = (services.clone(), shards.clone(), tasks.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let guard = services.supervisor.guard(format!("shard {index}"), serving);
         std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-            guard.hold_thread();
-            LocalSet::new().block_on(&runtime, async {
-                shard::run(Shard::new(index, services, shards), inbox).await;
+            tasks.run_thread(format!("shard {index}"), || {
+                LocalSet::new().block_on(&runtime, async {
+                    shard::run(Shard::new(index, services, shards), inbox).await;
+                });
             });
-            Guard::release_thread();
         })
     };
     inboxes.into_iter().enumerate().map(start).collect::<io::Result<_>>().map_err(StartError::Thread)
 }
+
+/// How whoever reads a log knows the service.
+const SERVICE: &str = "gateway";

@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use backplane::{Delivery, Followed, Follower, Listener, Partition, Unavailable};
 use proto::Envelope;
 use rustc_hash::FxHashMap;
+use tasks::Spawner;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use crate::interest::ShardSet;
@@ -21,7 +21,6 @@ use crate::services::Services;
 use crate::shard::Input;
 use crate::shared_ring::EventRef;
 use crate::stats::Count;
-use crate::supervision::Guard;
 
 /// What every task of the intake has.
 #[derive(Clone)]
@@ -33,27 +32,22 @@ pub(crate) struct Intake {
 
 impl Intake {
     /// Subscribes to everything, then starts the tasks.
-    pub(crate) async fn start(self, tasks: &TaskTracker) -> Result<(), Unavailable> {
+    pub(crate) async fn start(self, tasks: &Spawner) -> Result<(), Unavailable> {
         let backplane = self.services.backplane.clone();
         for partition in backplane.layout().guild_partitions() {
             let follower = Follower::start(backplane.clone(), partition).await?;
             let listener = backplane.listen_ephemeral(partition).await?;
-            let guard = self.guard(format!("intake of partition {}", partition.0));
-            tasks.spawn(self.clone().follow(partition, follower, guard));
-            let guard = self.guard(format!("ephemeral intake of partition {}", partition.0));
-            tasks.spawn(self.clone().listen(listener, guard));
+            let name = format!("the intake of partition {}", partition.0);
+            tasks.spawn_lasting(name, self.clone().follow(partition, follower));
+            let name = format!("the ephemeral intake of partition {}", partition.0);
+            tasks.spawn_lasting(name, self.clone().listen(listener));
         }
         let inbox = backplane.serve_pod(&self.services.pod).await?;
-        let guard = self.guard("intake of user events".to_owned());
-        tasks.spawn(self.receive(inbox, guard));
+        tasks.spawn_lasting("the intake of user events", self.receive(inbox));
         Ok(())
     }
 
-    fn guard(&self, part: String) -> Guard {
-        self.services.supervisor.guard(part, &self.stop)
-    }
-
-    async fn follow(self, partition: Partition, mut follower: Follower, _guard: Guard) {
+    async fn follow(self, partition: Partition, mut follower: Follower) {
         loop {
             let followed = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -77,7 +71,7 @@ impl Intake {
         }
     }
 
-    async fn listen(self, mut listener: Listener, _guard: Guard) {
+    async fn listen(self, mut listener: Listener) {
         loop {
             let delivery = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -93,7 +87,7 @@ impl Intake {
         }
     }
 
-    async fn receive(self, mut inbox: mpsc::Receiver<backplane::port::PodBatch>, _guard: Guard) {
+    async fn receive(self, mut inbox: mpsc::Receiver<backplane::port::PodBatch>) {
         let layout = self.services.backplane.layout();
         // What was taken of each partition: a delivery whose answer got lost comes again.
         let mut taken: FxHashMap<Partition, u64> = FxHashMap::default();

@@ -32,10 +32,9 @@ mod shard;
 pub mod shared_ring;
 mod socket;
 mod stats;
-mod supervision;
 pub mod wire;
 
 pub use config::{Config, Settings};
 pub use gateway::{Gateway, StartError};
 pub use stats::GatewayStats;
-pub use supervision::Ended;
+pub use tasks::Ended;

@@ -16,7 +16,6 @@ use crate::identify_limit::IdentifyLimit;
 use crate::interest::Interest;
 use crate::presence_book::PresenceBook;
 use crate::stats::GatewayStats;
-use crate::supervision::Supervisor;
 
 /// Clients of the other services, settings and shared state.
 pub(crate) struct Services {
@@ -38,7 +37,6 @@ pub(crate) struct Services {
     pub(crate) stats: GatewayStats,
     /// Stored events that this pod has taken.
     pub(crate) events: AtomicU64,
-    pub(crate) supervisor: Supervisor,
 }
 
 impl Services {

@@ -13,9 +13,9 @@ use bytes::BytesMut;
 use model::{GuildId, UserId};
 use rustc_hash::FxHashMap;
 use slab::Slab;
+use tasks::LocalTasks;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Duration;
-use tokio_util::task::TaskTracker;
 
 use crate::audience::SessionKey;
 use crate::link::command::Resume;
@@ -92,7 +92,7 @@ pub(crate) struct Shard {
     services: Arc<Services>,
     /// The inboxes of all shards, this one's included.
     peers: Arc<[mpsc::Sender<Input>]>,
-    tasks: TaskTracker,
+    tasks: LocalTasks,
     conns: Slab<Conn>,
     /// Tells connections that have had the same place apart.
     conn_serial: u32,
@@ -131,7 +131,7 @@ impl Shard {
             index,
             services,
             peers,
-            tasks: TaskTracker::new(),
+            tasks: LocalTasks::default(),
             conns: Slab::new(),
             conn_serial: 0,
             sessions: Slab::new(),
@@ -225,8 +225,7 @@ pub(crate) async fn run(shard: ShardRef, mut inbox: mpsc::Receiver<Input>) {
         }
     }
     let tasks = shard.borrow_mut().end();
-    tasks.close();
-    let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;
+    tasks.wait(Duration::from_secs(5)).await;
 }
 
 /// How many inputs are dealt with before what they gave is written: writes of one batch are merged.

@@ -11,7 +11,6 @@ use crate::audience::SessionKey;
 use crate::link::activity;
 use crate::link::command::PresenceUpdate;
 use crate::link::{Action, HEARTBEAT_ACK};
-use crate::supervision::Watch;
 
 impl Shard {
     /// Does what a payload asks for. RESUME is dealt with where sockets can move.
@@ -53,8 +52,7 @@ impl Shard {
         let Some(key) = self.key_of(conn) else { return };
         let user_id = self.sessions[key].session.profile.user_id.get();
         let services = self.services.clone();
-        self.tasks.spawn_local(async move {
-            let _watch = Watch;
+        self.tasks.spawn(async move {
             let request = v1::StartTypingRequest { channel_id: channel.get(), user_id };
             // An unknown or forbidden channel has no answer on this way.
             if let Err(status) = services.messages.clone().start_typing(request).await {

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use slab::Slab;
+use tasks::LocalTasks;
 use tokio::sync::oneshot;
 use tokio::time::Duration;
 
@@ -18,7 +19,6 @@ use crate::audience::SessionKey;
 use crate::link::{self, Link};
 use crate::socket::Socket;
 use crate::stats::Count;
-use crate::supervision::Watch;
 use crate::wire::{Class, CloseCode, Outbox, Progress, SharedBody, write_pending};
 
 /// A connection's place, and which of the connections that had it.
@@ -90,7 +90,7 @@ impl Shard {
         // Far more connections than a process has sockets.
         let id = ConnId { place: u32::try_from(place).expect("sockets are fewer than 2³²"), serial };
         self.wheel.set(self.conns[place].link.deadline_ms(self.services.zombie_ms()), Timer::Conn(id));
-        self.tasks.spawn_local(Serve::new(me.clone(), id, new.rest));
+        self.tasks.spawn(Serve::new(me.clone(), id, new.rest));
         match new.start {
             SocketStart::Hello => {
                 self.send(id, link::hello(self.services.heartbeat_interval_ms()));
@@ -227,7 +227,7 @@ impl Shard {
             None => drop(self.end_identifying(id)),
         }
         if let Some(socket) = self.forget_conn(id) {
-            self.tasks.spawn_local(linger(socket));
+            self.tasks.spawn(linger(socket));
         }
         self.services.stats.connections.sub(1);
     }
@@ -274,8 +274,7 @@ impl Shard {
             self.send(id, Bytes::from_static(link::RECONNECT));
         }
         let me = me.clone();
-        self.tasks.spawn_local(async move {
-            let _watch = Watch;
+        self.tasks.spawn(async move {
             let deadline = tokio::time::Instant::now() + grace;
             while tokio::time::Instant::now() < deadline && !me.borrow().conns.is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -299,7 +298,7 @@ impl Shard {
     }
 
     /// The shard ends: every connection's task does.
-    pub(super) fn end(&mut self) -> tokio_util::task::TaskTracker {
+    pub(super) fn end(&mut self) -> LocalTasks {
         for (_, conn) in &mut self.conns {
             conn.die();
         }

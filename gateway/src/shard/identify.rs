@@ -16,7 +16,6 @@ use crate::render::Ready;
 use crate::services::Services;
 use crate::session::{Profile, Session, SessionId, TokenHash};
 use crate::stats::Count;
-use crate::supervision::Watch;
 use crate::wire::{CloseCode, SharedBody};
 
 /// Why an IDENTIFY did not become a session.
@@ -37,8 +36,7 @@ struct Authenticated {
 impl Shard {
     pub(super) fn identify(&mut self, me: &ShardRef, conn: ConnId, identify: Identify) {
         let (me, services, index) = (me.clone(), self.services.clone(), self.index);
-        self.tasks.spawn_local(async move {
-            let _watch = Watch;
+        self.tasks.spawn(async move {
             let outcome = start(&me, &services, conn, index, &identify).await;
             let mut this = me.borrow_mut();
             match outcome {

@@ -19,7 +19,6 @@ use crate::render::{Chunk, to_json};
 use crate::services::Services;
 use crate::session::{GuildState, SessionId};
 use crate::stats::Count;
-use crate::supervision::Watch;
 use crate::wire::SharedBody;
 
 /// A session that is given chunks.
@@ -46,8 +45,7 @@ impl Shard {
         }
         let recipient = Recipient { me: me.clone(), key, id };
         let services = self.services.clone();
-        self.tasks.spawn_local(async move {
-            let _watch = Watch;
+        self.tasks.spawn(async move {
             if let Err(failure) = send_members(&services, &recipient, &request).await {
                 warn!(%failure, guild = %request.guild_id, "members could not be sent");
             }

@@ -23,7 +23,6 @@ use crate::render::Snapshot;
 use crate::services::Services;
 use crate::session::{GuildState, Session, SessionId};
 use crate::stats::Count;
-use crate::supervision::Watch;
 use crate::wire::SharedBody;
 
 /// A session that waits for a guild's snapshot.
@@ -192,7 +191,7 @@ impl Shard {
         let opening = Opening { serial, session: key, events: Vec::new(), overflowed: false, waits: 0 };
         self.openings.entry(guild).or_default().push(opening);
         let ticket = Ticket { serial, key, id };
-        self.tasks.spawn_local(open(me.clone(), self.services.clone(), ticket, request));
+        self.tasks.spawn(open(me.clone(), self.services.clone(), ticket, request));
     }
 
     /// Whether the session's socket takes what it is given; a session without a socket does.
@@ -291,7 +290,6 @@ impl Shard {
 
 /// Loads until it fits, the session is gone, or the user is no member.
 async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Request) {
-    let _watch = Watch;
     let mut failures = 0;
     loop {
         let last = services.backplane.last(Subject::Guild(request.guild)).await;

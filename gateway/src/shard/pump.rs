@@ -9,7 +9,6 @@ use crate::audience::SessionKey;
 use crate::live::LiveEvent;
 use crate::session::{Found, GuildState, Next, SessionId};
 use crate::stats::Count;
-use crate::supervision::Watch;
 use crate::wire::{Class, CloseCode, SharedBody};
 
 /// What the ring says is next, without a borrow of it.
@@ -99,8 +98,7 @@ impl Shard {
         let known = slot.session.guilds.get(&guild).copied();
         let (id, request) = (slot.session.profile.id, super::opening::Request::new(&slot.session, guild));
         let (services, me) = (self.services.clone(), me.clone());
-        self.tasks.spawn_local(async move {
-            let _watch = Watch;
+        self.tasks.spawn(async move {
             let snapshot = super::opening::load(&services, &request).await;
             let made = snapshot.map(|snapshot| snapshot.map(|snapshot| request.body(&services, &snapshot)));
             let mut this = me.borrow_mut();

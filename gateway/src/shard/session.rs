@@ -13,7 +13,6 @@ use crate::audience::SessionKey;
 use crate::live::LiveEvent;
 use crate::session::{Entry, GuildState, Session, SessionId};
 use crate::stats::Count;
-use crate::supervision::Watch;
 use crate::wire::{Class, CloseCode, SharedBody};
 
 pub(super) struct SessionSlot {
@@ -114,8 +113,7 @@ impl Shard {
         }
         if self.services.interest.remove_user(user_id, self.index) {
             let services = self.services.clone();
-            self.tasks.spawn_local(async move {
-                let _watch = Watch;
+            self.tasks.spawn(async move {
                 // The entry ends by itself if this fails.
                 let _ = services.registry.unregister(&services.pod, user_id).await;
                 if !services.interest.user(user_id).is_empty() {

@@ -18,7 +18,6 @@ use crate::link::Action;
 use crate::link::command::Resume;
 use crate::socket::Socket;
 use crate::stats::Count;
-use crate::supervision::Watch;
 use crate::wire::close::client_ends_session;
 use crate::wire::{CloseCode, Decoder, Message};
 
@@ -131,7 +130,6 @@ impl Future for Serve {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let _watch = Watch;
         loop {
             if let Flow::End(end) = self.take_messages() {
                 self.finish(end);

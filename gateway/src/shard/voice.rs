@@ -18,7 +18,6 @@ use crate::audience::SessionKey;
 use crate::link::command::VoiceUpdate;
 use crate::services::Services;
 use crate::session::{GuildState, SessionId};
-use crate::supervision::Watch;
 use crate::wire::SharedBody;
 
 /// A session in a voice channel.
@@ -59,8 +58,7 @@ impl Shard {
         };
         let rtc_region = update.channel_id.and_then(|channel| self.rtc_region(update.guild_id, channel));
         let (services, me) = (self.services.clone(), me.clone());
-        self.tasks.spawn_local(async move {
-            let _watch = Watch;
+        self.tasks.spawn(async move {
             match update_voice(&services, &state, rtc_region).await {
                 Ok(reply) => {
                     let mut this = me.borrow_mut();
@@ -134,8 +132,7 @@ impl Shard {
             }
             let state = outside(guild, voice.user_id, voice.id, None);
             let services = self.services.clone();
-            self.tasks.spawn_local(async move {
-                let _watch = Watch;
+            self.tasks.spawn(async move {
                 leave(&services, &state).await;
             });
         }

@@ -14,12 +14,11 @@ use model::clock::{Clock, SharedClock};
 use model::{ChannelId, ChannelKind, GuildId, Intents, Permissions, UserId, limits};
 use parking_lot::{Mutex, MutexGuard};
 use proto::clients;
+use tasks::Tasks;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::client::Client;
 use super::fakes::{Call, Fakes, Gates};
@@ -70,8 +69,7 @@ pub struct Sim {
     senders: Arc<[mpsc::Sender<Input>]>,
     world: Arc<Mutex<World>>,
     user_sequence: Cell<u64>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    tasks: Tasks,
     runs: Mutex<JoinSet<()>>,
 }
 
@@ -130,22 +128,28 @@ impl Sim {
             book: Default::default(),
             stats: GatewayStats::default(),
             events: Default::default(),
-            supervisor: Default::default(),
         });
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             (0..SHARDS).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
         let senders: Arc<[mpsc::Sender<Input>]> = senders.into();
         let shards: Vec<ShardRef> =
             (0..SHARDS).map(|index| Shard::new(index, services.clone(), senders.clone())).collect();
-        let (stop, tasks, mut runs) = (CancellationToken::new(), TaskTracker::new(), JoinSet::new());
-        let intake = Intake { services: services.clone(), shards: senders.clone(), stop: stop.clone() };
-        intake.start(&tasks).await.unwrap();
-        tasks.spawn(crate::presence_book::keep(services.clone(), stop.clone()));
+        let (tasks, mut runs) = (Tasks::new("gateway"), JoinSet::new());
+        let intake = Intake {
+            services: services.clone(),
+            shards: senders.clone(),
+            stop: tasks.spawner().stop_token().clone(),
+        };
+        intake.start(tasks.spawner()).await.unwrap();
+        tasks.spawner().spawn_lasting(
+            "presence book",
+            crate::presence_book::keep(services.clone(), tasks.spawner().stop_token().clone()),
+        );
         for (shard, inbox) in shards.iter().zip(inboxes) {
             runs.spawn_local(shard::run(shard.clone(), inbox));
         }
         let (user_sequence, runs) = (Cell::new(0), Mutex::new(runs));
-        Self { services, shards, backplane, gates, senders, world, user_sequence, stop, tasks, runs }
+        Self { services, shards, backplane, gates, senders, world, user_sequence, tasks, runs }
     }
 
     /// Waits until no session can be resumed any more; then nothing may be left of any.
@@ -170,14 +174,13 @@ impl Sim {
         assert_eq!(self.count("connections"), 0, "connections are counted wrong");
         assert_eq!(self.count("sessions"), 0, "sessions are counted wrong");
         assert_eq!(self.count("guilds_open"), 0, "guilds are counted wrong");
-        self.stop.cancel();
-        self.tasks.close();
+        self.tasks.stop();
         for sender in self.senders.iter() {
             sender.send(Input::Stop).await.unwrap();
         }
         let runs = self.runs.into_inner().join_all();
         tokio::time::timeout(Duration::from_secs(10), runs).await.expect("the shards end");
-        tokio::time::timeout(Duration::from_secs(10), self.tasks.wait()).await.expect("the intake ends");
+        assert!(self.tasks.shutdown(Duration::from_secs(10)).await, "the intake ends");
     }
 
     pub fn count(&self, name: &str) -> u64 {
