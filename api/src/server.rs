@@ -14,10 +14,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::limits::LISTENER_PAUSE_MS;
+use tasks::{Ended, Spawner, Tasks};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::config::Config;
@@ -31,20 +30,13 @@ Connection: close\r\nContent-Length: 66\r\n\r\n{\"message\": \"The server has to
 /// The API as it runs.
 pub struct Api {
     local_addr: SocketAddr,
-    tasks: TaskTracker,
-    /// No new connections and requests.
-    stop: CancellationToken,
-    /// Nothing any more.
-    abort: CancellationToken,
-    /// Accepting is over, for whatever reason.
-    over: CancellationToken,
+    /// The accept loop, and one for each connection.
+    tasks: Tasks,
 }
 
 struct Server {
     app: App,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    abort: CancellationToken,
+    tasks: Spawner,
     connections: Arc<Semaphore>,
     idle: Duration,
     stall: Duration,
@@ -54,36 +46,21 @@ impl Api {
     /// Serves on a bound listener until [`Api::shutdown`].
     pub fn start(listener: TcpListener, config: Config) -> io::Result<Self> {
         let local_addr = listener.local_addr()?;
-        let (tasks, stop, abort) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let tasks = Tasks::new("API");
         let server = Arc::new(Server {
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-            abort: abort.clone(),
+            tasks: tasks.spawner().clone(),
             connections: Arc::new(Semaphore::new(config.limits.connections_max)),
             idle: Duration::from_millis(config.limits.idle_timeout_ms),
             stall: Duration::from_millis(config.limits.request_timeout_ms),
             app: App::new(config),
         });
-        let api = Self { local_addr, tasks, stop, abort, over: CancellationToken::new() };
-        api.watch(server.accept(listener));
-        Ok(api)
+        tasks.spawner().spawn_lasting("its accept loop", server.accept(listener));
+        Ok(Self { local_addr, tasks })
     }
 
-    fn watch(&self, accept: impl Future<Output = ()> + Send + 'static) {
-        let guard = self.over.clone().drop_guard();
-        self.tasks.spawn(async move {
-            let _over = guard;
-            accept.await;
-        });
-    }
-
-    /// Answers with the name of the task that ended by itself, which only a defect does; never otherwise.
-    pub async fn ended(&self) -> &'static str {
-        self.over.cancelled().await;
-        if self.stop.is_cancelled() {
-            std::future::pending::<()>().await;
-        }
-        "API accept loop"
+    /// Waits for a task that ends by itself, which only a defect does.
+    pub async fn ended(&self) -> Ended {
+        self.tasks.ended().await
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -92,18 +69,7 @@ impl Api {
 
     /// Ends accepting, lets requests finish for so long, and cuts off the rest.
     pub async fn shutdown(self, grace: Duration) {
-        self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
-            self.abort.cancel();
-            self.tasks.wait().await;
-        }
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.stop.cancel();
+        self.tasks.shutdown(grace).await;
     }
 }
 
@@ -112,7 +78,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return,
+                () = self.tasks.stop_token().cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
             let (stream, peer) = match accepted {
@@ -130,10 +96,7 @@ impl Server {
             let server = self.clone();
             self.tasks.spawn(async move {
                 let _permit = permit;
-                tokio::select! {
-                    () = server.abort.cancelled() => {}
-                    () = server.serve(stream, peer) => {}
-                }
+                server.serve(stream, peer).await;
             });
         }
     }
@@ -157,7 +120,7 @@ impl Server {
         let ended = loop {
             tokio::select! {
                 biased;
-                () = self.stop.cancelled(), if !stopping => {
+                () = self.tasks.stop_token().cancelled(), if !stopping => {
                     stopping = true;
                     std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
@@ -182,29 +145,6 @@ fn refuse(stream: TcpStream) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn accepting_that_ends_by_itself_is_noticed_and_a_shutdown_is_no_such_end() {
-        let api = || Api {
-            local_addr: ([127, 0, 0, 1], 0).into(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            abort: CancellationToken::new(),
-            over: CancellationToken::new(),
-        };
-        let fails = api();
-        fails.watch(async { panic!("a defect") });
-        assert_eq!(fails.ended().await, "API accept loop");
-
-        let stops = api();
-        stops.watch(stops.stop.clone().cancelled_owned());
-        stops.stop.cancel();
-        stops.over.cancelled().await;
-        let noticed = tokio::time::timeout(Duration::from_millis(50), stops.ended()).await;
-        assert!(noticed.is_err(), "{noticed:?}");
-    }
-
     #[test]
     fn the_answer_to_a_surplus_connection_has_its_length_right() {
         let text = std::str::from_utf8(super::OVERLOADED).unwrap();

@@ -36,9 +36,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use model::limits;
-use parking_lot::Mutex;
+use tasks::{Ended, Tasks};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::outlet::Outlet;
@@ -63,6 +62,8 @@ pub const VERSION_LEAST: &str = "2.11";
 
 /// The adapter. Its tasks end with it.
 pub struct Nats {
+    /// They go first: without the sender of ephemeral events one would end by itself.
+    tasks: Tasks,
     link: Arc<Link>,
     names: Names,
     subscription_queue_max: usize,
@@ -70,7 +71,6 @@ pub struct Nats {
     tails: Arc<Tails>,
     ephemeral: mpsc::Sender<(String, Bytes)>,
     ephemeral_dropped: AtomicU64,
-    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Nats {
@@ -82,10 +82,12 @@ impl Nats {
         let tails = Arc::new(Tails::new(config.layout.guild_partitions));
         let heard = link.subscribe(names.tails(), names.sync()).await?;
         let (ephemeral, unsent) = mpsc::channel(limits::NATS_EPHEMERAL_QUEUE_MAX);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(tell_tails(Arc::clone(&link), names.clone(), Arc::clone(&tails), heard));
-        tasks.spawn(send_ephemeral(Arc::clone(&link), unsent));
+        let tasks = Tasks::new("NATS backplane");
+        let tell = tell_tails(Arc::clone(&link), names.clone(), Arc::clone(&tails), heard);
+        tasks.spawner().spawn_lasting("the exchange of its tails", tell);
+        tasks.spawner().spawn_lasting("its ephemeral sender", send_ephemeral(Arc::clone(&link), unsent));
         Ok(Arc::new(Self {
+            tasks,
             link,
             names,
             subscription_queue_max: config.subscription_queue_max,
@@ -93,8 +95,12 @@ impl Nats {
             tails,
             ephemeral,
             ephemeral_dropped: AtomicU64::new(0),
-            tasks: Mutex::new(tasks),
         }))
+    }
+
+    /// Waits for a task that ends by itself, which only a defect does.
+    pub async fn ended(&self) -> Ended {
+        self.tasks.ended().await
     }
 
     /// Whether there is a connection just now.
@@ -123,14 +129,8 @@ impl Nats {
         let (outlet, listener) = Outlet::new(self.subscription_queue_max);
         let (link, wakes) = (Arc::clone(&self.link), self.link.wakes());
         let pump = Pump { subscriber, marks: move || link.marks(), wakes, known, outlet, kind, last: 0 };
-        self.spawn(pump.run());
+        self.tasks.spawner().spawn_passing("a pump of its subscriptions", pump.run());
         Ok(listener)
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock();
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
     }
 
     fn check_guilds(&self, partition: Partition) -> Result<(), Unavailable> {
@@ -268,7 +268,8 @@ impl Backplane for Nats {
         let subscriber = self.link.subscribe(self.pod(pod)?, self.names.sync()).await?;
         let (batches, inbox) = mpsc::channel(limits::POD_INBOX_BATCHES_MAX);
         let link = Arc::clone(&self.link);
-        self.spawn(Inbox { link, subscriber, batches, take: self.pod_take }.run());
+        let inbox_task = Inbox { link, subscriber, batches, take: self.pod_take }.run();
+        self.tasks.spawner().spawn_passing("the inbox of its pod", inbox_task);
         Ok(inbox)
     }
 

@@ -22,9 +22,7 @@ use model::limits::{
     FANOUT_DELIVER_MS,
 };
 use model::{UserId, entropy};
-use tokio::sync::Mutex;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tasks::{Ended, Tasks};
 
 use crate::plan::{Places, plan, remaining, users};
 
@@ -42,12 +40,9 @@ pub struct Fanout {
 }
 
 struct Inner {
+    /// A router for each partition.
+    tasks: Tasks,
     counters: Arc<Counters>,
-    stop: CancellationToken,
-    /// A router is over, for whatever reason.
-    over: CancellationToken,
-    /// One for each partition: dropped with the last clone, waited for by `shutdown`.
-    routers: Mutex<JoinSet<()>>,
 }
 
 /// What the service has done.
@@ -81,26 +76,18 @@ impl Fanout {
     /// Starts a router for every partition, on the runtime that this is called on.
     pub fn start(config: Config) -> Self {
         let counters = Arc::new(Counters::default());
-        let (stop, over) = (CancellationToken::new(), CancellationToken::new());
-        let mut routers = JoinSet::new();
+        let tasks = Tasks::new("fan-out service");
         for partition in config.backplane.layout().user_partitions() {
             let router = Router { config: config.clone(), counters: counters.clone(), partition };
-            let (stop, guard) = (stop.clone(), over.clone().drop_guard());
-            routers.spawn(async move {
-                let _over = guard;
-                let _ = stop.run_until_cancelled_owned(router.run()).await;
-            });
+            let name = format!("the router of partition {}", partition.0);
+            tasks.spawner().spawn_lasting(name, router.run());
         }
-        Self { inner: Arc::new(Inner { counters, stop, over, routers: Mutex::new(routers) }) }
+        Self { inner: Arc::new(Inner { tasks, counters }) }
     }
 
-    /// Answers with the name of the task that ended by itself, which only a defect does; never otherwise.
-    pub async fn ended(&self) -> &'static str {
-        self.inner.over.cancelled().await;
-        if self.inner.stop.is_cancelled() {
-            std::future::pending::<()>().await;
-        }
-        "fan-out router"
+    /// Waits for a task that ends by itself, which only a defect does.
+    pub async fn ended(&self) -> Ended {
+        self.inner.tasks.ended().await
     }
 
     pub fn stats(&self) -> Stats {
@@ -119,13 +106,7 @@ impl Fanout {
 
     /// Ends the service. What is not acknowledged comes again to the next one.
     pub async fn shutdown(&self) {
-        self.inner.stop.cancel();
-        let mut routers = self.inner.routers.lock().await;
-        while let Some(ended) = routers.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a router of user events failed");
-            }
-        }
+        self.inner.tasks.kill().await;
     }
 }
 

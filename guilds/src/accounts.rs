@@ -62,7 +62,7 @@ impl Accounts {
         let place = self.places.clone().try_acquire_owned().map_err(|_| {
             Failure::unavailable("too many changes of accounts are waiting", UNAVAILABLE_RETRY_MS)
         })?;
-        if self.changes.stop.is_cancelled() {
+        if self.changes.tasks.is_stopping() {
             return Err(Failure::unavailable("the directory is shutting down", UNAVAILABLE_RETRY_MS));
         }
         let task = self.changes.tasks.spawn(async move {
@@ -70,12 +70,12 @@ impl Accounts {
             work.await
         });
         match tokio::time::timeout(Duration::from_millis(CHANGE_WAIT_MS), task).await {
-            Ok(Ok(outcome)) => outcome,
+            Ok(Ok(Some(outcome))) => outcome,
             Ok(Err(error)) => {
                 tracing::error!(%error, "a change of an account failed");
                 Err(outcome_unknown())
             }
-            Err(_) => Err(outcome_unknown()),
+            Ok(Ok(None)) | Err(_) => Err(outcome_unknown()),
         }
     }
 

@@ -114,7 +114,7 @@ impl Actors {
         if let Some(handle) = running(self) {
             return Ok(handle);
         }
-        if self.changes.stop.is_cancelled() {
+        if self.changes.tasks.is_stopping() {
             return Err(Failure::unavailable("the directory is shutting down", UNAVAILABLE_RETRY_MS));
         }
         let lease = self.changes.lease(SlotSet::Guilds, id.get()).await?;
@@ -150,7 +150,7 @@ impl Actors {
 
 impl GuildActor {
     async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
-        let stop = self.owner.changes.stop.clone();
+        let stop = self.owner.changes.tasks.stop_token().clone();
         let failure = loop {
             let job = tokio::select! {
                 biased;
@@ -197,7 +197,7 @@ impl GuildActor {
             self.ended = Some(unknown_guild());
             let changes = self.owner.changes.clone();
             let deletion = cleanup::delete_guild(changes.clone(), self.id);
-            changes.tasks.spawn(changes.supervisor.passing("the removal of a deleted guild", deletion));
+            changes.tasks.spawn_passing("the removal of a deleted guild", deletion);
         }
         *self.state.write() = Arc::new(next);
         Ok((reply, Some(stored)))

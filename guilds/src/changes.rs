@@ -15,10 +15,9 @@ use model::limits::{STORE_RETRY_MS, UNAVAILABLE_RETRY_MS};
 use proto::{Failure, FailureKind, Writer};
 use storage::{
     Bucket, Epoch, Lease, Leases, Ledger, Open, OutboxEvent, OutboxRow, Republish, RepublishError,
-    SWEEP_TRIES, Slot, SlotSet, Supervisor, Unpublished,
+    SWEEP_TRIES, Slot, SlotSet, Unpublished,
 };
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tasks::Spawner;
 
 use crate::events::Event;
 use crate::store::{Commit, DirectoryStore, StoreError, Write};
@@ -45,12 +44,9 @@ pub(crate) struct Changes {
     pub(crate) leases: Arc<dyn Leases>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) clock: SharedClock,
-    /// Ends retries at shutdown; what is not published then is swept at the next start.
-    pub(crate) stop: CancellationToken,
-    /// Owns every task of the service.
-    pub(crate) tasks: TaskTracker,
-    /// Tells when one has died.
-    pub(crate) supervisor: Supervisor,
+    /// Spawns every task of the service. When it stops, retries end; what is not published then is swept at the next
+    /// start.
+    pub(crate) tasks: Spawner,
 }
 
 // === impl Draft ===
@@ -114,8 +110,10 @@ impl Changes {
                 return Err((error.into(), false));
             }
             tracing::warn!(%error, "repeating a write of unknown outcome");
-            let stopped =
-                self.stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(STORE_RETRY_MS)));
+            let stopped = self
+                .tasks
+                .stop_token()
+                .run_until_cancelled(tokio::time::sleep(Duration::from_millis(STORE_RETRY_MS)));
             if stopped.await.is_none() || self.leases.check(lease).is_err() {
                 return Err((outcome_unknown(), true));
             }
@@ -124,7 +122,7 @@ impl Changes {
 
     /// Publishes the events of a change in order. Returns when all of them are acknowledged, or at shutdown.
     pub(crate) async fn publish(&self, stored: Stored) -> Result<(), Failure> {
-        let again = |_| !self.stop.is_cancelled() && self.leases.check(&stored.lease).is_ok();
+        let again = |_| !self.tasks.is_stopping() && self.leases.check(&stored.lease).is_ok();
         for event in &stored.events {
             let OutboxEvent { subject, event_id, envelope } = event;
             let (backplane, clock) = (&*self.backplane, &*self.clock);

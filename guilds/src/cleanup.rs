@@ -16,7 +16,7 @@ use crate::store::{Commit, StoreError, Write};
 
 /// Removes members, names and invites of a guild that is gone, page by page.
 pub(crate) async fn delete_guild(changes: Arc<Changes>, guild: GuildId) {
-    while !changes.stop.is_cancelled() {
+    while !changes.tasks.is_stopping() {
         match delete_page(&changes, guild).await {
             Ok(true) => return,
             Ok(false) => {}
@@ -43,7 +43,7 @@ async fn delete_page(changes: &Changes, guild: GuildId) -> Result<bool, StoreErr
 
 /// Writes a user's member rows again in all their guilds, with an event in each, a few guilds at a time.
 pub(crate) async fn refresh_user(accounts: &Accounts, user: UserId) {
-    while !accounts.changes.stop.is_cancelled() {
+    while !accounts.changes.tasks.is_stopping() {
         match refresh_all(accounts, user).await {
             Ok(()) => return,
             Err(error) => {
@@ -69,7 +69,7 @@ async fn refresh_all(accounts: &Accounts, user: UserId) -> Result<(), StoreError
         }
     }
     // Without a mark that it is done, the next start goes over it again.
-    if changes.stop.is_cancelled() {
+    if changes.tasks.is_stopping() {
         return Ok(());
     }
     // A newer edit has a pass of its own.
@@ -83,7 +83,7 @@ async fn refresh_all(accounts: &Accounts, user: UserId) -> Result<(), StoreError
 
 /// Repeats it in this one guild until it is done, or until shutdown: the others have not to wait for it.
 async fn refresh_one(accounts: &Accounts, guild: GuildId, user: UserId) {
-    while !accounts.changes.stop.is_cancelled() {
+    while !accounts.changes.tasks.is_stopping() {
         match accounts.actors.change(guild, RefreshMember(user)).await {
             Ok(()) => return,
             Err(failure) if failure.kind == FailureKind::NotFound => return,
@@ -98,7 +98,7 @@ async fn refresh_one(accounts: &Accounts, guild: GuildId, user: UserId) {
 /// Goes on with every deletion that an earlier run did not finish, a few at a time.
 pub(crate) async fn resume_deletions(changes: Arc<Changes>) {
     let mut last = None;
-    while !changes.stop.is_cancelled() {
+    while !changes.tasks.is_stopping() {
         let page = match changes.store.deletions(last, CLEANUP_PAGE_LEN).await {
             Ok(page) => page,
             Err(error) => {
@@ -120,7 +120,7 @@ pub(crate) async fn resume_deletions(changes: Arc<Changes>) {
 /// Goes on with every changed user whose member rows an earlier run did not write again, a few at a time.
 pub(crate) async fn resume_refreshes(accounts: Arc<Accounts>) {
     let mut last = None;
-    while !accounts.changes.stop.is_cancelled() {
+    while !accounts.changes.tasks.is_stopping() {
         let page = match accounts.changes.store.refreshes(last, CLEANUP_PAGE_LEN).await {
             Ok(page) => page,
             Err(error) => {
@@ -141,5 +141,5 @@ pub(crate) async fn resume_refreshes(accounts: Arc<Accounts>) {
 
 async fn pause(changes: &Changes) {
     let wait = tokio::time::sleep(Duration::from_millis(CLEANUP_RETRY_MS));
-    let _ = changes.stop.run_until_cancelled(wait).await;
+    let _ = changes.tasks.stop_token().run_until_cancelled(wait).await;
 }

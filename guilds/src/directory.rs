@@ -7,9 +7,8 @@ use backplane::Backplane;
 use model::clock::SharedClock;
 use model::limits::DIRECTORY_STOP_MS;
 use proto::Failure;
-use storage::{Engine, IdFloor, Leases, Ledger, OutboxKeeper, SharedSnowflakes, SlotSet, Supervisor};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use storage::{Engine, IdFloor, Leases, Ledger, OutboxKeeper, SharedSnowflakes, SlotSet};
+use tasks::{Ended, Tasks};
 
 use crate::accounts::Accounts;
 use crate::accounts::passwords::PasswordCost;
@@ -54,6 +53,7 @@ pub struct Directory {
     pub(crate) actors: Arc<Actors>,
     pub(crate) accounts: Arc<Accounts>,
     keepers: Vec<Arc<OutboxKeeper<dyn DirectoryStore>>>,
+    tasks: Arc<Tasks>,
 }
 
 // === impl Directory ===
@@ -66,16 +66,14 @@ impl Directory {
     }
 
     async fn open_on(store: Arc<dyn DirectoryStore>, config: Config) -> Result<Self, OpenError> {
-        let stop = CancellationToken::new();
+        let tasks = Tasks::new(SERVICE);
         let changes = Arc::new(Changes {
             store,
             backplane: config.backplane,
             leases: config.leases,
             ledger: Ledger::new(config.ids, config.clock.clone()),
             clock: config.clock,
-            supervisor: Supervisor::new(stop.clone()),
-            stop,
-            tasks: TaskTracker::new(),
+            tasks: tasks.spawner().clone(),
         });
         let mut keepers = Vec::new();
         for set in [SlotSet::Guilds, SlotSet::Users] {
@@ -85,40 +83,38 @@ impl Directory {
             let (store, ledger) = (changes.store.clone(), changes.ledger.clone());
             let keeper = Arc::new(OutboxKeeper::new(store, ledger, set, lease.epoch));
             keepers.push(keeper.clone());
-            let stop = changes.stop.clone();
+            let stop = tasks.spawner().stop_token().clone();
             let keep = async move { keeper.run(&stop).await };
-            changes.tasks.spawn(changes.supervisor.lasting("the keeper of the directory's outbox", keep));
+            tasks.spawner().spawn_lasting(format!("the keeper of its outbox of {set:?}"), keep);
         }
         let actors = Actors::new(changes.clone(), config.actor_idle_ms);
         let accounts = Accounts::new(changes.clone(), actors.clone(), config.password_cost);
         let deletions = cleanup::resume_deletions(changes.clone());
-        changes.tasks.spawn(changes.supervisor.passing("the removal of deleted guilds", deletions));
+        tasks.spawner().spawn_passing("the removal of deleted guilds", deletions);
         let refreshes = cleanup::resume_refreshes(accounts.clone());
-        changes.tasks.spawn(changes.supervisor.passing("the refresh of changed users", refreshes));
-        Ok(Self { changes, actors, accounts, keepers })
+        tasks.spawner().spawn_passing("the refresh of changed users", refreshes);
+        Ok(Self { changes, actors, accounts, keepers, tasks: Arc::new(tasks) })
     }
 
     /// Waits until something has ended that the service cannot go on without, and says what; never at a shutdown. The
     /// process should end then: the next start takes up what is left.
-    pub async fn ended(&self) -> &'static str {
+    pub async fn ended(&self) -> Ended {
         tokio::select! {
-            name = self.changes.supervisor.ended() => name,
-            () = self.changes.ledger.abandoned() => "a change of the directory that is not published",
+            ended = self.tasks.ended() => ended,
+            () = self.changes.ledger.abandoned() => {
+                Ended::panicked(SERVICE, "a task with a change that is not published")
+            }
         }
     }
 
     /// Ends every task: changes that are under way are finished or left to the next start's sweep.
     pub async fn shutdown(&self) {
-        self.changes.stop.cancel();
-        self.changes.tasks.close();
-        let wait = Duration::from_millis(DIRECTORY_STOP_MS);
-        if tokio::time::timeout(wait, self.changes.tasks.wait()).await.is_err() {
-            tracing::warn!(
-                "tasks of the directory did not end in time; what they left is swept at the next start"
-            );
-            // They may still take ids, so nothing can be said of what is published.
-            return;
+        // Who goes on may still take ids, so that nothing can be said of what is published.
+        if self.tasks.shutdown(Duration::from_millis(DIRECTORY_STOP_MS)).await {
+            futures_util::future::join_all(self.keepers.iter().map(|keeper| keeper.finish())).await;
         }
-        futures_util::future::join_all(self.keepers.iter().map(|keeper| keeper.finish())).await;
     }
 }
+
+/// How whoever reads a log knows the service.
+const SERVICE: &str = "directory";

@@ -22,10 +22,9 @@ use model::{ChannelId, GuildId, Member, Message, MessageId, UserId};
 use parking_lot::Mutex;
 use proto::{Failure, v1};
 use storage::{Leases, Ledger};
+use tasks::Spawner;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::config::RateLimitConfig;
 use crate::limits::RETRY_MS;
@@ -49,11 +48,7 @@ pub(crate) struct Channels {
     shared: Arc<Shared>,
     /// Sent to and taken from under the lock, so an actor that ends never leaves a command behind.
     queues: Mutex<HashMap<ChannelId, mpsc::Sender<Command>>>,
-    tasks: TaskTracker,
-    /// Take nothing more, finish what is under way.
-    stop: CancellationToken,
-    /// End at once.
-    kill: CancellationToken,
+    tasks: Spawner,
 }
 
 /// What an actor is asked to do.
@@ -143,13 +138,8 @@ pub(crate) struct Edit {
 pub(crate) type Changed = Option<Bytes>;
 
 impl Channels {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-        kill: CancellationToken,
-    ) -> Arc<Self> {
-        Arc::new(Self { shared, queues: Mutex::default(), tasks, stop, kill })
+    pub(crate) fn new(shared: Arc<Shared>, tasks: Spawner) -> Arc<Self> {
+        Arc::new(Self { shared, queues: Mutex::default(), tasks })
     }
 
     /// Stores and publishes a message.
@@ -175,14 +165,9 @@ impl Channels {
         self.queues.lock().len()
     }
 
-    /// Whether any actor has not ended yet.
-    pub(crate) fn is_running(&self) -> bool {
-        self.shared.stats.channels_started.get() != self.shared.stats.channels_ended.get()
-    }
-
     fn send(self: &Arc<Self>, channel: ChannelId, command: Command) -> Result<(), Failure> {
         let mut queues = self.queues.lock();
-        if self.stop.is_cancelled() {
+        if self.tasks.is_stopping() {
             return Err(Failure::unavailable("the message service is shutting down: try again", RETRY_MS));
         }
         let command = match queues.get(&channel) {
@@ -210,11 +195,11 @@ impl Channels {
         let (queue, commands) = mpsc::channel(CHANNEL_QUEUE_MAX);
         if queue.try_send(command).is_ok() {
             queues.insert(channel, queue);
-            let (kill, channels) = (self.kill.clone(), Arc::clone(self));
+            let channels = Arc::clone(self);
             self.shared.stats.channels_started.add(1);
             self.tasks.spawn(async move {
                 let _ended = Ended(&channels.shared);
-                kill.run_until_cancelled(actor::run(&channels, channel, commands)).await;
+                actor::run(&channels, channel, commands).await;
             });
         }
     }

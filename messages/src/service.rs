@@ -15,10 +15,9 @@ use model::{ChannelId, MessageId, RoleId, Timestamp, UserId};
 use parking_lot::Mutex;
 use proto::failure::code;
 use proto::{Failure, FailureKind};
-use storage::{Ledger, OutboxKeeper, Slot, SlotSet, Supervisor};
+use storage::{Ledger, OutboxKeeper, Slot, SlotSet};
+use tasks::{Ended, Tasks};
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::cache::Cache;
 use crate::channel::{Channels, Shared, store_failure};
@@ -29,7 +28,7 @@ use crate::people::People;
 use crate::stats::Stats;
 use crate::store::{EmbeddedStore, MessageStore};
 use crate::sweep::Sweeper;
-use crate::views::{Access, Feeds, Views};
+use crate::views::{Access, Views};
 
 /// The message service.
 #[derive(Clone)]
@@ -38,16 +37,16 @@ pub struct Messages {
 }
 
 struct Inner {
+    /// The channels' actors and the keeper of the outbox.
+    tasks: Tasks,
+    /// The feeds of the views: they end last, as requests that are under way are judged by them.
+    feeds: Tasks,
     shared: Arc<Shared>,
     views: Arc<Views>,
     channels: Arc<Channels>,
     filter: Filter,
     typists: Mutex<Cache<(ChannelId, UserId), Instant>>,
-    keeper: OutboxKeeper<dyn MessageStore>,
-    supervisor: Supervisor,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    kill: CancellationToken,
+    keeper: Arc<OutboxKeeper<dyn MessageStore>>,
 }
 
 impl Messages {
@@ -74,56 +73,48 @@ impl Messages {
         store.sweep(epoch, &mut sweeper).await.map_err(OpenError::Sweep)?;
         stats.swept.add(sweeper.published);
 
-        let (tasks, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let supervisor = Supervisor::new(stop.clone());
+        let (tasks, feeds) = (Tasks::new(SERVICE), Tasks::new(SERVICE));
         let Config { backplane, guilds, accounts, .. } = config;
-        let feeds = Feeds { tasks: &tasks, supervisor: &supervisor, stop: &kill };
-        let views = Views::open(Arc::clone(&backplane), guilds, accounts, Arc::clone(&stats), &feeds).await?;
+        let people = People::new(guilds.clone(), accounts);
+        let views =
+            Views::open(Arc::clone(&backplane), guilds, people, Arc::clone(&stats), feeds.spawner()).await?;
         let ids = Ledger::new(config.ids, config.clock);
         let keeper = OutboxKeeper::new(Arc::clone(&store), Arc::clone(&ids), SlotSet::Channels, epoch);
+        let keeper = Arc::new(keeper);
         let (leases, rate_limit) = (config.leases, config.rate_limit);
         let shared = Arc::new(Shared { store, backplane, leases, ids, stats, rate_limit });
-        let actors = TaskTracker::clone(&tasks);
-        let channels = Channels::new(Arc::clone(&shared), actors, stop.clone(), kill.clone());
+        let channels = Channels::new(Arc::clone(&shared), tasks.spawner().clone());
         let typists = Mutex::new(Cache::new(TYPISTS_CACHED_MAX));
-        let inner = Inner { shared, views, channels, filter, typists, keeper, supervisor, tasks, stop, kill };
-        let messages = Self { inner: Arc::new(inner) };
-        let inner = Arc::clone(&messages.inner);
-        let keep = async move { inner.keeper.run(&inner.stop).await };
-        let inner = &messages.inner;
-        inner.tasks.spawn(inner.supervisor.lasting("the keeper of the messages' outbox", keep));
-        Ok(messages)
+        let (kept, stop) = (Arc::clone(&keeper), tasks.spawner().stop_token().clone());
+        let keep = async move { kept.run(&stop).await };
+        tasks.spawner().spawn_lasting("the keeper of its outbox", keep);
+        let inner = Inner { tasks, feeds, shared, views, channels, filter, typists, keeper };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Waits until something has ended that the service cannot go on without, and says what; never at a shutdown. The
     /// process should end then: the next start takes up what is left.
-    pub async fn ended(&self) -> &'static str {
+    pub async fn ended(&self) -> Ended {
         tokio::select! {
-            name = self.inner.supervisor.ended() => name,
-            () = self.inner.shared.ids.abandoned() => "a change of a channel that is not published",
+            ended = self.inner.tasks.ended() => ended,
+            ended = self.inner.feeds.ended() => ended,
+            () = self.inner.shared.ids.abandoned() => {
+                Ended::panicked(SERVICE, "a channel with a change that is not published")
+            }
         }
     }
 
     /// Takes nothing more, finishes what is under way, and ends every task.
     pub async fn shutdown(&self) {
         let inner = &self.inner;
-        inner.stop.cancel();
-        inner.tasks.close();
-        let quiet = async {
-            while inner.channels.is_running() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if timeout(SHUTDOWN_WAIT, quiet).await.is_err() {
-            tracing::warn!("messages that could not be published in time are published at the next start");
+        inner.feeds.stop();
+        // What could not be published in time is published at the next start.
+        let all_ended = inner.tasks.shutdown(SHUTDOWN_WAIT).await;
+        inner.feeds.kill().await;
+        // Who goes on may still take ids, so that nothing can be said of what is published.
+        if all_ended {
+            inner.keeper.finish().await;
         }
-        inner.kill.cancel();
-        if timeout(SHUTDOWN_WAIT, inner.tasks.wait()).await.is_err() {
-            tracing::warn!("tasks of the message service have not ended in time");
-            // They may still take ids, so nothing can be said of what is published.
-            return;
-        }
-        inner.keeper.finish().await;
     }
 
     pub fn stats(&self) -> &Stats {
@@ -176,3 +167,6 @@ fn no_text_channel() -> Failure {
 fn unknown_message() -> Failure {
     Failure::unknown(code::UNKNOWN_MESSAGE, "Message")
 }
+
+/// How whoever reads a log knows the service.
+const SERVICE: &str = "message service";

@@ -19,13 +19,11 @@ use backplane::{Backplane, FollowStatus, Follower, Unavailable};
 use model::view::{ChannelView, GuildView, MemberView};
 use model::{Channel, ChannelId, GuildId, Member, Permissions, Role, RoleId, Timestamp, UserId};
 use parking_lot::Mutex;
-use proto::clients::{AccountsClient, GuildsClient};
+use proto::clients::GuildsClient;
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
-use storage::Supervisor;
+use tasks::Spawner;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::cache::Cache;
 use crate::limits::{CHANNELS_CACHED_MAX, FRESH_WAIT, GUILD_VIEWS_MAX, RETRY_MS};
@@ -42,13 +40,6 @@ pub(crate) struct Views {
     /// By number of partition.
     feeds: Vec<watch::Receiver<FollowStatus>>,
     stats: Arc<Stats>,
-}
-
-/// What runs the tasks that feed the views.
-pub(crate) struct Feeds<'a> {
-    pub(crate) tasks: &'a TaskTracker,
-    pub(crate) supervisor: &'a Supervisor,
-    pub(crate) stop: &'a CancellationToken,
 }
 
 /// What somebody may do in a channel of which they are allowed to know.
@@ -77,9 +68,9 @@ impl Views {
     pub(crate) async fn open(
         backplane: Arc<dyn Backplane>,
         guilds: GuildsClient,
-        accounts: AccountsClient,
+        people: People,
         stats: Arc<Stats>,
-        feeds: &Feeds<'_>,
+        feeds: &Spawner,
     ) -> Result<Arc<Self>, Unavailable> {
         let mut followers = Vec::new();
         for partition in backplane.layout().guild_partitions() {
@@ -87,20 +78,16 @@ impl Views {
         }
         let views = Arc::new(Self {
             backplane,
-            guilds: guilds.clone(),
-            people: People::new(guilds, accounts),
+            guilds,
+            people,
             slots: Mutex::default(),
             channels: Mutex::new(Cache::new(CHANNELS_CACHED_MAX)),
             feeds: followers.iter().map(Follower::status).collect(),
             stats,
         });
         for follower in followers {
-            let feed = feed::run(Arc::clone(&views), follower);
-            let stop = feeds.stop.clone();
-            let feed = async move {
-                stop.run_until_cancelled(feed).await;
-            };
-            feeds.tasks.spawn(feeds.supervisor.lasting("a feed of the views of permissions", feed));
+            let name = format!("the feed of permissions of partition {}", follower.partition().0);
+            feeds.spawn_lasting(name, feed::run(Arc::clone(&views), follower));
         }
         Ok(views)
     }

@@ -12,7 +12,6 @@ use proto::{Envelope, Failure};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::publisher::{Publication, Publisher};
 use crate::service::{EventIds, WriterOf};
@@ -79,18 +78,12 @@ impl Driver {
         Self { backplane, event_ids, writer, table, publisher, stats, started }
     }
 
-    pub(crate) async fn run(
-        mut self,
-        mut commands: mpsc::Receiver<Command>,
-        stats: watch::Sender<Stats>,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, stats: watch::Sender<Stats>) {
         loop {
             let deadline =
                 self.table.next_deadline().map(|at_ms| self.started + Duration::from_millis(at_ms));
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
                 () = self.publisher.progress() => {}
                 command = commands.recv() => match command {
                     Some(command) => self.take(command),

@@ -15,9 +15,8 @@ use model::{GuildId, Member};
 use proto::convert::{Malformed, id, ids, required, wire};
 use proto::v1::presence_service_server::PresenceService;
 use proto::{Failure, Writer, v1};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tasks::{Ended, Tasks};
+use tokio::sync::{mpsc, oneshot, watch};
 use tonic::{Request, Response, Status};
 
 use crate::driver::{Command, Driver, Reply, Stats};
@@ -48,15 +47,12 @@ pub struct Presence {
 }
 
 struct Inner {
+    /// The driver. It goes first: without a sender of commands it would end by itself.
+    tasks: Tasks,
     commands: mpsc::Sender<Command>,
     stats: watch::Receiver<Stats>,
     clock: SharedClock,
     voice: VoiceConfig,
-    stop: CancellationToken,
-    /// The driver is over, for whatever reason.
-    over: CancellationToken,
-    /// The driver: dropped with the last clone, waited for by `shutdown`.
-    driver: Mutex<JoinSet<()>>,
 }
 
 impl Presence {
@@ -65,30 +61,15 @@ impl Presence {
         let Config { backplane, clock, event_ids, writer, voice, bounds } = config;
         let (commands, received) = mpsc::channel(PRESENCE_QUEUE_MAX);
         let (stats, shown) = watch::channel(Stats::default());
-        let stop = CancellationToken::new();
-        let over = CancellationToken::new();
-        let run = Driver::new(backplane, clock.clone(), event_ids, writer, bounds).run(
-            received,
-            stats,
-            stop.clone(),
-        );
-        let guard = over.clone().drop_guard();
-        let mut driver = JoinSet::new();
-        driver.spawn(async move {
-            let _over = guard;
-            run.await;
-        });
-        let driver = Mutex::new(driver);
-        Self { inner: Arc::new(Inner { commands, stats: shown, clock, voice, stop, over, driver }) }
+        let driver = Driver::new(backplane, clock.clone(), event_ids, writer, bounds);
+        let tasks = Tasks::new("presence service");
+        tasks.spawner().spawn_lasting("the driver of its table", driver.run(received, stats));
+        Self { inner: Arc::new(Inner { tasks, commands, stats: shown, clock, voice }) }
     }
 
-    /// Answers with the name of the task that ended by itself, which only a defect does; never otherwise.
-    pub async fn ended(&self) -> &'static str {
-        self.inner.over.cancelled().await;
-        if self.inner.stop.is_cancelled() {
-            std::future::pending::<()>().await;
-        }
-        "presence driver"
+    /// Waits for a task that ends by itself, which only a defect does.
+    pub async fn ended(&self) -> Ended {
+        self.inner.tasks.ended().await
     }
 
     pub fn stats(&self) -> Stats {
@@ -98,13 +79,7 @@ impl Presence {
     /// Ends the service: calls from now on answer that it is unavailable, voice events that are not acknowledged by now
     /// are dropped. Answers when its task has ended.
     pub async fn shutdown(&self) {
-        self.inner.stop.cancel();
-        let mut driver = self.inner.driver.lock().await;
-        while let Some(ended) = driver.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "the presence task failed");
-            }
-        }
+        self.inner.tasks.kill().await;
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {

@@ -13,11 +13,12 @@ mod process_metrics;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use model::limits::ADMIN_STOP_MS;
 use parking_lot::Mutex;
+use tasks::{Ended, Tasks};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::server::Clients;
 pub use credentials::Credentials;
@@ -53,9 +54,8 @@ pub struct Admin {
     pub addr: SocketAddr,
     pub readiness: Gate,
     shared: Arc<Shared>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    ended: CancellationToken,
+    /// The accept loop, and one for each connection.
+    tasks: Tasks,
 }
 
 /// What its requests share.
@@ -80,14 +80,10 @@ impl Admin {
             readings: Mutex::default(),
             calls: OnceLock::new(),
         });
-        let (tasks, stop, ended) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let accept = http::accept(listener, shared.clone(), tasks.clone(), stop.clone());
-        let guard = ended.clone().drop_guard();
-        tasks.spawn(async move {
-            let _ended = guard;
-            accept.await;
-        });
-        Ok(Self { addr, readiness, shared, tasks, stop, ended })
+        let tasks = Tasks::new("admin listener");
+        let accept = http::accept(listener, shared.clone(), tasks.spawner().clone());
+        tasks.spawner().spawn_lasting("its accept loop", accept);
+        Ok(Self { addr, readiness, shared, tasks })
     }
 
     /// More to show at `/metrics`.
@@ -103,22 +99,13 @@ impl Admin {
         }
     }
 
-    /// Answers when it no longer accepts.
-    pub async fn ended(&self) {
-        self.ended.cancelled().await;
+    /// Waits for a task that ends by itself, which only a defect does.
+    pub async fn ended(&self) -> Ended {
+        self.tasks.ended().await
     }
 
     /// Ends it; requests that are under way are finished.
     pub async fn shutdown(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-}
-
-/// A start that fails half-way leaves nothing behind that still answers.
-impl Drop for Admin {
-    fn drop(&mut self) {
-        self.stop.cancel();
+        self.tasks.shutdown(Duration::from_millis(ADMIN_STOP_MS)).await;
     }
 }

@@ -1,7 +1,7 @@
 //! One run of the server as a process: logging, runtime, signals, panics, exit code.
 //!
-//! The first SIGTERM or SIGINT begins an orderly end, the second ends the process at once. A panic on a thread of the
-//! gateway leaves its tables in an unknown state, so it ends the process with a failing code; a panic in one request is
+//! The first SIGTERM or SIGINT begins an orderly end, the second ends the process at once. A task that the server cannot
+//! go on without and that ended by itself ends the process with a failing code (`tasks`); a panic in one request is
 //! contained by its task and answered with an error.
 
 use std::io::Write as _;
@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use crate::demo;
 use crate::logging;
@@ -21,9 +20,6 @@ use crate::settings::load::Loaded;
 /// Panics of this process, contained or not.
 pub static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Names of threads that nothing can go on without.
-const VITAL_THREADS: &str = "shard-";
-
 /// Runs the server until it is told to end.
 pub fn run(loaded: &Loaded) -> ExitCode {
     run_on(loaded, |streams| streams)
@@ -32,13 +28,11 @@ pub fn run(loaded: &Loaded) -> ExitCode {
 /// The same, on whatever `wrap` makes of the streams.
 pub fn run_on(loaded: &Loaded, wrap: Wrap) -> ExitCode {
     logging::start(&loaded.settings);
-    let crashed = CancellationToken::new();
-    watch_panics(crashed.clone());
+    watch_panics();
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("services").enable_all().build();
-    let outcome = runtime
-        .context("start the runtime")
-        .and_then(|runtime| runtime.block_on(serve(loaded, wrap, &crashed)));
+    let outcome =
+        runtime.context("start the runtime").and_then(|runtime| runtime.block_on(serve(loaded, wrap)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -48,7 +42,7 @@ pub fn run_on(loaded: &Loaded, wrap: Wrap) -> ExitCode {
     }
 }
 
-async fn serve(loaded: &Loaded, wrap: Wrap, crashed: &CancellationToken) -> anyhow::Result<()> {
+async fn serve(loaded: &Loaded, wrap: Wrap) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("listen for signals")?;
     let settings = &loaded.settings;
     let server = tokio::select! {
@@ -65,7 +59,6 @@ async fn serve(loaded: &Loaded, wrap: Wrap, crashed: &CancellationToken) -> anyh
             tracing::info!(number, "ending; another signal ends at once");
             Ok(())
         }
-        () = crashed.cancelled() => Err(anyhow::anyhow!("a thread of the gateway crashed; see the log above")),
         failure = server.failed() => Err(failure),
     };
     tokio::select! {
@@ -97,17 +90,14 @@ impl Signals {
     }
 }
 
-/// Counts and logs panics, and reports those that nothing can go on from.
-fn watch_panics(crashed: CancellationToken) {
-    std::panic::set_hook(Box::new(move |panic| {
+/// Counts and logs panics. Who cannot go on from one is told of it by `tasks`.
+fn watch_panics() {
+    std::panic::set_hook(Box::new(|panic| {
         PANICS.fetch_add(1, Ordering::Relaxed);
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("unnamed");
         let backtrace = std::backtrace::Backtrace::capture();
         tracing::error!(thread, %backtrace, "{panic}");
-        if thread.starts_with(VITAL_THREADS) {
-            crashed.cancel();
-        }
     }));
 }
 

@@ -17,9 +17,8 @@ use api::Api;
 use backplane::PodName;
 use gateway::Gateway;
 use model::limits::{API_STOP_MS, GATEWAY_STOP_MS, windows_fit};
+use tasks::Tasks;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::admin::{Admin, Credentials, Readiness};
 use crate::demo::{self, Demo, page};
@@ -44,8 +43,7 @@ pub struct Server {
     gateway: Gateway,
     api: Api,
     services: Services,
-    chores: TaskTracker,
-    stop: CancellationToken,
+    chores: Tasks,
 }
 
 impl Server {
@@ -79,8 +77,8 @@ impl Server {
         credentials.write(&settings.data_dir).context("write admin.json")?;
         admin.serve_calls(services.clients.clone(), &credentials);
         admin.readiness.set(Readiness::Ready);
-        let (chores, stop) = (TaskTracker::new(), CancellationToken::new());
-        chores.spawn(stop.clone().run_until_cancelled_owned(services.expire()));
+        let chores = Tasks::new("process");
+        chores.spawner().spawn_lasting("the expiry of its streams", services.expire());
         Ok(Self {
             api_addr,
             gateway_addr,
@@ -95,22 +93,22 @@ impl Server {
             api,
             services,
             chores,
-            stop,
         })
     }
 
     /// Answers when a part that must not end has ended.
     pub async fn failed(&self) -> anyhow::Error {
-        let (part, task) = tokio::select! {
-            () = self.admin.ended() => ("admin listener", "accept"),
-            ended = self.gateway.ended() => return ended.into(),
-            task = self.api.ended() => ("API", task),
-            task = self.services.messages.ended() => ("message service", task),
-            task = self.services.directory.ended() => ("directory", task),
-            task = self.services.presence.ended() => ("presence service", task),
-            task = self.services.fanout.ended() => ("fan-out service", task),
+        let ended = tokio::select! {
+            ended = self.admin.ended() => ended,
+            ended = self.gateway.ended() => ended,
+            ended = self.api.ended() => ended,
+            ended = self.services.messages.ended() => ended,
+            ended = self.services.directory.ended() => ended,
+            ended = self.services.presence.ended() => ended,
+            ended = self.services.fanout.ended() => ended,
+            ended = self.chores.ended() => ended,
         };
-        anyhow::anyhow!("the {part} cannot go on: its task `{task}` ended by itself; see the log above")
+        ended.into()
     }
 
     /// Stops everything in order. What was accepted is finished and stored.
@@ -118,9 +116,7 @@ impl Server {
         self.admin.readiness.set(Readiness::Draining);
         self.gateway.shutdown(Duration::from_millis(GATEWAY_STOP_MS)).await;
         self.api.shutdown(Duration::from_millis(API_STOP_MS)).await;
-        self.stop.cancel();
-        self.chores.close();
-        self.chores.wait().await;
+        self.chores.kill().await;
         self.admin.shutdown().await;
         drop(self.clients);
         let closed = self.services.shutdown().await;

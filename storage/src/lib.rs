@@ -14,8 +14,6 @@
 //! 4. **Ids** ([`Snowflakes`]): unique over restarts, monotone through steps of the clock. A [`Ledger`] gives them to a
 //!    service and knows which changes are on their way.
 //!
-//! And one thing that every service with tasks of its own needs: a [`Supervisor`], which tells of one that has died.
-//!
 //! A service starts like this:
 //!
 //! ```no_run
@@ -59,7 +57,6 @@ pub mod leases;
 pub mod ledger;
 pub mod outbox;
 pub mod slots;
-pub mod supervisor;
 pub mod worker;
 
 pub use engine::{
@@ -73,5 +70,4 @@ pub use outbox::{
     PruneReport, Republish, RepublishError, SWEEP_TRIES, Subject, SweepError, SweepReport, Unpublished,
 };
 pub use slots::{Slot, SlotSet};
-pub use supervisor::Supervisor;
 pub use worker::{IdFloor, Snowflakes, WorkerId};

@@ -14,8 +14,8 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use model::limits::{PASSWORD_HASHES_AT_ONCE, PASSWORD_HASHES_WAIT_MS, UNAVAILABLE_RETRY_MS};
 use parking_lot::Mutex;
 use proto::Failure;
+use tasks::Spawner;
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
 /// What a hash costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) struct Passwords {
     cost: PasswordCost,
     at_once: Arc<Semaphore>,
     buffers: Buffers,
-    tasks: TaskTracker,
+    tasks: Spawner,
 }
 
 /// Working memory of hashes: never more than may run at once.
@@ -50,7 +50,7 @@ struct Buffers(Arc<Mutex<Vec<Vec<Block>>>>);
 // === impl Passwords ===
 
 impl Passwords {
-    pub(crate) fn new(cost: PasswordCost, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(cost: PasswordCost, tasks: Spawner) -> Self {
         let at_once = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
         Self { cost, at_once, buffers: Buffers::default(), tasks }
     }
@@ -166,12 +166,18 @@ fn output(
 mod tests {
     use argon2::password_hash::PasswordVerifier;
     use proto::FailureKind;
+    use tasks::Tasks;
 
     use super::*;
 
+    /// What blocks a thread goes on without the owner of its task.
+    fn passwords(cost: PasswordCost) -> Passwords {
+        Passwords::new(cost, Tasks::new("test").spawner().clone())
+    }
+
     #[tokio::test]
     async fn hashes_are_argon2id_with_the_given_cost_and_their_own_salt() {
-        let passwords = Passwords::new(PasswordCost::default(), TaskTracker::new());
+        let passwords = passwords(PasswordCost::default());
         let one = passwords.hash("correct horse".into()).await.unwrap();
         let two = passwords.hash("correct horse".into()).await.unwrap();
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
@@ -184,10 +190,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_of_another_cost_is_checked_by_its_own() {
-        let cheap = Passwords::new(PasswordCost::CHEAP, TaskTracker::new());
+        let cheap = passwords(PasswordCost::CHEAP);
         let phc = cheap.hash("correct horse".into()).await.unwrap();
         let cost = PasswordCost { memory_kib: 64, passes: 3, lanes: 2 };
-        let dear = Passwords::new(cost, TaskTracker::new());
+        let dear = passwords(cost);
         let other = dear.hash("correct horse".into()).await.unwrap();
         for passwords in [cheap, dear] {
             for phc in [&phc, &other] {
@@ -202,14 +208,14 @@ mod tests {
             }
         }
         let damaged = phc.rsplit_once('$').unwrap().0.to_owned();
-        let passwords = Passwords::new(PasswordCost::CHEAP, TaskTracker::new());
+        let passwords = passwords(PasswordCost::CHEAP);
         assert!(!passwords.is_right("correct horse".into(), Some(damaged)).await.unwrap());
         assert!(!passwords.is_right("correct horse".into(), Some("nonsense".into())).await.unwrap());
     }
 
     #[tokio::test]
     async fn there_are_as_many_buffers_as_hashes_at_once() {
-        let passwords = Arc::new(Passwords::new(PasswordCost::CHEAP, TaskTracker::new()));
+        let passwords = Arc::new(passwords(PasswordCost::CHEAP));
         let hashes = (0..50).map(|_| passwords.hash("correct horse".into()));
         assert!(futures_util::future::join_all(hashes).await.iter().all(Result::is_ok));
         let buffers = passwords.buffers.0.lock();
@@ -219,7 +225,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_too_long_for_a_place_is_told_to_come_again() {
-        let passwords = Passwords::new(PasswordCost::CHEAP, TaskTracker::new());
+        let passwords = passwords(PasswordCost::CHEAP);
         let places = passwords.at_once.acquire_many(PASSWORD_HASHES_AT_ONCE as u32).await.unwrap();
         let refused = passwords.hash("correct horse".into()).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::Unavailable);

@@ -107,7 +107,7 @@ impl<'a> Actor<'a> {
             let stalls_at = self.head.as_ref().filter(|head| !head.is_stalled).map(|head| head.waits_until);
             tokio::select! {
                 biased;
-                () = self.channels.stop.cancelled(), if is_open => {
+                () = self.channels.tasks.stop_token().cancelled(), if is_open => {
                     is_open = false;
                     self.channels.remove(self.channel);
                     commands.close();

@@ -252,7 +252,7 @@ async fn a_driver_that_dies_is_named() {
     let mut client = local_presence(service.clone(), Handle::current());
     let request = update("p", vec![online("s", 1, v1::Status::Online)]);
     let (ended, _) = tokio::join!(service.ended(), client.update_sessions(request));
-    assert_eq!(ended, "presence driver");
+    assert_eq!(ended.task, "the driver of its table");
 }
 
 #[tokio::test(start_paused = true)]

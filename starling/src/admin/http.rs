@@ -18,10 +18,10 @@ use model::limits::{
 use proto::{Failure, FailureKind};
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
+use tasks::Spawner;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::calls::{Call, PATH};
 use super::{Calls, Readiness, Shared, metrics};
@@ -29,17 +29,12 @@ use super::{Calls, Readiness, Shared, metrics};
 type Answer = Response<Full<Bytes>>;
 
 /// Accepts until it is stopped.
-pub(super) async fn accept(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: Spawner) {
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = tasks.stop_token().cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
@@ -51,7 +46,7 @@ pub(super) async fn accept(
             }
         };
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
-        let (shared, stop) = (shared.clone(), stop.clone());
+        let (shared, stop) = (shared.clone(), tasks.stop_token().clone());
         tasks.spawn(async move {
             let _place = place;
             serve(stream, shared, stop).await;
