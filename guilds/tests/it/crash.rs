@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::ask;
 use crate::rig::Rig;
+use doubles::until;
 use model::{EventKind, UserId};
 use proto::FailureKind;
 use proto::v1;
@@ -20,7 +21,7 @@ async fn a_change_that_was_stored_and_not_published_is_published_once_by_the_nex
         let rig = Rig::new().await;
         let (alice, bob) = (rig.user("alice").await, rig.user("bob").await);
         let guild = rig.guild(alice).await.guild.unwrap().id;
-        rig.backplane.fail_after(published);
+        rig.backplane.go_away_after(published as u64);
         let failure = ask!(rig, add_member, add(guild, bob, alice)).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
         assert_eq!((rig.of_guild(guild).await.len(), rig.of_user(bob).await.len()), (published, 0));
@@ -40,13 +41,14 @@ async fn changes_wait_while_the_backplane_is_away_and_go_on_in_order() {
     let rig = Rig::new().await;
     let alice = rig.user("alice").await;
     let guild = rig.guild(alice).await.guild.unwrap().id;
-    rig.backplane.fail_after(1);
+    rig.backplane.go_away_after(1);
     let (first, second, third, ()) = tokio::join!(
         async { ask!(rig, edit_guild, edit(guild, alice, "one")) },
         async { ask!(rig, edit_guild, edit(guild, alice, "two")) },
         async { ask!(rig, edit_guild, edit(guild, alice, "three")) },
         async {
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            // The second was tried again and again.
+            until("publishes fail", async || (rig.backplane.failures() >= 3).then_some(())).await;
             assert_eq!(rig.of_guild(guild).await.len(), 1);
             rig.backplane.come_back();
         },
@@ -73,19 +75,16 @@ async fn a_changed_user_reaches_their_guilds_although_the_process_ended_in_betwe
     let (alice, bob) = (rig.user("alice").await, rig.user("bob").await);
     let guild = rig.guild(alice).await.guild.unwrap().id;
     rig.add(guild, bob, alice).await;
-    rig.backplane.fail_after(0);
+    rig.backplane.go_away_after(0);
     let request =
         v1::EditUserRequest { user_id: bob.get(), global_name: Some("Bobby".into()), ..Default::default() };
     ask!(rig, edit_user, request).unwrap_err();
     let rig = rig.restart().await;
     let own = rig.of_user(bob).await;
     assert_eq!(own.last().unwrap().kind, EventKind::UserUpdate, "swept before anything else");
-    for _ in 0..100 {
-        if rig.of_guild(guild).await.last().unwrap().kind == EventKind::GuildMemberUpdate {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let newest = async || rig.kinds(guild).await.pop().map(|(kind, _)| kind);
+    until("the guild is told", async || newest().await.filter(|kind| *kind == EventKind::GuildMemberUpdate))
+        .await;
     let get = v1::GetMembersRequest { guild_id: guild, user_ids: vec![bob.get()] };
     let member = ask!(rig, get_members, get).unwrap().members.remove(0);
     assert_eq!(member.user.unwrap().global_name.as_deref(), Some("Bobby"));

@@ -2,6 +2,7 @@
 
 use crate::rig::{Rig, json};
 use crate::{ask, refused};
+use doubles::until;
 use model::view::ViewChange;
 use model::{EventKind, Permissions};
 use proto::failure::code;
@@ -177,13 +178,7 @@ async fn a_deleted_guild_is_gone_at_once_and_its_rows_soon_after() {
         let rows = rig.rows("members").into_iter().chain(rig.rows("guilds"));
         rows.filter(|(key, _)| holds(key)).count()
     };
-    for _ in 0..100 {
-        if left(&rig) == 0 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(left(&rig), 0);
+    until("the rows of the guild are gone", async || (left(&rig) == 0).then_some(())).await;
 }
 
 #[tokio::test]

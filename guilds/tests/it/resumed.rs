@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use crate::ask;
 use crate::rig::Rig;
+use doubles::until;
 use guilds::store::{Commit, DirectoryStore, Write};
 use model::limits::USER_GUILDS_MAX;
 use model::{
@@ -17,6 +20,8 @@ use proto::v1::guilds_server::Guilds;
 use tokio::time::{pause, resume, sleep, timeout};
 
 const CHANNELS: u64 = 100;
+/// Far more than a busy machine needs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn writes(writes: Vec<Write>) -> Commit {
     Commit { writes, ..Commit::default() }
@@ -82,7 +87,7 @@ async fn a_role_in_many_overwrites_is_deleted_in_pieces_also_when_the_process_di
     assert_eq!(referring(&rig, guild, role).await as u64, CHANNELS);
     let published = rig.of_guild(guild).await.len();
     let delete = v1::DeleteRoleRequest { guild_id: guild, role_id: role, actor_id: alice.get() };
-    rig.backplane.fail_after(10);
+    rig.backplane.go_away_after(10);
     let failure = ask!(rig, delete_role, delete).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
     assert_eq!(rig.of_guild(guild).await.len(), published + 10, "it stopped within the first piece");
@@ -124,13 +129,7 @@ async fn rows_of_a_guild_whose_deletion_was_stored_are_removed_by_the_next_start
             store.commit(writes(vec![Write::DeleteGuild(Box::new(rows))])).await.unwrap();
         })
         .await;
-    for _ in 0..500 {
-        if left(&rig) == 0 {
-            break;
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(left(&rig), 0);
+    until("the rows of the guild are gone", async || (left(&rig) == 0).then_some(())).await;
 }
 
 fn edit(guild: u64, actor: UserId, name: &str) -> v1::EditGuildRequest {
@@ -147,7 +146,7 @@ async fn a_change_that_is_not_confirmed_is_of_unknown_outcome_and_made_once() {
     let rig = Rig::new().await;
     let alice = rig.user("alice").await;
     let guild = rig.guild(alice).await.guild.unwrap().id;
-    rig.set_disk_stuck(true);
+    rig.disk().hold();
     pause();
     let failure = ask!(rig, edit_guild, edit(guild, alice, "new")).unwrap_err();
     assert!(failure.message.contains("may yet take effect"), "{failure}");
@@ -155,13 +154,8 @@ async fn a_change_that_is_not_confirmed_is_of_unknown_outcome_and_made_once() {
     sleep(Duration::from_secs(25)).await;
     assert!(rig.kinds(guild).await.is_empty());
     resume();
-    rig.set_disk_stuck(false);
-    for _ in 0..500 {
-        if !rig.kinds(guild).await.is_empty() {
-            break;
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
+    rig.disk().free();
+    until("the change is published", async || rig.kinds(guild).await.pop()).await;
     ask!(rig, edit_guild, edit(guild, alice, "newer")).unwrap();
     assert_eq!(rig.kinds(guild).await, [(EventKind::GuildUpdate, 2), (EventKind::GuildUpdate, 3)]);
 }
@@ -171,13 +165,10 @@ async fn a_guild_that_dies_with_a_stored_change_is_told_of() {
     let rig = Rig::new().await;
     let alice = rig.user("alice").await;
     let guild = rig.guild(alice).await.guild.unwrap().id;
-    let ended = |directory: guilds::Directory| async move {
-        timeout(Duration::from_millis(500), directory.ended()).await.ok()
-    };
-    assert_eq!(ended(rig.directory.clone()).await, None);
+    assert_eq!(rig.directory.ended().now_or_never(), None);
     rig.backplane.panic();
     let failure = ask!(rig, edit_guild, edit(guild, alice, "new")).unwrap_err();
     assert!(failure.message.contains("may yet take effect"), "{failure}");
-    let ended = ended(rig.directory.clone()).await.expect("it is told");
+    let ended = timeout(PATIENCE, rig.directory.ended()).await.expect("it is told");
     assert_eq!(ended.task, "a task with a change that is not published");
 }

@@ -1,18 +1,10 @@
 //! A directory in a temporary folder, with what tests ask of it and look at.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use backplane::in_process::Options;
-use backplane::port::{DeliverError, PodBatch, UserConsumer};
-use backplane::{
-    Ack, Backplane, Ephemeral, InProcess, Layout, Listener, Partition, PodName, ReadError, Stored, Stream,
-    StreamState, Subject, Unavailable, UserEvent,
-};
-use bytes::Bytes;
+use backplane::{Backplane, InProcess, Layout, Subject};
+use doubles::{Disk, Flaky};
 use guilds::store::EmbeddedStore;
 use guilds::{Config, Directory, PasswordCost};
 use model::clock::ManualClock;
@@ -21,9 +13,8 @@ use parking_lot::Mutex;
 use proto::v1::accounts_server::Accounts;
 use proto::v1::guilds_server::Guilds;
 use proto::{Envelope, v1};
-use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, SyncHook, WorkerId};
+use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, WorkerId};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 
 pub const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -49,27 +40,6 @@ macro_rules! refused {
     }};
 }
 
-/// A disk that can be held up. Dropped, it is not.
-struct Disk(Arc<AtomicBool>);
-
-impl Disk {
-    fn hook(&self) -> SyncHook {
-        let is_stuck = self.0.clone();
-        Arc::new(move || {
-            while is_stuck.load(Ordering::SeqCst) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Ok(())
-        })
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
-    }
-}
-
 pub struct Rig {
     disk: Option<Disk>,
     dir: Option<TempDir>,
@@ -84,11 +54,8 @@ impl Rig {
         let clock = ManualClock::at(NOW_MS);
         let layout = Layout { guild_partitions: 1, user_partitions: 1 };
         let inner = InProcess::new(layout, Arc::new(clock.clone()), Options::default());
-        let backplane =
-            Arc::new(Flaky { inner, left: AtomicUsize::new(usize::MAX), panics: AtomicBool::new(false) });
         let dir = tempfile::tempdir().unwrap();
-        let disk_is_stuck = Arc::new(AtomicBool::new(false));
-        Self::open(dir, backplane, clock, Disk(disk_is_stuck)).await
+        Self::open(dir, Flaky::new(inner), clock, Disk::default()).await
     }
 
     async fn open(dir: TempDir, backplane: Arc<Flaky>, clock: ManualClock, disk: Disk) -> Self {
@@ -133,9 +100,8 @@ impl Rig {
         Self::open(dir, backplane, clock, disk).await
     }
 
-    /// Holds every fsync back, or no longer.
-    pub fn set_disk_stuck(&self, is_stuck: bool) {
-        self.disk.as_ref().unwrap().0.store(is_stuck, Ordering::SeqCst);
+    pub fn disk(&self) -> &Disk {
+        self.disk.as_ref().unwrap()
     }
 
     // --- Asking
@@ -202,11 +168,11 @@ impl Rig {
     /// Everything that was published on a subject, in order.
     pub async fn events(&self, subject: Subject) -> Vec<Envelope> {
         let stream = self.backplane.layout().stream(subject);
-        let last = self.backplane.inner.state(stream).await.unwrap().last;
+        let last = self.backplane.inner().state(stream).await.unwrap().last;
         let stored = if last == 0 {
             vec![]
         } else {
-            self.backplane.inner.read(stream, 1..=last, usize::MAX).await.unwrap()
+            self.backplane.inner().read(stream, 1..=last, usize::MAX).await.unwrap()
         };
         let mine = stored.into_iter().filter(|stored| stored.subject == subject);
         mine.map(|stored| Envelope::decode(stored.envelope).unwrap()).collect()
@@ -229,93 +195,4 @@ impl Rig {
 
 pub fn json(envelope: &Envelope) -> serde_json::Value {
     serde_json::from_slice(&envelope.data).unwrap()
-}
-
-/// The in-process backplane, whose publishes can be made to fail.
-pub struct Flaky {
-    pub inner: Arc<InProcess>,
-    /// Publishes until it goes away.
-    left: AtomicUsize,
-    panics: AtomicBool,
-}
-
-impl Flaky {
-    /// The next publishes panic.
-    pub fn panic(&self) {
-        self.panics.store(true, Ordering::SeqCst);
-    }
-
-    /// Goes away after this many publishes.
-    pub fn fail_after(&self, publishes: usize) {
-        self.left.store(publishes, Ordering::SeqCst);
-    }
-
-    pub fn come_back(&self) {
-        self.left.store(usize::MAX, Ordering::SeqCst);
-    }
-}
-
-#[async_trait]
-impl Backplane for Flaky {
-    fn layout(&self) -> Layout {
-        self.inner.layout()
-    }
-
-    async fn publish(&self, subject: Subject, event_id: u64, envelope: Bytes) -> Result<Ack, Unavailable> {
-        assert!(!self.panics.load(Ordering::SeqCst), "told to panic");
-        let take = |left: usize| left.checked_sub(1);
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err() {
-            return Err(Unavailable("the test took it away".into()));
-        }
-        self.inner.publish(subject, event_id, envelope).await
-    }
-
-    fn publish_ephemeral(&self, subject: Ephemeral, envelope: Bytes) {
-        self.inner.publish_ephemeral(subject, envelope);
-    }
-
-    async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {
-        self.inner.listen(partition).await
-    }
-
-    async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable> {
-        self.inner.listen_ephemeral(partition).await
-    }
-
-    async fn state(&self, stream: Stream) -> Result<StreamState, Unavailable> {
-        self.inner.state(stream).await
-    }
-
-    async fn last(&self, subject: Subject) -> Result<u64, Unavailable> {
-        self.inner.last(subject).await
-    }
-
-    fn tail(&self, partition: Partition) -> u64 {
-        self.inner.tail(partition)
-    }
-
-    async fn read(
-        &self,
-        stream: Stream,
-        range: RangeInclusive<u64>,
-        max: usize,
-    ) -> Result<Vec<Stored>, ReadError> {
-        self.inner.read(stream, range, max).await
-    }
-
-    async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable> {
-        self.inner.contains(subject, event_id).await
-    }
-
-    async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable> {
-        self.inner.consume_users(partition).await
-    }
-
-    async fn serve_pod(&self, pod: &PodName) -> Result<mpsc::Receiver<PodBatch>, Unavailable> {
-        self.inner.serve_pod(pod).await
-    }
-
-    async fn deliver(&self, pod: &PodName, events: Vec<UserEvent>) -> Result<(), DeliverError> {
-        self.inner.deliver(pod, events).await
-    }
 }

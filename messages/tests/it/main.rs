@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
 
 mod changes;
-mod flaky;
 mod order;
 mod outcomes;
 mod permissions;

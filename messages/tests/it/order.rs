@@ -1,8 +1,8 @@
 //! Ids are the order of a channel, whatever the clock, the store and the backplane do.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
+use doubles::until;
 use model::EventKind;
 use tokio::task::JoinSet;
 
@@ -52,7 +52,7 @@ async fn a_failed_publish_is_repeated_in_place() {
 async fn a_publish_that_does_not_go_through_is_503_and_goes_through_later() {
     let rig = Rig::new(2).await;
     let mut events = rig.listen().await;
-    rig.backplane.fail(u32::MAX);
+    rig.backplane.go_away();
     let (first, second) = tokio::join!(rig.send(FIRST, "one"), rig.send(FIRST + 1, "two"));
     for failure in [first.unwrap_err(), second.unwrap_err()] {
         assert_eq!(failure.kind, proto::FailureKind::Unavailable, "{failure}");
@@ -60,11 +60,10 @@ async fn a_publish_that_does_not_go_through_is_503_and_goes_through_later() {
     }
     let refused = rig.send(FIRST, "three").await.unwrap_err();
     assert!(refused.message.contains("nothing was done"), "{refused}");
-    rig.backplane.fail(0);
+    rig.backplane.come_back();
     assert_eq!(events.expect(EventKind::MessageCreate).await["content"], "one");
     assert_eq!(events.expect(EventKind::MessageCreate).await["content"], "two");
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    rig.send(FIRST, "four").await.unwrap();
+    until("the channel takes messages again", async || rig.send(FIRST, "four").await.ok()).await;
     assert_eq!(events.expect(EventKind::MessageCreate).await["content"], "four");
 }
 

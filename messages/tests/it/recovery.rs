@@ -51,7 +51,7 @@ async fn what_was_stored_and_not_published_is_published_once_by_the_next_start()
     let mut rig = Rig::new(2).await;
     let published = rig.sent(FIRST, "published").await;
     let edited = rig.sent(FIRST, "before").await;
-    rig.backplane.fail(u32::MAX);
+    rig.backplane.go_away();
     let (sent, changed) =
         tokio::join!(rig.create(with_nonce(FIRST + 1, "stored", "n1")), rig.edit(FIRST, edited, "after"));
     assert!(sent.is_err() && changed.is_err());
@@ -99,7 +99,7 @@ async fn last_messages_are_known_through_deletes_restarts_and_crashes() {
 async fn what_a_deleted_guild_left_does_not_hold_up_a_start() {
     let mut rig = Rig::new(1).await;
     rig.sent(FIRST, "published").await;
-    rig.backplane.fail(u32::MAX);
+    rig.backplane.go_away();
     rig.send(FIRST, "stored").await.unwrap_err();
     rig.world.set_gone();
     rig.crash().await;

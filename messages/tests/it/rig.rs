@@ -1,10 +1,10 @@
 //! The service on a real store and a real backplane, with a directory in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use backplane::{Backplane, Delivery, InProcess, Layout, Listener, Options, Stream, Subject};
+use doubles::{Disk, Flaky};
 use messages::{Config, FilterConfig, Messages, RateLimitConfig};
 use model::EventKind;
 use model::clock::ManualClock;
@@ -12,10 +12,9 @@ use parking_lot::Mutex;
 use proto::clients::{self, MessagesClient};
 use proto::{Envelope, Failure, v1};
 use serde_json::Value;
-use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, SyncHook, WorkerId};
+use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, WorkerId};
 use tokio::runtime::Handle;
 
-use crate::flaky::Flaky;
 use crate::world::{Directory, GENERAL, World, guild};
 
 pub const START_MS: u64 = 1_790_000_000_000;
@@ -49,11 +48,11 @@ impl Rig {
     }
 
     /// On a disk that can be held up.
-    pub async fn gated(members: u64) -> (Self, Gate) {
-        let gate = Gate::default();
-        let options = EngineOptions { sync_hook: Some(gate.hook()), ..EngineOptions::default() };
+    pub async fn gated(members: u64) -> (Self, Disk) {
+        let disk = Disk::default();
+        let options = EngineOptions { sync_hook: Some(disk.hook()), ..EngineOptions::default() };
         let rate_limit = RateLimitConfig { messages: 1_000_000, window_ms: 5_000 };
-        (Self::on(options, members, rate_limit, FilterConfig::default()).await, gate)
+        (Self::on(options, members, rate_limit, FilterConfig::default()).await, disk)
     }
 
     async fn on(
@@ -75,7 +74,7 @@ impl Rig {
 
     /// Another start on the same data, without a shutdown of the one before, whose backplane is dead from now on.
     pub async fn crash(&mut self) {
-        self.backplane.fail(u32::MAX);
+        self.backplane.go_away();
         self.backplane = Flaky::new(Arc::clone(&self.stream));
         self.start_again().await;
     }
@@ -172,36 +171,6 @@ impl Rig {
     }
 }
 
-/// Holds every fsync back while it is closed. Dropped, it is open.
-#[derive(Default)]
-pub struct Gate(Arc<AtomicBool>);
-
-impl Gate {
-    pub fn close(&self) {
-        self.0.store(true, SeqCst);
-    }
-
-    pub fn open(&self) {
-        self.0.store(false, SeqCst);
-    }
-
-    fn hook(&self) -> SyncHook {
-        let is_closed = Arc::clone(&self.0);
-        Arc::new(move || {
-            while is_closed.load(SeqCst) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Ok(())
-        })
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.open();
-    }
-}
-
 pub fn send_request(author: u64, content: &str) -> v1::CreateMessageRequest {
     v1::CreateMessageRequest {
         channel_id: GENERAL,
@@ -224,8 +193,8 @@ impl Events {
     /// The next event of a message.
     pub async fn next(&mut self) -> Envelope {
         loop {
-            let delivery = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await;
-            match delivery.expect("an event within ten seconds").expect("the backplane is open") {
+            let delivery = tokio::time::timeout(Duration::from_secs(60), self.0.next()).await;
+            match delivery.expect("an event within a minute").expect("the backplane is open") {
                 Delivery::Event { envelope, .. } => {
                     let event = Envelope::decode(envelope).unwrap();
                     if event.writer.set == 1 {

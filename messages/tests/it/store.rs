@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
+use doubles::{Disk, until};
 use messages::store::{Changes, EmbeddedStore, MessageStore, NewMessage, Page, RowChange};
 use model::message::{ReactionCount, TYPE_DEFAULT};
 use model::{Message, MessageId, snowflake};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
-use storage::{
-    Engine, EngineOptions, Epoch, IdFloor, Lease, OutboxEvent, OutboxStore, Slot, SlotSet, SyncHook,
-};
+use storage::{Engine, EngineOptions, Epoch, IdFloor, Lease, OutboxEvent, OutboxStore, Slot, SlotSet};
 
 use crate::world::{channel, guild, user};
 
@@ -132,34 +130,12 @@ async fn a_prune_says_that_there_is_more() {
     assert_eq!(rows(), 0);
 }
 
-/// How many fsyncs go through before they are held back. Dropped, all do.
-struct Left(Arc<AtomicI64>);
-
-impl Left {
-    fn hook(&self) -> SyncHook {
-        let left = Arc::clone(&self.0);
-        Arc::new(move || {
-            while left.load(SeqCst) <= 0 {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            left.fetch_sub(1, SeqCst);
-            Ok(())
-        })
-    }
-}
-
-impl Drop for Left {
-    fn drop(&mut self) {
-        self.0.store(i64::MAX, SeqCst);
-    }
-}
-
 #[tokio::test]
 async fn clearing_more_reactions_than_one_batch_takes_leaves_the_right_counts_at_every_moment() {
     const REACTIONS: u64 = 60_000;
     let dir = tempfile::tempdir().unwrap();
-    let hook = Left(Arc::new(AtomicI64::new(i64::MAX)));
-    let options = EngineOptions { sync_hook: Some(hook.hook()), ..EngineOptions::default() };
+    let free = Disk::default();
+    let options = EngineOptions { sync_hook: Some(free.hook()), ..EngineOptions::default() };
     let engine = Engine::open(dir.path(), options).unwrap();
     let floor = Arc::new(IdFloor::open(&engine).unwrap());
     let store = Arc::new(EmbeddedStore::open(&engine, floor).unwrap());
@@ -175,23 +151,19 @@ async fn clearing_more_reactions_than_one_batch_takes_leaves_the_right_counts_at
         store.change(&change((start..start + 20_000).map(add).collect())).await.unwrap();
     }
     // After the engine: it is dropped first, and lets the engine end.
-    let left = hook;
-    left.0.store(1, SeqCst);
+    let disk = free;
+    disk.let_through(1);
     let clearing = tokio::task::JoinSet::from_iter([{
         let (store, change) = (Arc::clone(&store), change(vec![RowChange::Delete(id)]));
         async move { store.change(&change).await.unwrap() }
     }]);
     let shown = async || store.get(channel(5), id).await.unwrap().map(|message| message.reactions[0].count);
-    for _ in 0..1_000 {
-        if shown().await != Some(REACTIONS as u32) {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until("the first piece is cleared", async || (shown().await != Some(REACTIONS as u32)).then_some(()))
+        .await;
     // What a process that dies here leaves behind.
     let rows = || engine.table("reactions").unwrap().all().count();
     assert_eq!((shown().await, rows()), (Some(10_000), 10_000));
-    left.0.store(i64::MAX, SeqCst);
+    disk.free();
     clearing.join_all().await;
     assert_eq!((shown().await, rows()), (None, 0));
 }

@@ -2,15 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-mod away;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use away::Away;
 use backplane::{Backplane, Delivery, InProcess, Layout, Listener, Options};
 use bytes::Bytes;
+use doubles::Flaky;
 use model::clock::{Clock as _, ManualClock};
 use model::{EventKind, GuildId};
 use presence::table::Bounds;
@@ -194,7 +192,12 @@ async fn whoever_moves_leaves_the_old_channel_before_they_are_in_the_new_one() {
 
 #[tokio::test(start_paused = true)]
 async fn voice_waits_for_a_backplane_that_is_away_and_keeps_its_order() {
-    let setup = start_with(|backplane| Arc::new(Away { backplane, failures: AtomicU64::new(5) })).await;
+    let setup = start_with(|backplane| {
+        let flaky = Flaky::new(backplane);
+        flaky.fail_and_store_some(5);
+        flaky
+    })
+    .await;
     let Setup { service, mut client, mut events, .. } = setup;
     let mut joining = client.clone();
     let request = voice_request(Some(20));

@@ -1,5 +1,5 @@
 //! Which crate may use which: the walls of ARCHITECTURE.md, read from the manifests. Development and build dependencies
-//! count, apart from `testkit`, which every crate's tests may use.
+//! count, apart from `testkit` and `doubles`, which every crate's tests may use.
 
 use toml::{Table, Value};
 
@@ -32,6 +32,7 @@ const ALL_BELOW_THE_TESTKIT: &[&str] = &[
     "fanout",
     "gateway",
     "api",
+    "doubles",
     "starling",
 ];
 const ALL_BELOW_THE_LOAD_TEST: &[&str] = &[
@@ -63,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("fanout", FOUNDATION),
     ("gateway", FOUNDATION),
     ("api", FOUNDATION),
+    ("doubles", FOUNDATION),
     ("starling", ALL_BELOW_THE_BINARY),
     ("testkit", ALL_BELOW_THE_TESTKIT),
     ("loadtest", ALL_BELOW_THE_LOAD_TEST),
@@ -78,6 +80,9 @@ const OUTSIDE: &[(&str, &[&str])] = &[
 
 /// `model` is vocabulary: whatever waits, listens or writes does not belong there.
 const NEVER_IN_MODEL: &[&str] = &["axum", "hyper", "socket2", "tokio", "tokio-util", "tonic", "tower"];
+
+/// What every crate's tests may use.
+const FOR_TESTS: &[&str] = &["testkit", "doubles"];
 
 const KINDS: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 
@@ -105,7 +110,7 @@ fn forbidden_edges_of(tree: &Tree, members: &[String], member: &str) -> Vec<Stri
     let mut findings = Vec::new();
     for (kind, used) in dependencies(&parse(tree, &format!("{member}/Cargo.toml"))) {
         let is_ours = members.contains(&used);
-        let for_tests = kind == "dev-dependencies" && used == "testkit";
+        let for_tests = kind == "dev-dependencies" && FOR_TESTS.contains(&used.as_str());
         let reserved = OUTSIDE.iter().find(|(name, _)| *name == used);
         if is_ours && used != member && !for_tests && !allowed.contains(&used.as_str()) {
             findings.push(format!("{member}/Cargo.toml: {kind}: {member} may not use {used}"));

@@ -1,0 +1,11 @@
+//! What the tests of several crates share: stand-ins for the real thing, and how to wait.
+//!
+//! It lies low, so that a service's tests do not build the whole system as they would with `testkit`.
+
+mod disk;
+mod flaky;
+mod until;
+
+pub use disk::Disk;
+pub use flaky::Flaky;
+pub use until::until;
