@@ -13,7 +13,7 @@ use tokio::time::{self, Instant};
 use crate::ws::{Message, Socket};
 
 /// Long enough for a busy machine; a test that waits for it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Every intent there is.
 pub const ALL_INTENTS: u64 = 53_608_447;
 

@@ -17,6 +17,7 @@ use std::{env, thread};
 
 use backplane::nats::{Config, migrate};
 use backplane::{Layout, Nats};
+use doubles::until;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -161,13 +162,16 @@ pub fn config(url: &str, layout: Layout) -> Config {
     }
 }
 
-/// The streams of this configuration, and a backplane on them.
+/// The streams of this configuration, and a backplane on them. On a busy machine a question may come too late, so it is
+/// asked again.
 ///
 /// # Panics
 /// When the server does not answer.
 pub async fn backplane(config: &Config) -> std::sync::Arc<Nats> {
-    migrate(config).await.unwrap_or_else(|error| panic!("{error}"));
-    Nats::connect(config).await.unwrap_or_else(|error| panic!("{error}"))
+    let shown = |error: &dyn std::error::Error| eprintln!("asking NATS again: {error}");
+    until("the streams are made", async || migrate(config).await.inspect_err(|error| shown(error)).ok())
+        .await;
+    until("a connection", async || Nats::connect(config).await.inspect_err(|error| shown(error)).ok()).await
 }
 
 fn launch_on_a_free_port(folder: PathBuf, cluster: Option<&str>, is_shared: bool) -> io::Result<NatsServer> {
@@ -259,5 +263,5 @@ const CONFIG: &str = "nats.conf";
 const LOG: &str = "nats.log";
 const POLL_MS: u64 = 10;
 const STORE: &str = "store";
-const START_PATIENCE_MS: u64 = 20_000;
+const START_PATIENCE_MS: u64 = 60_000;
 const STREAM_BYTES: u64 = 32 * 1024 * 1024;

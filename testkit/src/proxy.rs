@@ -134,9 +134,11 @@ async fn link(client: TcpStream, target: String, mut orders: watch::Receiver<Ord
         tokio::join!(up, down);
     };
     let mut ordered = orders.clone();
+    // First the end: what is held when it comes does not move any more, even if the pause ends in the same moment.
     let is_reset = tokio::select! {
-        () = pipes => false,
+        biased;
         ended = ordered.wait_for(|orders| orders.endings > born) => ended.is_ok_and(|orders| orders.is_reset),
+        () = pipes => false,
     };
     if is_reset {
         let _ = (client_write.as_ref().set_zero_linger(), server_write.as_ref().set_zero_linger());

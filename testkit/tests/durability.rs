@@ -10,14 +10,13 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
+use doubles::until;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::rest::Rest;
 use testkit::server::{Options, Server};
 use tokio::task::JoinSet;
-use tokio::time;
 
 const SENDERS: usize = 50;
 
@@ -85,9 +84,10 @@ async fn kill_9_loses_nothing_that_was_acknowledged() {
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut senders = send_shares(&server, &tokens, &seed.channel_id, &acknowledged).await;
     let half = sends() / 2;
-    while acknowledged.load(Ordering::SeqCst) < half {
-        time::sleep(Duration::from_millis(1)).await;
-    }
+    until("half of them are acknowledged", async || {
+        (acknowledged.load(Ordering::SeqCst) >= half).then_some(())
+    })
+    .await;
     server.kill().unwrap();
     let mut outcomes = HashMap::new();
     while let Some(share) = senders.join_next().await {
@@ -202,8 +202,15 @@ async fn no_answer_leaves_before_its_fdatasync() {
     }
     server.terminate();
     server.wait().await;
-    time::sleep(Duration::from_millis(200)).await;
-    let trace = String::from_utf8_lossy(&std::fs::read(&trace).unwrap()).into_owned();
+    // strace became a process of its own, and writes on for a moment.
+    let end = format!("{} +++ exited", server.pid());
+    let trace = until("the whole trace", async || {
+        let text = String::from_utf8_lossy(&std::fs::read(&trace).unwrap()).into_owned();
+        text.lines()
+            .any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(&end))
+            .then_some(text)
+    })
+    .await;
     let calls = system_calls(&trace);
     for number in 0..MESSAGES {
         check_order(&calls, &format!("traced-{number}-message")).unwrap();

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::fakes::Fakes;
 
-pub const WAIT: Duration = Duration::from_secs(10);
+pub const WAIT: Duration = Duration::from_secs(60);
 
 pub struct Server {
     pub api: Api,

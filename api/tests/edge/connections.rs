@@ -46,7 +46,7 @@ async fn a_huge_body_without_a_length_is_refused_at_the_cap_and_the_answer_arriv
     let mut sent = 0;
     // A gigabyte: the server stops to read long before.
     for _ in 0..16 * 1024 {
-        let write = tokio::time::timeout(Duration::from_secs(2), connection.stream.write_all(&chunk));
+        let write = tokio::time::timeout(WAIT, connection.stream.write_all(&chunk));
         match write.await {
             Ok(Ok(())) => sent += 0x1_0000,
             _ => break,

@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const START: Duration = Duration::from_secs(30);
-const END: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(60);
 
 /// The binary with these arguments, without the variables of whoever runs the tests.
 pub fn starling(arguments: &[&str]) -> Command {
@@ -163,7 +163,7 @@ pub fn connect(url: &str) -> (TcpStream, String, String) {
     let (host, path) =
         rest.split_once('/').map_or((rest, String::from("/")), |(host, path)| (host, format!("/{path}")));
     let stream = TcpStream::connect(host).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     (stream, host.to_owned(), path)
 }
 

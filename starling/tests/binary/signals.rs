@@ -1,6 +1,6 @@
 //! Ends, in order and at once, and starts that are refused.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -26,8 +26,12 @@ fn while_it_drains_it_is_not_ready_and_a_second_signal_ends_it_at_once() {
         let mut server = Server::start(&dir, &[]);
         // A request that never becomes whole holds the end up for some seconds.
         let (mut half, _, _) = connect(&server.api);
-        half.write_all(b"POST /api/v10/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{").unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        let head = "POST /api/v10/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+            Content-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+        half.write_all(head.as_bytes()).unwrap();
+        let mut awaits_body = [0; 25];
+        half.read_exact(&mut awaits_body).unwrap();
+        assert_eq!(&awaits_body, b"HTTP/1.1 100 Continue\r\n\r\n");
         server.signal(Signal::TERM);
         let draining = (0..100).any(|_| {
             std::thread::sleep(Duration::from_millis(10));

@@ -1,6 +1,7 @@
 //! The engine in one process; what needs a process that dies lies in `tests/durability.rs`.
 
 use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use tokio::{task::JoinSet, time::Instant};
 
@@ -65,34 +66,41 @@ async fn scans_go_both_ways_and_stop_at_the_limit() {
     assert!(table.first_by_prefix("c", 9).unwrap().is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn concurrent_commits_share_fsyncs() {
     let dir = tempfile::tempdir().unwrap();
-    // A disk that needs 2 ms, so that the outcome does not depend on how fast this one is.
-    let slow: SyncHook = Arc::new(|| {
+    // The first fsync waits until all commits are there; each takes 2 ms at least.
+    let (all_there, waits) = sync_channel::<()>(0);
+    let waits = parking_lot::Mutex::new(waits);
+    let slow: SyncHook = Arc::new(move || {
+        assert!(waits.lock().recv().is_err(), "nothing is sent");
         std::thread::sleep(Duration::from_millis(2));
         Ok(())
     });
     let options = EngineOptions { sync_hook: Some(slow), ..EngineOptions::default() };
     let engine = Engine::open(dir.path(), options).unwrap();
     let table = engine.table("rows").unwrap();
-    let mut tasks = JoinSet::new();
+    let (mut tasks, begun) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
     for number in 0..100_u64 {
-        let (engine, table) = (engine.clone(), table.clone());
+        let (engine, table, begun) = (engine.clone(), table.clone(), begun.clone());
         tasks.spawn(async move {
             let mut batch = Batch::new();
             batch.put(&table, number.to_be_bytes(), [0; 92]);
+            begun.fetch_add(1, Ordering::Relaxed);
+            // There is room in the queue, so the first poll puts it there.
             engine.commit(batch).await.unwrap();
             // What is acknowledged can be read at once.
             assert!(table.contains(number.to_be_bytes()).unwrap());
         });
     }
-    while let Some(task) = tasks.join_next().await {
-        task.unwrap();
+    while begun.load(Ordering::Relaxed) < 100 {
+        tokio::task::yield_now().await;
     }
+    drop(all_there);
+    tasks.join_all().await;
     let stats = engine.stats();
     assert_eq!((stats.batches, stats.changes, stats.bytes), (100, 100, 10_000));
-    assert!(stats.groups <= 20, "100 commits took {} fsyncs", stats.groups);
+    assert!(stats.groups <= 2, "100 commits took {} fsyncs", stats.groups);
     assert!(stats.write_us >= stats.groups * 2_000);
 }
 
@@ -117,7 +125,7 @@ async fn readers_see_a_batch_only_after_its_fsync() {
         let engine = engine.clone();
         async move { engine.commit(batch).await }
     });
-    tokio::task::spawn_blocking(move || wait.recv_timeout(Duration::from_secs(5)).unwrap()).await.unwrap();
+    tokio::task::spawn_blocking(move || wait.recv_timeout(Duration::from_secs(60)).unwrap()).await.unwrap();
     assert!(commits.try_join_next().is_none() && !table.contains("key").unwrap());
     release.send(()).unwrap();
     commits.join_next().await.unwrap().unwrap().unwrap();
@@ -218,7 +226,7 @@ fn a_new_directory_is_for_its_owner_only() {
 }
 
 #[tokio::test]
-async fn a_journal_of_12_megabytes_is_read_within_a_second() {
+async fn a_journal_of_12_megabytes_is_read_without_ado() {
     let dir = tempfile::tempdir().unwrap();
     {
         let (engine, table) = open(&dir);
@@ -233,6 +241,7 @@ async fn a_journal_of_12_megabytes_is_read_within_a_second() {
     }
     let started = Instant::now();
     let (_engine, table) = open(&dir);
-    assert!(started.elapsed() < Duration::from_secs(1), "opening took {:?}", started.elapsed());
+    // A tenth of a second here; a reader that goes over it again for each row would take minutes.
+    assert!(started.elapsed() < Duration::from_secs(20), "opening took {:?}", started.elapsed());
     assert_eq!(table.all().count(), 12_000);
 }

@@ -138,7 +138,7 @@ pub async fn answer<T, E, F: Future<Output = Result<T, E>>>(mut question: impl F
 
 /// What the future gives, within a time that only a defect exceeds.
 pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("it hangs")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
 }
 
 /// The next delivery.

@@ -10,7 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{self, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Some libraries wait for many seconds before they try again.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 pub struct Driver {
     _child: Child,

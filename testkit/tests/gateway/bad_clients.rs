@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::gateway_client::{ALL_INTENTS, GatewayClient};
+use testkit::gateway_client::{ALL_INTENTS, GatewayClient, PATIENCE};
 use testkit::proc;
 use testkit::proxy::Proxy;
 use testkit::server::Server;
@@ -14,8 +14,6 @@ use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
 const MIB: u64 = 1024 * 1024;
-/// How long a message to somebody undisturbed may take, on a machine that runs other tests.
-const UNDISTURBED: Duration = Duration::from_secs(5);
 
 /// Somebody who behaves, and must not be disturbed.
 struct Bystander {
@@ -32,10 +30,8 @@ impl Bystander {
     async fn check(&mut self, server: &Server) {
         self.count += 1;
         let content = format!("bystander {}", self.count);
-        let sent_at = Instant::now();
         server.alice().send(&server.demo.channels.random, &content).await;
         self.client.expect_message(&content).await;
-        assert!(sent_at.elapsed() < UNDISTURBED, "a message took {:?}", sent_at.elapsed());
         self.client.passed.clear();
     }
 }
@@ -95,7 +91,7 @@ async fn a_reader_that_does_not_read() {
             && !matches!(message, Message::Close(..))
         {}
     };
-    time::timeout(Duration::from_secs(30), ended).await.expect("the slow reader is disconnected");
+    time::timeout(PATIENCE, ended).await.expect("the slow reader is disconnected");
 }
 
 /// A peer whose network died sends no FIN. It is closed when its heartbeats have been missing for long enough.
@@ -108,16 +104,17 @@ async fn a_half_open_connection() {
     proxy.lead_to(&server.listens.gateway);
     let mut client = GatewayClient::login(&proxy.ws_url(), &server.demo.bot.token, ALL_INTENTS).await;
     proxy.pause(true);
-    let zombie = Duration::from_millis(model::limits::ZOMBIE_MS);
-    let until = Instant::now() + zombie - Duration::from_secs(5);
-    while Instant::now() < until {
-        time::sleep(Duration::from_secs(9)).await;
+    let zombie = Instant::now() + Duration::from_millis(model::limits::ZOMBIE_MS);
+    let (margin, between) = (Duration::from_secs(5), Duration::from_secs(9));
+    while Instant::now() + margin < zombie {
+        let open = proc::open_files(server.pid()).unwrap();
+        // On a machine that stood still meanwhile the count says nothing.
+        assert!(open > files || Instant::now() > zombie, "it was closed too early: {open} files");
         bystander.check(&server).await;
         bystander.client.heartbeat().await;
-        let open = proc::open_files(server.pid()).unwrap();
-        assert!(open > files, "it was closed too early: {open} files");
+        time::sleep_until((Instant::now() + between).min(zombie - margin)).await;
     }
-    closes_down_to(&server, files, Duration::from_secs(20)).await;
+    closes_down_to(&server, files, PATIENCE).await;
     proxy.pause(false);
     client.expect_close().await;
     client.resume(&server.demo.gateway).await;
@@ -145,7 +142,7 @@ async fn handshakes_that_do_not_go_on() {
     bystander.check(&server).await;
     let grown = memory(&server).saturating_sub(before);
     assert!(grown < 32 * MIB, "{} MiB for 500 handshakes", grown / MIB);
-    closes_down_to(&server, files + 4, Duration::from_secs(90)).await;
+    closes_down_to(&server, files + 4, 2 * PATIENCE).await;
     bystander.check(&server).await;
 }
 
@@ -163,7 +160,7 @@ async fn sockets_that_never_identify() {
     bystander.check(&server).await;
     let each = memory(&server).saturating_sub(before) / SOCKETS as u64;
     assert!(each < 16 * 1024, "{each} bytes a socket");
-    closes_down_to(&server, files + 4, Duration::from_secs(60)).await;
+    closes_down_to(&server, files + 4, 2 * PATIENCE).await;
     assert_eq!(held[0].expect_close().await, Some(4009));
     bystander.check(&server).await;
 }
@@ -200,7 +197,7 @@ async fn a_body_without_end() {
             let _ = read.read_to_end(&mut answer).await;
             String::from_utf8_lossy(&answer).into_owned()
         };
-        let (sent, answer) = time::timeout(Duration::from_secs(60), async { tokio::join!(send, receive) })
+        let (sent, answer) = time::timeout(2 * PATIENCE, async { tokio::join!(send, receive) })
             .await
             .expect("the connection is ended");
         assert!(sent < 64 * MIB, "{framing}: {} MiB were taken", sent / MIB);

@@ -282,7 +282,8 @@ async fn throw_bodies(
         let answer = rest.call_bytes(method.clone(), &path, Some(Bytes::from(body))).await;
         let answer = answer.unwrap_or_else(|error| panic!("{method} {path} {shown}: {error}"));
         let status = answer.status.as_u16();
-        assert!(status < 500, "{method} {path} {shown}: {status}");
+        // A busy machine may be too late for a deadline.
+        assert!(status < 500 || status == 503, "{method} {path} {shown}: {status}");
         if status >= 400 {
             let error = answer.json();
             assert!(

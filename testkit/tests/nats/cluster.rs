@@ -3,33 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backplane::nats::{Config, migrate};
+use backplane::nats::Config;
 use backplane::{Backplane, Follower, Layout, Nats, Partition};
 use testkit::conformance::backplane::in_time;
 use testkit::nats::{self, NatsServer};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::checker::{Writers, assert_all_arrive};
 
 const LAYOUT: Layout = Layout { guild_partitions: 1, user_partitions: 1 };
 const FIRST: Partition = Partition(0);
 
-/// Until the servers have found each other and chosen who leads.
-async fn migrate_when_ready(config: &Config) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while let Err(error) = migrate(config).await {
-        assert!(Instant::now() < deadline, "{error}");
-        sleep(Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_of_three_may_die() {
     let mut servers = NatsServer::cluster();
     let urls = servers.each_ref().map(NatsServer::url);
     let config = Config { servers: urls.to_vec(), replicas: 3, ..nats::config("", LAYOUT) };
-    migrate_when_ready(&config).await;
-    let publisher = Nats::connect(&config).await.unwrap();
+    // Until the servers have found each other and chosen who leads.
+    let publisher = nats::backplane(&config).await;
     let reader = Nats::connect(&config).await.unwrap();
     let mut follower = in_time(Follower::start(reader.clone() as Arc<dyn Backplane>, FIRST)).await.unwrap();
     let writers = Writers::start(&publisher, FIRST);

@@ -1,10 +1,10 @@
 //! The suite, on streams of its own for each test.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use backplane::nats::Config;
 use backplane::{Backplane, Nats, Partition, Subject};
+use doubles::until;
 use testkit::conformance::backplane::{fresh, guild_in, publish};
 use testkit::faulty::{Faults, Faulty};
 use testkit::nats;
@@ -61,11 +61,6 @@ async fn publishers_tell_how_far_they_are() {
     let other = Nats::connect(&config).await.unwrap();
     let subject = Subject::Guild(guild_in(&*publisher, Partition(1)));
     let last = publish(&publisher, subject, fresh()).await.sequence;
-    let told = async {
-        while other.tail(Partition(1)) != last {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), told).await.expect("the tail is told");
+    until("the tail is told", async || (other.tail(Partition(1)) == last).then_some(())).await;
     assert_eq!(other.tail(Partition(0)), 0);
 }

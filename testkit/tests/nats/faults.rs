@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backplane::nats::Config;
 use backplane::{Backplane, Followed, Follower, Nats, Partition, Subject};
+use doubles::until;
 use testkit::conformance::backplane::{event, fresh, guild_in, in_time, publish};
 use testkit::nats::{self, NatsServer};
 use testkit::proxy::Proxy;
@@ -21,12 +22,7 @@ async fn follower(backplane: &Arc<Nats>) -> Follower {
 
 /// Until it has connected so many times.
 async fn connected(backplane: &Nats, connects: u64) {
-    let waited = async {
-        while backplane.connects() < connects {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    in_time(waited).await;
+    until("the connection is back", async || (backplane.connects() >= connects).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,10 +37,14 @@ async fn a_server_that_is_killed_and_one_that_ends_lose_nothing() {
     server.kill();
     sleep(Duration::from_millis(300)).await;
     server.restart();
-    sleep(Duration::from_millis(600)).await;
+    connected(&reader, 2).await;
+    connected(&publisher, 2).await;
+    sleep(Duration::from_millis(300)).await;
     server.terminate();
     server.restart();
-    sleep(Duration::from_millis(600)).await;
+    connected(&reader, 3).await;
+    connected(&publisher, 3).await;
+    sleep(Duration::from_millis(300)).await;
     assert_all_arrive(&mut follower, &writers.stop().await).await;
     assert!(reader.connects() >= 3 && reader.is_connected());
     let counts = follower.stats().counts();
@@ -66,7 +66,8 @@ async fn what_is_published_while_the_connection_is_cut_arrives_afterwards() {
     sleep(Duration::from_millis(200)).await;
     proxy.hold_new(true);
     proxy.reset();
-    sleep(Duration::from_millis(1500)).await;
+    until("the connection is gone", async || (!reader.is_connected()).then_some(())).await;
+    sleep(Duration::from_secs(1)).await;
     assert!(!reader.is_connected());
     let subject = Subject::Guild(guild_in(&*reader, FIRST));
     assert!(
