@@ -1,10 +1,8 @@
 //! The ordinary life of a connection: HELLO, heartbeats, READY and what follows, intents, member chunks, the end.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use testkit::gateway_client::{ALL_INTENTS, GatewayClient, Incoming};
-use testkit::server::Server;
+use testkit::gateway_client::{ALL_INTENTS, GatewayClient, Incoming, PATIENCE};
+use testkit::server::{Options, Server};
 use tokio::time;
 
 #[tokio::test]
@@ -46,7 +44,7 @@ async fn identify_may_come_before_hello_is_read() {
     socket.send_text(&json!({ "op": 2, "d": identify }).to_string()).await.unwrap();
     let mut seen = Vec::new();
     while seen.len() < 2 {
-        match time::timeout(Duration::from_secs(20), socket.next()).await.unwrap().unwrap() {
+        match time::timeout(PATIENCE, socket.next()).await.unwrap().unwrap() {
             Some(testkit::ws::Message::Text(text)) => {
                 seen.push(serde_json::from_slice::<Value>(&text).unwrap())
             }
@@ -177,4 +175,17 @@ async fn shutdown_tells_clients_to_resume() {
     let code = client.expect_close().await;
     assert!(code != Some(1000) && code != Some(4004), "a code that ends the session: {code:?}");
     assert!(server.wait().await.success());
+}
+
+/// A task of a shard that panics leaves tables that nobody vouches for: the process ends, and says why.
+#[tokio::test]
+async fn a_shard_that_panics_ends_the_process() {
+    let program = Some(env!("CARGO_BIN_EXE_starling-faulty").into());
+    let wrapper = vec!["env".into(), "FAULTS_PANIC=1".into()];
+    let mut server = Server::with(Options { program, wrapper, ..Options::unlimited() }).await;
+    let mut client = GatewayClient::connect(&server.demo.gateway).await.unwrap();
+    client.identify(&server.demo.bot.token, ALL_INTENTS).await;
+    assert_eq!(server.wait().await.code(), Some(1));
+    let log = server.log();
+    assert!(log.contains("error: the gateway cannot go on: shard"), "{log}");
 }
