@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::ask;
-use crate::rig::Rig;
+use crate::rig::{Rig, rename};
 use doubles::until;
 use model::{EventKind, UserId};
 use proto::FailureKind;
@@ -43,9 +43,9 @@ async fn changes_wait_while_the_backplane_is_away_and_go_on_in_order() {
     let guild = rig.guild(alice).await.guild.unwrap().id;
     rig.backplane.go_away_after(1);
     let (first, second, third, ()) = tokio::join!(
-        async { ask!(rig, edit_guild, edit(guild, alice, "one")) },
-        async { ask!(rig, edit_guild, edit(guild, alice, "two")) },
-        async { ask!(rig, edit_guild, edit(guild, alice, "three")) },
+        async { ask!(rig, edit_guild, rename(guild, alice, "one")) },
+        async { ask!(rig, edit_guild, rename(guild, alice, "two")) },
+        async { ask!(rig, edit_guild, rename(guild, alice, "three")) },
         async {
             // The second was tried again and again.
             until("publishes fail", async || (rig.backplane.failures() >= 3).then_some(())).await;
@@ -58,15 +58,6 @@ async fn changes_wait_while_the_backplane_is_away_and_go_on_in_order() {
     }
     let update = EventKind::GuildUpdate;
     assert_eq!(rig.kinds(guild).await, [(update, 2), (update, 3), (update, 4)]);
-}
-
-fn edit(guild: u64, actor: UserId, name: &str) -> v1::EditGuildRequest {
-    v1::EditGuildRequest {
-        guild_id: guild,
-        actor_id: actor.get(),
-        name: Some(name.into()),
-        ..Default::default()
-    }
 }
 
 #[tokio::test]
@@ -96,7 +87,7 @@ async fn ids_stay_unique_over_restarts() {
     let alice = rig.user("alice").await;
     let guild = rig.guild(alice).await.guild.unwrap().id;
     for round in 0..3 {
-        ask!(rig, edit_guild, edit(guild, alice, &format!("round {round}"))).unwrap();
+        ask!(rig, edit_guild, rename(guild, alice, &format!("round {round}"))).unwrap();
         rig = rig.restart().await;
     }
     let ids: HashSet<_> = rig.of_guild(guild).await.iter().map(|event| event.event_id).collect();

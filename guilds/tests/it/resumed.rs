@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::ask;
-use crate::rig::Rig;
+use crate::rig::{Rig, rename};
 use doubles::until;
 use guilds::store::{Commit, DirectoryStore, Write};
 use model::limits::USER_GUILDS_MAX;
@@ -132,15 +132,6 @@ async fn rows_of_a_guild_whose_deletion_was_stored_are_removed_by_the_next_start
     until("the rows of the guild are gone", async || (left(&rig) == 0).then_some(())).await;
 }
 
-fn edit(guild: u64, actor: UserId, name: &str) -> v1::EditGuildRequest {
-    v1::EditGuildRequest {
-        guild_id: guild,
-        actor_id: actor.get(),
-        name: Some(name.into()),
-        ..Default::default()
-    }
-}
-
 #[tokio::test]
 async fn a_change_that_is_not_confirmed_is_of_unknown_outcome_and_made_once() {
     let rig = Rig::new().await;
@@ -148,7 +139,7 @@ async fn a_change_that_is_not_confirmed_is_of_unknown_outcome_and_made_once() {
     let guild = rig.guild(alice).await.guild.unwrap().id;
     rig.disk().hold();
     pause();
-    let failure = ask!(rig, edit_guild, edit(guild, alice, "new")).unwrap_err();
+    let failure = ask!(rig, edit_guild, rename(guild, alice, "new")).unwrap_err();
     assert!(failure.message.contains("may yet take effect"), "{failure}");
     // The engine gives up to confirm after ten seconds, so the write is repeated.
     sleep(Duration::from_secs(25)).await;
@@ -156,7 +147,7 @@ async fn a_change_that_is_not_confirmed_is_of_unknown_outcome_and_made_once() {
     resume();
     rig.disk().free();
     until("the change is published", async || rig.kinds(guild).await.pop()).await;
-    ask!(rig, edit_guild, edit(guild, alice, "newer")).unwrap();
+    ask!(rig, edit_guild, rename(guild, alice, "newer")).unwrap();
     assert_eq!(rig.kinds(guild).await, [(EventKind::GuildUpdate, 2), (EventKind::GuildUpdate, 3)]);
 }
 
@@ -167,7 +158,7 @@ async fn a_guild_that_dies_with_a_stored_change_is_told_of() {
     let guild = rig.guild(alice).await.guild.unwrap().id;
     assert_eq!(rig.directory.ended().now_or_never(), None);
     rig.backplane.panic();
-    let failure = ask!(rig, edit_guild, edit(guild, alice, "new")).unwrap_err();
+    let failure = ask!(rig, edit_guild, rename(guild, alice, "new")).unwrap_err();
     assert!(failure.message.contains("may yet take effect"), "{failure}");
     let ended = timeout(PATIENCE, rig.directory.ended()).await.expect("it is told");
     assert_eq!(ended.task, "a task with a change that is not published");

@@ -193,6 +193,16 @@ impl Rig {
     }
 }
 
+/// What gives a guild another name.
+pub fn rename(guild: u64, actor: UserId, name: &str) -> v1::EditGuildRequest {
+    v1::EditGuildRequest {
+        guild_id: guild,
+        actor_id: actor.get(),
+        name: Some(name.into()),
+        ..Default::default()
+    }
+}
+
 pub fn json(envelope: &Envelope) -> serde_json::Value {
     serde_json::from_slice(&envelope.data).unwrap()
 }

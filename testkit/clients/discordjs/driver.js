@@ -5,13 +5,10 @@
 // Out: {"answer":1,"value":…} or {"answer":1,"error":"…","status":403,"code":50013}, and {"event":"messageCreate",…} whenever
 // the library emits one. Other drivers have the same names of steps, events and fields.
 
-import { createInterface } from 'node:readline';
 import { ChannelType, Client, Events, GatewayDispatchEvents, Options, Partials } from 'discord.js';
+import { event, serve } from '../lines.mjs';
 
 const ALL_INTENTS = 53608447;
-
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const event = (name, fields) => say({ event: name, ...fields });
 
 let client;
 
@@ -192,10 +189,4 @@ const steps = {
   },
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const step = JSON.parse(line);
-  Promise.resolve()
-    .then(() => steps[step.do](step))
-    .then((value) => say({ answer: step.id, value: value ?? null }))
-    .catch((error) => say({ answer: step.id, error: `${error?.stack ?? error}`, status: error?.status, code: error?.code }));
-}
+await serve(steps);

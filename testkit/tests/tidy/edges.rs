@@ -7,67 +7,31 @@ use crate::tree::Tree;
 
 const FOUNDATION: &[&str] = &["model", "tasks", "proto", "backplane"];
 const FOUNDATION_AND_STORAGE: &[&str] = &["model", "tasks", "proto", "backplane", "storage"];
-const ALL_BELOW_THE_BINARY: &[&str] = &[
-    "model",
-    "tasks",
-    "proto",
-    "backplane",
-    "storage",
-    "guilds",
-    "messages",
-    "presence",
-    "fanout",
-    "gateway",
-    "api",
-];
-const ALL_BELOW_THE_TESTKIT: &[&str] = &[
-    "model",
-    "tasks",
-    "proto",
-    "backplane",
-    "storage",
-    "guilds",
-    "messages",
-    "presence",
-    "fanout",
-    "gateway",
-    "api",
-    "doubles",
-    "starling",
-];
-const ALL_BELOW_THE_LOAD_TEST: &[&str] = &[
-    "model",
-    "tasks",
-    "proto",
-    "backplane",
-    "storage",
-    "guilds",
-    "messages",
-    "presence",
-    "fanout",
-    "gateway",
-    "api",
-    "starling",
-    "testkit",
-];
 
-/// Every crate with the crates of this workspace that it may name. A new edge is a decision: it is made here.
-const ALLOWED: &[(&str, &[&str])] = &[
-    ("model", &[]),
-    ("tasks", &["model"]),
-    ("proto", &["model"]),
-    ("backplane", &["model", "tasks", "proto"]),
-    ("storage", &["model", "proto"]),
-    ("guilds", FOUNDATION_AND_STORAGE),
-    ("messages", FOUNDATION_AND_STORAGE),
-    ("presence", FOUNDATION),
-    ("fanout", FOUNDATION),
-    ("gateway", FOUNDATION),
-    ("api", FOUNDATION),
-    ("doubles", FOUNDATION),
-    ("starling", ALL_BELOW_THE_BINARY),
-    ("testkit", ALL_BELOW_THE_TESTKIT),
-    ("loadtest", ALL_BELOW_THE_LOAD_TEST),
+/// Which crates of this workspace a crate may name.
+enum May {
+    Use(&'static [&'static str]),
+    /// Who joins the parts: all that stand before it in the list.
+    UseAllBefore,
+}
+
+/// Every crate, lowest first. A new edge is a decision: it is made here.
+const ALLOWED: &[(&str, May)] = &[
+    ("model", May::Use(&[])),
+    ("tasks", May::Use(&["model"])),
+    ("proto", May::Use(&["model"])),
+    ("backplane", May::Use(&["model", "tasks", "proto"])),
+    ("storage", May::Use(&["model", "proto"])),
+    ("guilds", May::Use(FOUNDATION_AND_STORAGE)),
+    ("messages", May::Use(FOUNDATION_AND_STORAGE)),
+    ("presence", May::Use(FOUNDATION)),
+    ("fanout", May::Use(FOUNDATION)),
+    ("gateway", May::Use(FOUNDATION)),
+    ("api", May::Use(FOUNDATION)),
+    ("starling", May::UseAllBefore),
+    ("doubles", May::Use(FOUNDATION)),
+    ("testkit", May::UseAllBefore),
+    ("loadtest", May::UseAllBefore),
 ];
 
 /// Crates from outside with the only ones of ours that may name them.
@@ -102,7 +66,7 @@ pub fn missing_on_the_map(tree: &Tree) -> Vec<String> {
 }
 
 fn forbidden_edges_of(tree: &Tree, members: &[String], member: &str) -> Vec<String> {
-    let Some(allowed) = ALLOWED.iter().find(|(name, _)| *name == member).map(|(_, allowed)| *allowed) else {
+    let Some(place) = ALLOWED.iter().position(|(name, _)| *name == member) else {
         return vec![format!(
             "{member}: a crate without a place; give it one in `ALLOWED` and in ARCHITECTURE.md"
         )];
@@ -110,9 +74,13 @@ fn forbidden_edges_of(tree: &Tree, members: &[String], member: &str) -> Vec<Stri
     let mut findings = Vec::new();
     for (kind, used) in dependencies(&parse(tree, &format!("{member}/Cargo.toml"))) {
         let is_ours = members.contains(&used);
+        let is_allowed = match ALLOWED[place].1 {
+            May::Use(names) => names.contains(&used.as_str()),
+            May::UseAllBefore => ALLOWED[..place].iter().any(|(name, _)| *name == used),
+        };
         let for_tests = kind == "dev-dependencies" && FOR_TESTS.contains(&used.as_str());
         let reserved = OUTSIDE.iter().find(|(name, _)| *name == used);
-        if is_ours && used != member && !for_tests && !allowed.contains(&used.as_str()) {
+        if is_ours && used != member && !for_tests && !is_allowed {
             findings.push(format!("{member}/Cargo.toml: {kind}: {member} may not use {used}"));
         } else if let Some((_, users)) = reserved.filter(|(_, users)| !users.contains(&member)) {
             findings.push(format!("{member}/Cargo.toml: {kind}: only {} may use {used}", users.join(", ")));
@@ -157,8 +125,7 @@ fn parse(tree: &Tree, path: &str) -> Table {
 mod tests {
     use super::*;
 
-    const ROOT: &str =
-        "[workspace]\nmembers = [\"model\", \"guilds\", \"messages\", \"starling\", \"testkit\"]\n";
+    const ROOT: &str = "[workspace]\nmembers = [\"model\", \"guilds\", \"messages\", \"starling\", \"doubles\", \"testkit\"]\n";
 
     fn findings(path: &str, manifest: &str) -> Vec<String> {
         forbidden_edges(&Tree::of(&[("Cargo.toml", ROOT), (path, manifest)]))
@@ -186,6 +153,18 @@ mod tests {
         assert_eq!(findings("guilds/Cargo.toml", below), Vec::<String>::new());
         let all = "[dependencies]\nguilds.workspace = true\nmessages.workspace = true\nanyhow = \"1\"";
         assert_eq!(findings("starling/Cargo.toml", all), Vec::<String>::new());
+    }
+
+    #[test]
+    fn stand_ins_are_out_of_reach_of_the_program() {
+        for (path, manifest, count) in [
+            ("starling/Cargo.toml", "[dependencies]\ndoubles.workspace = true", 1),
+            ("guilds/Cargo.toml", "[dependencies]\ndoubles.workspace = true", 1),
+            ("guilds/Cargo.toml", "[dev-dependencies]\ndoubles.workspace = true", 0),
+            ("testkit/Cargo.toml", "[dependencies]\ndoubles.workspace = true", 0),
+        ] {
+            assert_eq!(findings(path, manifest).len(), count, "{path}: {manifest}");
+        }
     }
 
     #[test]
