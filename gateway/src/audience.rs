@@ -6,21 +6,24 @@
 //! grants VIEW_CHANNEL or ADMINISTRATOR, or is named in an overwrite that touches VIEW_CHANNEL. By whole role sets a
 //! guild with self-assigned roles would have nearly as many groups as members; by class it has a few hundred.
 //!
-//! To deliver an event of a channel: the channel's classes, their members, their sessions. A change of a role, an
-//! overwrite or a member moves only those whom it concerns, and says for them which channels appeared and vanished.
+//! A class has its sessions by the intents that they asked for. To deliver an event of a channel: the channel's classes,
+//! their groups that want it, their sessions; what nobody wants visits nobody. A change of a role, an overwrite or a
+//! member moves only those whom it concerns, and says for them which channels appeared and vanished.
 
 use model::view::{GuildView, MemberView, ViewChange};
-use model::{ChannelId, OverwriteKind, Permissions, RoleId, Timestamp, UserId};
+use model::{ChannelId, Intents, OverwriteKind, Permissions, RoleId, Timestamp, UserId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 
 mod class;
 
-use class::{ClassIndex, Classes, Signature};
+use class::{ClassIndex, Classes, Occupant, Signature};
 
 /// The key of a session in its shard.
 pub type SessionKey = usize;
-type MemberIndex = usize;
+/// The same in half the bytes: a process has far fewer sessions than 2³².
+type SessionIndex = u32;
+type MemberIndex = u32;
 
 /// The audience of one guild.
 #[derive(Debug)]
@@ -44,9 +47,16 @@ struct Local {
     /// The revision of the guild that `view` is from.
     revision: u64,
     class: ClassIndex,
-    /// Where in the class's list it stands.
-    place: usize,
-    sessions: Vec<SessionKey>,
+    seats: Vec<Seat>,
+}
+
+/// A session of a member.
+#[derive(Debug, Clone, Copy)]
+struct Seat {
+    session: SessionIndex,
+    intents: Intents,
+    /// Where it stands in its class, among those with the same intents.
+    place: u32,
 }
 
 /// Sessions whose view of the guild's channels has changed.
@@ -91,7 +101,7 @@ impl Audience {
     /// What a member with one session takes in the table itself.
     #[cfg(test)]
     pub(crate) fn member_bytes() -> usize {
-        size_of::<Local>() + 4 * size_of::<SessionKey>()
+        size_of::<Local>() + size_of::<Seat>() + size_of::<Occupant>()
     }
 
     /// How many classes there are.
@@ -108,17 +118,19 @@ impl Audience {
         view: MemberView,
         revision: u64,
         session: SessionKey,
+        intents: Intents,
     ) -> Vec<Shift> {
+        let seat = Seat { session: index_of(session), intents, place: 0 };
         let Some(index) = self.by_user.get(&user_id).copied() else {
-            self.insert(user_id, view, revision, session);
+            self.insert(user_id, view, revision, seat);
             return Vec::new();
         };
-        let local = &mut self.members[index];
-        let others: Vec<SessionKey> = local.sessions.iter().copied().filter(|key| *key != session).collect();
-        if others.len() == local.sessions.len() {
-            local.sessions.push(session);
+        let others: Vec<SessionKey> =
+            self.local(index).sessions().filter(|known| *known != session).collect();
+        if others.len() == self.local(index).seats.len() {
+            self.sit(index, seat);
         }
-        if revision <= local.revision {
+        if revision <= self.local(index).revision {
             return Vec::new();
         }
         self.move_member(index, view, revision, others)
@@ -127,38 +139,38 @@ impl Audience {
     /// The session leaves; the member goes with the last one.
     pub fn leave(&mut self, user_id: UserId, session: SessionKey) {
         let Some(index) = self.by_user.get(&user_id).copied() else { return };
-        let local = &mut self.members[index];
-        local.sessions.retain(|key| *key != session);
-        if local.sessions.is_empty() {
+        let Some(at) = self.local(index).sessions().position(|known| known == session) else { return };
+        let seat = self.local_mut(index).seats.swap_remove(at);
+        self.stand_up(self.local(index).class, seat);
+        if self.local(index).seats.is_empty() {
             self.remove(index);
         }
     }
 
-    /// Every session.
-    pub fn sessions(&self) -> impl Iterator<Item = SessionKey> + '_ {
-        self.members.iter().flat_map(|(_, local)| local.sessions.iter().copied())
+    /// Every session that asks for events of this intent; with [`Intents::NONE`], every session.
+    pub fn sessions(&self, intent: Intents) -> impl Iterator<Item = SessionKey> + '_ {
+        self.classes.sessions(intent)
     }
 
     /// The sessions of one user.
-    pub fn sessions_of(&self, user_id: UserId) -> &[SessionKey] {
-        self.by_user.get(&user_id).map_or(&[], |index| &self.members[*index].sessions)
+    pub fn sessions_of(&self, user_id: UserId) -> impl Iterator<Item = SessionKey> + '_ {
+        self.by_user.get(&user_id).into_iter().flat_map(|index| self.local(*index).sessions())
     }
 
-    /// The sessions that see a channel.
-    pub fn viewers(&self, channel_id: ChannelId) -> impl Iterator<Item = SessionKey> + '_ {
-        let members = self.classes.viewers(channel_id).flat_map(|class| class.members.iter());
-        members.flat_map(|index| self.members[*index].sessions.iter().copied())
+    /// The sessions that see a channel and ask for events of this intent.
+    pub fn viewers(&self, channel_id: ChannelId, intent: Intents) -> impl Iterator<Item = SessionKey> + '_ {
+        self.classes.viewers(channel_id, intent)
     }
 
     pub fn sees(&self, user_id: UserId, channel_id: ChannelId) -> bool {
-        let class = self.by_user.get(&user_id).map(|index| self.members[*index].class);
+        let class = self.by_user.get(&user_id).map(|index| self.local(*index).class);
         class.is_some_and(|class| self.classes.sees(class, channel_id))
     }
 
     /// What the member may do in a channel.
     pub fn permissions(&self, user_id: UserId, channel_id: ChannelId, now: Timestamp) -> Permissions {
         self.by_user.get(&user_id).map_or(Permissions::NONE, |index| {
-            self.view.in_channel(user_id, &self.members[*index].view, channel_id, now)
+            self.view.in_channel(user_id, &self.local(*index).view, channel_id, now)
         })
     }
 
@@ -185,8 +197,8 @@ impl Audience {
 
     fn apply_member(&mut self, user_id: UserId, revision: u64, after: Option<&MemberView>) -> Vec<Shift> {
         let Some(index) = self.by_user.get(&user_id).copied() else { return Vec::new() };
-        let (Some(after), true) = (after, revision > self.members[index].revision) else { return Vec::new() };
-        let sessions = self.members[index].sessions.clone();
+        let (Some(after), true) = (after, revision > self.local(index).revision) else { return Vec::new() };
+        let sessions = self.local(index).sessions().collect();
         self.move_member(index, after.clone(), revision, sessions)
     }
 
@@ -198,37 +210,45 @@ impl Audience {
         revision: u64,
         sessions: Vec<SessionKey>,
     ) -> Vec<Shift> {
-        let before = self.members[index].class;
+        let before = self.local(index).class;
         self.drop_roles(index);
-        self.members[index].revision = revision;
-        self.members[index].view = view;
+        let local = self.local_mut(index);
+        (local.revision, local.view) = (revision, view);
         self.hold_roles(index);
         self.move_to_class(index);
-        let shifts = self.shift(sessions, before, self.members[index].class);
+        let shifts = self.shift(sessions, before, self.local(index).class);
         self.prune_if_many();
         shifts
     }
 
     /// Whether an event about a member is newer than what the table has of them.
     pub fn is_newer_member(&self, user_id: UserId, revision: u64) -> bool {
-        self.by_user.get(&user_id).is_some_and(|index| revision > self.members[*index].revision)
+        self.by_user.get(&user_id).is_some_and(|index| revision > self.local(*index).revision)
     }
 
-    fn insert(&mut self, user_id: UserId, view: MemberView, revision: u64, session: SessionKey) {
+    fn insert(&mut self, user_id: UserId, view: MemberView, revision: u64, seat: Seat) {
         let class = self.class_of(user_id, &view);
-        let local = Local { user_id, view, revision, class, place: 0, sessions: vec![session] };
-        let index = self.members.insert(local);
+        let local = Local { user_id, view, revision, class, seats: Vec::new() };
+        let index = index_of(self.members.insert(local));
         self.by_user.insert(user_id, index);
         self.hold_roles(index);
-        self.enter(index, class);
+        self.sit(index, seat);
     }
 
+    /// Of a member without sessions.
     fn remove(&mut self, index: MemberIndex) {
-        self.exit(index);
         self.drop_roles(index);
-        let local = self.members.remove(index);
+        let local = self.members.remove(index as usize);
         self.by_user.remove(&local.user_id);
         self.prune_if_many();
+    }
+
+    fn local(&self, index: MemberIndex) -> &Local {
+        &self.members[index as usize]
+    }
+
+    fn local_mut(&mut self, index: MemberIndex) -> &mut Local {
+        &mut self.members[index as usize]
     }
 
     fn prune_if_many(&mut self) {
@@ -238,13 +258,13 @@ impl Audience {
     }
 
     fn hold_roles(&mut self, index: MemberIndex) {
-        for role in &self.members[index].view.roles {
+        for role in &self.members[index as usize].view.roles {
             self.holders.entry(*role).or_default().insert(index);
         }
     }
 
     fn drop_roles(&mut self, index: MemberIndex) {
-        for role in &self.members[index].view.roles {
+        for role in &self.members[index as usize].view.roles {
             if let Some(holders) = self.holders.get_mut(role) {
                 holders.remove(&index);
                 if holders.is_empty() {
@@ -256,24 +276,39 @@ impl Audience {
 
     /// Puts the member where it belongs now; says from which class to which it went.
     fn move_to_class(&mut self, index: MemberIndex) -> (ClassIndex, ClassIndex) {
-        let local = &self.members[index];
-        let (before, after) = (local.class, self.class_of(local.user_id, &self.members[index].view.clone()));
+        let (user_id, view) = (self.local(index).user_id, self.local(index).view.clone());
+        let (before, after) = (self.local(index).class, self.class_of(user_id, &view));
         if before != after {
-            self.exit(index);
-            self.members[index].class = after;
-            self.enter(index, after);
+            self.local_mut(index).class = after;
+            for at in 0..self.local(index).seats.len() {
+                let seat = self.local(index).seats[at];
+                self.stand_up(before, seat);
+                self.local_mut(index).seats[at].place = self.enter(index, seat);
+            }
         }
         (before, after)
     }
 
-    fn enter(&mut self, index: MemberIndex, class: ClassIndex) {
-        self.members[index].place = self.classes.enter(class, index);
+    /// Gives a session its place in the class of its member.
+    fn enter(&mut self, index: MemberIndex, seat: Seat) -> u32 {
+        let occupant = Occupant { session: seat.session, member: index };
+        self.classes.enter(self.local(index).class, seat.intents, occupant)
     }
 
-    fn exit(&mut self, index: MemberIndex) {
-        let (class, place) = (self.members[index].class, self.members[index].place);
-        if let Some(moved) = self.classes.exit(class, place) {
-            self.members[moved].place = place;
+    fn sit(&mut self, index: MemberIndex, seat: Seat) {
+        let place = self.enter(index, seat);
+        let seats = &mut self.local_mut(index).seats;
+        // Nearly everybody has one session.
+        seats.reserve_exact(1);
+        seats.push(Seat { place, ..seat });
+    }
+
+    /// Frees a place in a class; whoever is moved there is told.
+    fn stand_up(&mut self, class: ClassIndex, seat: Seat) {
+        let Some(moved) = self.classes.exit(class, seat.intents, seat.place) else { return };
+        let seats = &mut self.local_mut(moved.member).seats;
+        if let Some(other) = seats.iter_mut().find(|other| other.session == moved.session) {
+            other.place = seat.place;
         }
     }
 
@@ -314,7 +349,7 @@ impl Audience {
     }
 
     fn everybody(&self) -> Vec<MemberIndex> {
-        self.members.iter().map(|(index, _)| index).collect()
+        self.members.iter().map(|(index, _)| index_of(index)).collect()
     }
 
     fn holders_of(&self, roles: impl IntoIterator<Item = RoleId>) -> Vec<MemberIndex> {
@@ -328,7 +363,7 @@ impl Audience {
         for index in members {
             let (before, after) = self.move_to_class(index);
             if before != after {
-                moves.entry((before, after)).or_default().extend(&self.members[index].sessions);
+                moves.entry((before, after)).or_default().extend(self.local(index).sessions());
             }
         }
         let shifts =
@@ -362,6 +397,16 @@ impl Audience {
         }
         self.relevant.remove(&self.view.id.cast());
     }
+}
+
+impl Local {
+    fn sessions(&self) -> impl Iterator<Item = SessionKey> + '_ {
+        self.seats.iter().map(|seat| seat.session as SessionKey)
+    }
+}
+
+fn index_of(key: usize) -> u32 {
+    u32::try_from(key).expect("a process has fewer sessions than 2³²")
 }
 
 fn visible_channels(view: &GuildView, signature: &Signature) -> Vec<ChannelId> {

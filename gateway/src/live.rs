@@ -44,6 +44,14 @@ impl LiveEvent {
         EVENT_BYTES + forms(&envelope.data) + stripped + envelope.mentions.len() * size_of::<u64>()
     }
 
+    /// Whether a snapshot of this revision, at this last sequence of the guild's subject, did not have it yet.
+    pub fn is_after(&self, revision: u64, sequence: u64) -> bool {
+        match self.envelope.revision {
+            Some(newer) => newer > revision,
+            None => self.sequence == 0 || self.sequence > sequence,
+        }
+    }
+
     /// The intent that a session needs to get it.
     pub fn intent(&self) -> Intents {
         self.envelope.kind.intent(self.envelope.guild_id.is_some())

@@ -63,6 +63,16 @@ pub enum GuildState {
     Open { revision: u64, after: u64 },
 }
 
+impl GuildState {
+    /// Whether the guild is open and its GUILD_CREATE did not have this event.
+    pub fn lacks(&self, event: &LiveEvent) -> bool {
+        match self {
+            Self::Open { revision, after } => event.is_after(*revision, *after),
+            Self::Opening => false,
+        }
+    }
+}
+
 /// A session.
 #[derive(Debug)]
 pub struct Session {

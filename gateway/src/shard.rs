@@ -28,6 +28,7 @@ use crate::stats::Count;
 use crate::wire::{CloseCode, WriteStats};
 
 mod aside;
+mod batch;
 mod command;
 mod conn;
 mod deliver;
@@ -46,6 +47,7 @@ mod tests;
 mod voice;
 mod wheel;
 
+use batch::{Gathered, Then};
 use conn::{Conn, ConnId};
 use guild::GuildTable;
 use opening::Opening;
@@ -113,7 +115,8 @@ pub(crate) struct Shard {
     wheel: Wheel,
     /// Connections with something new to write.
     dirty: Vec<ConnId>,
-    scratch: Vec<SessionKey>,
+    /// Events that are given together at the end of a portion.
+    gathered: Gathered,
     writes: WriteStats,
     /// What the counters have of `rings`: events and bytes.
     rings_told: (u64, u64),
@@ -146,7 +149,7 @@ impl Shard {
             opening_serial: 0,
             wheel: Wheel::new(now_ms),
             dirty: Vec::new(),
-            scratch: Vec::new(),
+            gathered: Gathered::default(),
             writes: WriteStats::default(),
             rings_told: (0, 0),
             is_draining: false,
@@ -156,7 +159,19 @@ impl Shard {
         }))
     }
 
+    /// Takes a portion of inputs, and writes what they gave.
+    fn take(&mut self, me: &ShardRef, portion: impl Iterator<Item = Input>) {
+        for input in portion {
+            self.input(me, input);
+        }
+        self.give_gathered(Then::Write);
+        self.flush_dirty(me);
+    }
+
     fn input(&mut self, me: &ShardRef, input: Input) {
+        if !matches!(input, Input::Event(_)) {
+            self.give_gathered(Then::More);
+        }
         match input {
             Input::Event(event) => self.on_event(&event),
             Input::UserEvent(user, event) => self.on_user_event(me, user, &event),
@@ -210,10 +225,7 @@ pub(crate) async fn run(shard: ShardRef, mut inbox: mpsc::Receiver<Input>) {
             count = inbox.recv_many(&mut batch, BATCH_MAX) => {
                 let is_over = {
                     let mut this = shard.borrow_mut();
-                    for input in batch.drain(..) {
-                        this.input(&shard, input);
-                    }
-                    this.flush_dirty(&shard);
+                    this.take(&shard, batch.drain(..));
                     count == 0 || this.is_stopped
                 };
                 if is_over {

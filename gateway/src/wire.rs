@@ -27,5 +27,5 @@ pub use close::CloseCode;
 pub use frame::{Decoder, FrameError, Message};
 pub use fuzz::{fuzz_decode, fuzz_handshake};
 pub use handshake::{Compression, Encoding, Reject, Upgrade};
-pub use outbox::{Class, Full, Outbox};
-pub use writer::{Progress, TryWrite, WriteStats, write_pending};
+pub use outbox::{Class, Frame, Full, Outbox};
+pub use writer::{Progress, TryWrite, WriteStats, write_frames, write_pending};

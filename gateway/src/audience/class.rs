@@ -1,10 +1,10 @@
-//! Visibility classes: interned sets of visible channels, and the members who have them.
+//! Visibility classes: interned sets of visible channels, and the sessions of the members who have them.
 
-use model::{ChannelId, GuildId, RoleId, UserId};
+use model::{ChannelId, GuildId, Intents, RoleId, UserId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 
-use super::MemberIndex;
+use super::{MemberIndex, SessionIndex, SessionKey};
 
 pub(super) type ClassIndex = usize;
 
@@ -38,11 +38,26 @@ impl Signature {
     }
 }
 
-/// Members who see the same channels.
+/// Members who see the same channels, by their sessions.
 #[derive(Debug)]
-pub(super) struct Class {
-    pub(super) members: Vec<MemberIndex>,
+struct Class {
+    /// In ascending order of their intents; none is empty.
+    groups: Vec<Group>,
     visible: Box<[ChannelId]>,
+}
+
+/// Sessions of a class that ask for the same events: an event that they do not want passes them all by at once.
+#[derive(Debug)]
+struct Group {
+    intents: Intents,
+    occupants: Vec<Occupant>,
+}
+
+/// A session in a class, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Occupant {
+    pub(super) session: SessionIndex,
+    pub(super) member: MemberIndex,
 }
 
 /// The classes of one guild.
@@ -77,7 +92,7 @@ impl Classes {
         if let Some(class) = self.by_visible.get(&visible) {
             return *class;
         }
-        let class = self.classes.insert(Class { members: Vec::new(), visible: visible.clone() });
+        let class = self.classes.insert(Class { groups: Vec::new(), visible: visible.clone() });
         for channel in &visible {
             self.by_channel.entry(*channel).or_default().push(class);
         }
@@ -85,30 +100,53 @@ impl Classes {
         class
     }
 
-    pub(super) fn viewers(&self, channel: ChannelId) -> impl Iterator<Item = &Class> {
-        self.by_channel.get(&channel).into_iter().flatten().map(|class| &self.classes[*class])
+    /// The sessions that see a channel and ask for events of this intent.
+    pub(super) fn viewers(
+        &self,
+        channel: ChannelId,
+        intent: Intents,
+    ) -> impl Iterator<Item = SessionKey> + '_ {
+        let classes = self.by_channel.get(&channel).into_iter().flatten();
+        classes.flat_map(move |class| self.classes[*class].wanting(intent))
     }
 
-    pub(super) fn members(&self, class: ClassIndex) -> &[MemberIndex] {
-        &self.classes[class].members
+    /// The sessions that ask for events of this intent.
+    pub(super) fn sessions(&self, intent: Intents) -> impl Iterator<Item = SessionKey> + '_ {
+        self.classes.iter().flat_map(move |(_, class)| class.wanting(intent))
+    }
+
+    /// The members of a class, each as often as it has sessions.
+    pub(super) fn members(&self, class: ClassIndex) -> impl Iterator<Item = MemberIndex> + '_ {
+        self.classes[class].groups.iter().flat_map(|group| &group.occupants).map(|occupant| occupant.member)
     }
 
     pub(super) fn sees(&self, class: ClassIndex, channel: ChannelId) -> bool {
         self.classes[class].visible.binary_search(&channel).is_ok()
     }
 
-    /// Adds a member and answers its place.
-    pub(super) fn enter(&mut self, class: ClassIndex, member: MemberIndex) -> usize {
-        let members = &mut self.classes[class].members;
-        members.push(member);
-        members.len() - 1
+    /// Adds a session with these intents and answers its place among those that have the same.
+    pub(super) fn enter(&mut self, class: ClassIndex, intents: Intents, occupant: Occupant) -> u32 {
+        let groups = &mut self.classes[class].groups;
+        let index = position(groups, intents).unwrap_or_else(|index| {
+            groups.insert(index, Group { intents, occupants: Vec::new() });
+            index
+        });
+        let occupants = &mut groups[index].occupants;
+        occupants.push(occupant);
+        occupants.len() as u32 - 1
     }
 
-    /// Removes the member at a place; answers the member that has moved there, if one has.
-    pub(super) fn exit(&mut self, class: ClassIndex, place: usize) -> Option<MemberIndex> {
-        let members = &mut self.classes[class].members;
-        members.swap_remove(place);
-        members.get(place).copied()
+    /// Removes the session at a place; answers the one that has moved there, if one has.
+    pub(super) fn exit(&mut self, class: ClassIndex, intents: Intents, place: u32) -> Option<Occupant> {
+        let groups = &mut self.classes[class].groups;
+        let index = position(groups, intents).expect("a group lives as long as somebody is in it");
+        let occupants = &mut groups[index].occupants;
+        occupants.swap_remove(place as usize);
+        let moved = occupants.get(place as usize).copied();
+        if occupants.is_empty() {
+            groups.remove(index);
+        }
+        moved
     }
 
     /// The channels that are visible in `after` only, and in `before` only.
@@ -154,7 +192,7 @@ impl Classes {
         let empty: FxHashSet<ClassIndex> = self
             .classes
             .iter()
-            .filter(|(_, class)| class.members.is_empty())
+            .filter(|(_, class)| class.groups.is_empty())
             .map(|(index, _)| index)
             .collect();
         if empty.is_empty() {
@@ -174,4 +212,15 @@ impl Classes {
             self.by_visible.remove(&class.visible);
         }
     }
+}
+
+impl Class {
+    fn wanting(&self, intent: Intents) -> impl Iterator<Item = SessionKey> + '_ {
+        let groups = self.groups.iter().filter(move |group| group.intents.contains(intent));
+        groups.flat_map(|group| &group.occupants).map(|occupant| occupant.session as SessionKey)
+    }
+}
+
+fn position(groups: &[Group], intents: Intents) -> Result<usize, usize> {
+    groups.binary_search_by_key(&intents.bits(), |group| group.intents.bits())
 }

@@ -1,6 +1,5 @@
 //! The audience against a model that asks the permission algorithm for every member and channel.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::view::ChannelView;
@@ -55,14 +54,14 @@ fn guild() -> GuildView {
 }
 
 fn viewers(audience: &Audience, id: u64) -> BTreeSet<SessionKey> {
-    audience.viewers(channel(id)).collect()
+    audience.viewers(channel(id), Intents::GUILD_MESSAGES).collect()
 }
 
 #[test]
 fn a_role_opens_a_channel_and_its_loss_closes_it() {
     let mut audience = Audience::new(guild());
-    let _ = audience.join(user(5), member(&[]), 1, 0);
-    let _ = audience.join(user(OWNER), member(&[]), 1, 1);
+    let _ = audience.join(user(5), member(&[]), 1, 0, Intents::ALL);
+    let _ = audience.join(user(OWNER), member(&[]), 1, 1, Intents::ALL);
     assert_eq!(viewers(&audience, 11), BTreeSet::from([1]));
     let given = ViewChange::Member { id: user(5), before: Some(member(&[])), after: Some(member(&[2])) };
     let shift = Shift { sessions: vec![0], gained: vec![channel(11)], lost: vec![] };
@@ -87,7 +86,7 @@ fn a_role_opens_a_channel_and_its_loss_closes_it() {
 #[test]
 fn a_new_channel_is_gained_and_a_deleted_one_lost() {
     let mut audience = Audience::new(guild());
-    let _ = audience.join(user(5), member(&[]), 1, 7);
+    let _ = audience.join(user(5), member(&[]), 1, 7, Intents::ALL);
     let made = ViewChange::Channel { id: channel(12), before: None, after: Some(text(Vec::new())) };
     assert_eq!(
         audience.apply(2, &made),
@@ -103,9 +102,9 @@ fn a_new_channel_is_gained_and_a_deleted_one_lost() {
 #[test]
 fn a_newer_view_that_a_second_session_brings_is_told_to_the_first() {
     let mut audience = Audience::new(guild());
-    assert_eq!(audience.join(user(5), member(&[]), 1, 0), []);
+    assert_eq!(audience.join(user(5), member(&[]), 1, 0, Intents::ALL), []);
     let shift = Shift { sessions: vec![0], gained: vec![channel(11)], lost: vec![] };
-    assert_eq!(audience.join(user(5), member(&[2]), 2, 1), [shift]);
+    assert_eq!(audience.join(user(5), member(&[2]), 2, 1, Intents::ALL), [shift]);
     let event = ViewChange::Member { id: user(5), before: Some(member(&[])), after: Some(member(&[2])) };
     assert_eq!(audience.apply(2, &event), [], "both know by now");
 }
@@ -114,7 +113,7 @@ fn a_newer_view_that_a_second_session_brings_is_told_to_the_first() {
 fn an_edit_that_does_not_matter_for_viewing_moves_nobody() {
     let mut audience = Audience::new(guild());
     for id in 0..100 {
-        let _ = audience.join(user(200 + id), member(&[2]), 1, id as usize);
+        let _ = audience.join(user(200 + id), member(&[2]), 1, id as usize, Intents::ALL);
     }
     let edit = ViewChange::Role { id: role(2), before: None, after: Some(Permissions::KICK_MEMBERS) };
     assert_eq!(audience.apply(2, &edit), []);
@@ -139,7 +138,7 @@ fn classes_stay_few_in_a_large_guild_and_a_role_edit_touches_only_its_holders() 
         let (first, second) = (1_000 + mix % 50, 1_000 + id % 20);
         let others = (0..3).map(|place| 1_050 + (mix >> (8 * place)) % 250);
         let roles: Vec<u64> = [first, second].into_iter().chain(others).collect();
-        let _ = audience.join(user(10_000 + id), member(&roles), 1, id as usize);
+        let _ = audience.join(user(10_000 + id), member(&roles), 1, id as usize, Intents::ALL);
     }
     assert!(audience.class_count() <= 1_000, "{} classes", audience.class_count());
     let role_id = role(1_049);
@@ -157,8 +156,9 @@ fn classes_stay_few_in_a_large_guild_and_a_role_edit_touches_only_its_holders() 
 
 #[derive(Debug, Clone)]
 enum Step {
-    Join(u64, Vec<u64>),
-    Leave(u64),
+    /// A user's first or second session, and the roles that its snapshot shows.
+    Join(u64, bool, Vec<u64>),
+    Leave(u64, bool),
     Member(u64, Vec<u64>),
     Role(u64, Option<u64>),
     Channel(u64, Option<Vec<(bool, u64, bool)>>),
@@ -169,8 +169,9 @@ fn step() -> impl Strategy<Value = Step> {
     let users = 100_u64..106;
     let roles = proptest::collection::vec(2_u64..7, 0..4);
     prop_oneof![
-        (users.clone(), roles.clone()).prop_map(|(user, roles)| Step::Join(user, roles)),
-        users.clone().prop_map(Step::Leave),
+        (users.clone(), any::<bool>(), roles.clone())
+            .prop_map(|(user, is_second, roles)| Step::Join(user, is_second, roles)),
+        (users.clone(), any::<bool>()).prop_map(|(user, is_second)| Step::Leave(user, is_second)),
         (users.clone(), roles).prop_map(|(user, roles)| Step::Member(user, roles)),
         (1_u64..7, proptest::option::of(prop_oneof![Just(0_u64), Just(1 << 10), Just(1 << 3), Just(1 << 1)]))
             .prop_map(|(id, bits)| Step::Role(id, bits)),
@@ -194,14 +195,28 @@ fn overwrites(rows: &[(bool, u64, bool)]) -> Vec<Overwrite> {
     rows.collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
-/// What every present user sees, by the algorithm itself.
-fn expected(view: &GuildView, members: &BTreeMap<u64, MemberView>) -> BTreeSet<(u64, u64)> {
-    let pairs = members.iter().flat_map(|(id, member)| {
+fn session(user: u64, is_second: bool) -> SessionKey {
+    user as usize * 2 + usize::from(is_second)
+}
+
+/// Second sessions do not ask for messages.
+fn intents(session: SessionKey) -> Intents {
+    if session.is_multiple_of(2) { Intents::ALL } else { Intents::GUILDS }
+}
+
+/// Which channels every session sees, by the algorithm itself.
+fn expected(
+    view: &GuildView,
+    members: &BTreeMap<u64, MemberView>,
+    sessions: &BTreeSet<SessionKey>,
+) -> BTreeSet<(SessionKey, u64)> {
+    let pairs = sessions.iter().flat_map(|session| {
+        let id = *session as u64 / 2;
         let sees = |channel: &&ChannelId| {
-            view.in_channel(user(*id), member, **channel, Timestamp::default())
+            view.in_channel(user(id), &members[&id], **channel, Timestamp::default())
                 .contains(Permissions::VIEW_CHANNEL)
         };
-        view.channels.keys().filter(sees).map(|channel| (*id, channel.get())).collect::<Vec<_>>()
+        view.channels.keys().filter(sees).map(|channel| (*session, channel.get())).collect::<Vec<_>>()
     });
     pairs.collect()
 }
@@ -212,20 +227,27 @@ proptest! {
     fn the_table_is_what_the_algorithm_says_and_shifts_tell_every_change(steps in proptest::collection::vec(step(), 1..40)) {
         let mut audience = Audience::new(guild());
         let mut members: BTreeMap<u64, MemberView> = BTreeMap::new();
+        let mut sessions: BTreeSet<SessionKey> = BTreeSet::new();
         for (index, step) in steps.into_iter().enumerate() {
             let revision = index as u64 + 2;
-            let before = expected(audience.view(), &members);
+            let mut told = expected(audience.view(), &members, &sessions);
             let change = match step {
-                Step::Join(id, roles) => {
-                    if let Entry::Vacant(vacant) = members.entry(id) {
-                        vacant.insert(member(&roles));
-                        let _ = audience.join(user(id), member(&roles), revision, id as usize);
+                Step::Join(id, is_second, roles) => {
+                    let key = session(id, is_second);
+                    if sessions.insert(key) {
+                        members.insert(id, member(&roles));
+                        let shifts = audience.join(user(id), member(&roles), revision, key, intents(key));
+                        take(&mut told, &shifts);
+                        told.retain(|(session, _)| *session != key);
+                        let now = expected(audience.view(), &members, &sessions);
+                        told.extend(now.iter().filter(|(session, _)| *session == key));
+                        prop_assert_eq!(told, now);
                     }
                     continue;
                 }
-                Step::Leave(id) => {
-                    members.remove(&id);
-                    audience.leave(user(id), id as usize);
+                Step::Leave(id, is_second) => {
+                    sessions.remove(&session(id, is_second));
+                    audience.leave(user(id), session(id, is_second));
                     continue;
                 }
                 Step::Member(id, roles) => {
@@ -240,23 +262,38 @@ proptest! {
                 }
                 Step::Owner(id) => ViewChange::Owner { before: audience.view().owner_id, after: user(id) },
             };
-            let mut told = before;
-            for shift in audience.apply(revision, &change) {
-                for session in &shift.sessions {
-                    for gained in &shift.gained {
-                        prop_assert!(told.insert((*session as u64, gained.get())), "gained what was seen");
-                    }
-                    for lost in &shift.lost {
-                        prop_assert!(told.remove(&(*session as u64, lost.get())), "lost what was not seen");
-                    }
-                }
-            }
-            let expected = expected(audience.view(), &members);
+            take(&mut told, &audience.apply(revision, &change));
+            let expected = expected(audience.view(), &members, &sessions);
             prop_assert_eq!(&told, &expected);
-            let seen: BTreeSet<(u64, u64)> = audience.view().channels.keys()
-                .flat_map(|channel| audience.viewers(*channel).map(|session| (session as u64, channel.get())))
-                .collect();
-            prop_assert_eq!(&seen, &expected);
+            for intent in [Intents::NONE, Intents::GUILD_MESSAGES] {
+                let wants = |session: &SessionKey| intents(*session).contains(intent);
+                let seen: Vec<(SessionKey, u64)> = audience.view().channels.keys()
+                    .flat_map(|channel| audience.viewers(*channel, intent).map(|session| (session, channel.get())))
+                    .collect();
+                let seen_once: BTreeSet<(SessionKey, u64)> = seen.iter().copied().collect();
+                prop_assert_eq!(seen.len(), seen_once.len());
+                prop_assert_eq!(seen_once, expected.iter().copied().filter(|(session, _)| wants(session)).collect());
+                let listed: BTreeSet<SessionKey> = audience.sessions(intent).collect();
+                prop_assert_eq!(listed, sessions.iter().copied().filter(wants).collect());
+            }
+            for id in 100..106 {
+                let own: BTreeSet<SessionKey> = audience.sessions_of(user(id)).collect();
+                prop_assert_eq!(own, sessions.range(session(id, false)..=session(id, true)).copied().collect());
+            }
+        }
+    }
+}
+
+/// What the sessions know once they are told.
+fn take(told: &mut BTreeSet<(SessionKey, u64)>, shifts: &[Shift]) {
+    for shift in shifts {
+        for session in &shift.sessions {
+            for gained in &shift.gained {
+                assert!(told.insert((*session, gained.get())), "gained what was seen");
+            }
+            for lost in &shift.lost {
+                assert!(told.remove(&(*session, lost.get())), "lost what was not seen");
+            }
         }
     }
 }

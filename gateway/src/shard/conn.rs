@@ -59,9 +59,18 @@ impl Conn {
         }
     }
 
-    fn die(&mut self) {
+    pub(super) fn die(&mut self) {
         self.is_dead = true;
         self.wake();
+    }
+
+    pub(super) fn is(&self, id: ConnId) -> bool {
+        self.serial == id.serial
+    }
+
+    /// Whether frames may go straight to the socket: they overtake nothing, and it takes them.
+    pub(super) fn is_open_and_empty(&self) -> bool {
+        !self.is_blocked && self.outbox.is_empty() && !self.outbox.is_closing()
     }
 }
 
@@ -109,7 +118,7 @@ impl Shard {
 
     /// The connection, unless another has its place by now.
     pub(super) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
-        self.conns.get_mut(id.place as usize).filter(|conn| conn.serial == id.serial)
+        self.conns.get_mut(id.place as usize).filter(|conn| conn.is(id))
     }
 
     /// Queues a payload without a sequence.
@@ -142,7 +151,7 @@ impl Shard {
     }
 
     /// The client reads too slowly: it is sent away, and may resume. Its socket would not take a close frame either.
-    fn overflow(&mut self, id: ConnId) {
+    pub(super) fn overflow(&mut self, id: ConnId) {
         self.services.stats.slow_consumers.add(1);
         self.detach(id);
         self.kill(id);
@@ -187,7 +196,7 @@ impl Shard {
     /// Writes what is pending on one connection; what waits behind it in the session's ring follows.
     pub(super) fn flush(&mut self, me: &ShardRef, id: ConnId) {
         loop {
-            let Some(conn) = self.conns.get_mut(id.place as usize).filter(|conn| conn.serial == id.serial)
+            let Some(conn) = self.conns.get_mut(id.place as usize).filter(|conn| conn.is(id))
             else {
                 return;
             };

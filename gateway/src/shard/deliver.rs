@@ -1,8 +1,9 @@
 //! From one event to the sessions that are entitled to it.
 //!
 //! An event with a channel goes to those who see the channel, any other to everybody in the guild, each if the intents
-//! ask for it. An event that changes who sees what is applied to the audience table first; those for whom a channel
-//! appears or vanishes are told so with a CHANNEL_CREATE or CHANNEL_DELETE of their own.
+//! ask for it; most do just that, and are given together with others (see [`super::batch`]). An event that changes who
+//! sees what is applied to the audience table first; those for whom a channel appears or vanishes are told so with a
+//! CHANNEL_CREATE or CHANNEL_DELETE of their own.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use model::{ChannelId, EventKind, GuildId, Intents, Permissions, UserId};
 use rustc_hash::FxHashSet;
 use serde_json::json;
 
+use super::batch::Then;
 use super::{Shard, ShardRef};
 use crate::audience::{SessionKey, Shift};
 use crate::live::LiveEvent;
@@ -20,7 +22,7 @@ use crate::stats::Count;
 use crate::wire::SharedBody;
 
 impl Shard {
-    /// Takes an event of a guild.
+    /// Takes an event of a guild. One that goes to a whole audience waits for others of its portion.
     pub(super) fn on_event(&mut self, event: &Arc<LiveEvent>) {
         let Some(guild) = event.envelope.guild_id else { return };
         self.services.stats.events_taken.add(1);
@@ -29,15 +31,26 @@ impl Shard {
         {
             openings.iter_mut().for_each(|opening| opening.take(event));
         }
-        if self.guilds.contains_key(&guild) || self.openings.contains_key(&guild) {
-            self.rings.push(self.services.now_ms(), event);
-        }
-        if !self.guilds.contains_key(&guild) {
+        let Some(table) = self.guilds.get_mut(&guild) else {
+            if self.openings.contains_key(&guild) {
+                self.rings.push(self.services.now_ms(), event);
+            }
             return;
-        }
-        if let (Some(table), Some(revision)) = (self.guilds.get_mut(&guild), event.envelope.revision) {
+        };
+        if let Some(revision) = event.envelope.revision {
             table.reached = table.reached.max(revision);
         }
+        self.rings.push(self.services.now_ms(), event);
+        if is_plain(event) {
+            return self.gather(event);
+        }
+        self.give_gathered(Then::More);
+        self.take_change(guild, event);
+        self.drop_if_unused(guild);
+    }
+
+    /// Takes an event that changes who sees what, or does not go to all who see its channel.
+    fn take_change(&mut self, guild: GuildId, event: &Arc<LiveEvent>) {
         match (&event.envelope.view, event.envelope.revision) {
             (Some(ViewChange::Deleted), _) => self.guild_deleted(guild, event),
             (Some(ViewChange::Member { id, after: None, .. }), Some(revision)) => {
@@ -47,43 +60,36 @@ impl Shard {
                 self.channel_changed(guild, *id, revision, event);
             }
             (Some(change), Some(revision)) => {
-                let table = self.guilds.get_mut(&guild).expect("it was there a moment ago");
+                let Some(table) = self.guilds.get_mut(&guild) else { return };
                 let shifts = table.audience.apply(revision, change);
                 self.give_all(guild, event, &FxHashSet::default());
                 self.tell_shifts(guild, &shifts, None, revision);
             }
             _ => self.give_all(guild, event, &FxHashSet::default()),
         }
-        self.drop_if_unused(guild);
     }
 
     /// Gives the event to everybody who is entitled to it, except some.
     fn give_all(&mut self, guild: GuildId, event: &Arc<LiveEvent>, except: &FxHashSet<SessionKey>) {
-        let mut keys = std::mem::take(&mut self.scratch);
-        keys.clear();
-        if let Some(table) = self.guilds.get(&guild) {
-            match event.envelope.channel_id {
-                Some(channel) => {
-                    keys.extend(table.audience.viewers(channel));
-                    if event.envelope.kind == EventKind::VoiceStateUpdate {
-                        keys.extend(table.former_viewers(channel));
-                    }
-                }
-                None => keys.extend(table.audience.sessions()),
+        let Some(table) = self.guilds.get(&guild) else { return };
+        let (intent, kind) = (event.intent(), event.envelope.kind);
+        let mut keys: Vec<SessionKey> = match event.envelope.channel_id {
+            Some(channel) if kind == EventKind::VoiceStateUpdate => {
+                table.audience.viewers(channel, intent).chain(table.former_viewers(channel)).collect()
             }
-            keys.extend(self.owed_anyway(guild, event));
-        }
-        let intent = event.intent();
-        let needs_check = is_invite(event.envelope.kind) || event.envelope.moved_to.is_some();
-        for key in keys.iter().filter(|key| !except.contains(key)) {
-            if self.is_wanted(*key, event, intent)
-                && self.is_news(*key, guild, event)
-                && (!needs_check || self.may_see(*key, guild, event))
+            Some(channel) => table.audience.viewers(channel, intent).collect(),
+            None => table.audience.sessions(intent).collect(),
+        };
+        keys.extend(self.owed_anyway(guild, event));
+        let needs_check = is_invite(kind) || event.envelope.moved_to.is_some();
+        for key in keys.into_iter().filter(|key| !except.contains(key)) {
+            if self.is_wanted(key, event, intent)
+                && self.is_news(key, guild, event)
+                && (!needs_check || self.may_see(key, guild, event))
             {
-                self.give(*key, event);
+                self.give(key, event);
             }
         }
-        self.scratch = keys;
     }
 
     /// Whether the session's user may see the event as things are now. Everybody sees their own voice state; invites,
@@ -110,17 +116,25 @@ impl Shard {
         }
     }
 
-    /// The concerned user's own sessions that do not see the channel: of their own voice state they hear all the same.
+    /// The concerned user's own sessions that are not among the audience: of their own voice state they hear without
+    /// seeing the channel, of their own roles without asking for members.
     fn owed_anyway(&self, guild: GuildId, event: &LiveEvent) -> Vec<SessionKey> {
-        let (Some(user), Some(channel)) = (event.envelope.user_id, event.envelope.channel_id) else {
+        let (Some(user), Some(table)) = (event.envelope.user_id, self.guilds.get(&guild)) else {
             return Vec::new();
         };
-        let Some(table) = self.guilds.get(&guild) else { return Vec::new() };
-        let sees = table.audience.sees(user, channel) || table.saw(user, channel);
-        if event.envelope.kind != EventKind::VoiceStateUpdate || sees {
-            return Vec::new();
+        let own = table.audience.sessions_of(user);
+        let wants = |key: &SessionKey| {
+            self.sessions.get(*key).is_some_and(|slot| slot.session.wants(event.intent()))
+        };
+        match (event.envelope.kind, event.envelope.channel_id) {
+            (EventKind::VoiceStateUpdate, Some(channel))
+                if !table.audience.sees(user, channel) && !table.saw(user, channel) =>
+            {
+                own.collect()
+            }
+            (EventKind::GuildMemberUpdate, None) => own.filter(|key| !wants(key)).collect(),
+            _ => Vec::new(),
         }
-        table.audience.sessions_of(user).to_vec()
     }
 
     /// Whether the session's intents ask for the event; of themselves users always hear.
@@ -143,7 +157,7 @@ impl Shard {
 
     fn guild_deleted(&mut self, guild: GuildId, event: &Arc<LiveEvent>) {
         let Some(table) = self.guilds.get(&guild) else { return };
-        let keys: Vec<SessionKey> = table.audience.sessions().collect();
+        let keys: Vec<SessionKey> = table.audience.sessions(Intents::NONE).collect();
         for key in keys {
             if self.is_wanted(key, event, Intents::GUILDS) {
                 self.give(key, event);
@@ -156,7 +170,7 @@ impl Shard {
     fn member_removed(&mut self, guild: GuildId, user: UserId, revision: u64, event: &Arc<LiveEvent>) {
         let Some(table) = self.guilds.get(&guild) else { return };
         if table.audience.is_newer_member(user, revision) {
-            for key in table.audience.sessions_of(user).to_vec() {
+            for key in table.audience.sessions_of(user).collect::<Vec<_>>() {
                 self.tell_left(key, guild);
             }
             self.leave_voice_of_user(guild, user);
@@ -335,6 +349,16 @@ impl Shard {
             self.leave_guild(key, guild);
         }
     }
+}
+
+/// Whether the event goes to all who see its channel, or to the whole guild, and changes nothing here.
+fn is_plain(event: &LiveEvent) -> bool {
+    let envelope = &event.envelope;
+    let is_for_some = matches!(
+        envelope.kind,
+        EventKind::VoiceStateUpdate | EventKind::GuildMemberUpdate | EventKind::InviteCreate | EventKind::InviteDelete
+    );
+    envelope.view.is_none() && envelope.moved_to.is_none() && !is_for_some
 }
 
 fn is_invite(kind: EventKind) -> bool {

@@ -8,12 +8,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Shard;
 use crate::audience::{Audience, SessionKey};
+use crate::live::LiveEvent;
 use crate::stats::Count;
 
 pub(super) struct GuildTable {
     pub(super) audience: Audience,
     /// The highest revision that the table is known to hold, from its snapshot or from an event.
     pub(super) reached: u64,
+    /// The highest revision and the highest sequence that a GUILD_CREATE here had: what is above them is news to all.
+    opened_at: (u64, u64),
     /// The JSON of each channel, for the CHANNEL_CREATE and CHANNEL_DELETE of those who gain or lose sight of it.
     pub(super) channels: FxHashMap<ChannelId, Bytes>,
     /// Voice channels that are gone, and who saw them: they hear of those who thereby left.
@@ -28,7 +31,17 @@ pub(super) struct DeletedChannel {
 impl GuildTable {
     pub(super) fn new(audience: Audience, channels: FxHashMap<ChannelId, Bytes>) -> Self {
         let reached = audience.view().revision;
-        Self { audience, reached, channels, deleted: VecDeque::new() }
+        Self { audience, reached, opened_at: (0, 0), channels, deleted: VecDeque::new() }
+    }
+
+    /// A session was given a GUILD_CREATE of this revision, when the guild's subject had this last sequence.
+    pub(super) fn opened(&mut self, revision: u64, sequence: u64) {
+        self.opened_at = (self.opened_at.0.max(revision), self.opened_at.1.max(sequence));
+    }
+
+    /// Whether no session's GUILD_CREATE had the event.
+    pub(super) fn is_news_to_all(&self, event: &LiveEvent) -> bool {
+        event.is_after(self.opened_at.0, self.opened_at.1)
     }
 
     pub(super) fn remember(&mut self, channel: DeletedChannel) {
@@ -47,7 +60,7 @@ impl GuildTable {
     pub(super) fn former_viewers(&self, channel: ChannelId) -> impl Iterator<Item = SessionKey> {
         let deleted = self.deleted.iter().filter(move |deleted| deleted.id == channel);
         let users = deleted.flat_map(|deleted| &deleted.viewers);
-        users.flat_map(|user| self.audience.sessions_of(*user)).copied()
+        users.flat_map(|user| self.audience.sessions_of(*user))
     }
 }
 

@@ -260,8 +260,10 @@ impl Shard {
             let channels: FxHashMap<_, _> = snapshot.channel_bodies().collect();
             GuildTable::new(Audience::new(snapshot.view()), channels)
         });
-        let shifts = table.audience.join(request.user_id, (&snapshot.member).into(), revision, key);
+        table.opened(revision, after);
         let slot = &mut self.sessions[key];
+        let intents = slot.session.profile.intents;
+        let shifts = table.audience.join(request.user_id, (&snapshot.member).into(), revision, key, intents);
         slot.session.guilds.insert(guild, GuildState::Open { revision, after });
         let (id, wants) = (slot.session.profile.id, slot.session.wants(Intents::GUILDS));
         self.services.book.update(id, |page| {

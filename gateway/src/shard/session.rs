@@ -186,6 +186,11 @@ impl Shard {
         if let (Some(conn), Some(seq)) = (conn, sent) {
             self.dispatch(conn, seq, body, Class::Durable);
         }
+        self.end_if_over(key);
+    }
+
+    /// Ends a session that has no more numbers, or that has missed more without a socket than it can be given.
+    pub(super) fn end_if_over(&mut self, key: SessionKey) {
         let Some(slot) = self.sessions.get(key) else { return };
         if slot.session.is_exhausted() {
             self.invalidate(key);
@@ -198,11 +203,8 @@ impl Shard {
     /// Whether the session has the guild open and its GUILD_CREATE did not have this event yet.
     pub(super) fn is_news(&self, key: SessionKey, guild: GuildId, event: &LiveEvent) -> bool {
         match self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild)) {
-            Some(GuildState::Open { revision, after }) => match event.envelope.revision {
-                Some(newer) => newer > *revision,
-                None => event.sequence == 0 || event.sequence > *after,
-            },
-            Some(GuildState::Opening) | None => false,
+            Some(state) => state.lacks(event),
+            None => false,
         }
     }
 

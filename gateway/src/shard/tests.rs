@@ -11,6 +11,7 @@ mod gated;
 mod rig;
 mod world;
 
+mod batch;
 mod closing;
 mod gap;
 mod membership;

@@ -4,7 +4,7 @@
 //! loses the guild (kicked, banned, gone) or whose channel is deleted leaves: nobody else would say so.
 
 use model::voice::VoiceState;
-use model::{ChannelId, ChannelKind, GuildId, Permissions, UserId};
+use model::{ChannelId, ChannelKind, GuildId, Intents, Permissions, UserId};
 use proto::v1;
 use rustc_hash::FxHashSet;
 use serde::Deserialize;
@@ -151,7 +151,7 @@ impl Shard {
         }
         let viewers: FxHashSet<UserId> = table
             .audience
-            .viewers(channel)
+            .viewers(channel, Intents::NONE)
             .filter_map(|key| self.sessions.get(key))
             .map(|slot| slot.session.profile.user_id)
             .collect();

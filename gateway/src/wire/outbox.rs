@@ -33,6 +33,14 @@ pub enum Class {
     Ephemeral,
 }
 
+/// A dispatch on its way to one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    pub seq: u32,
+    pub body: &'a SharedBody,
+    pub class: Class,
+}
+
 /// A durable frame that does not fit: the client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("outbox is full ({pending} of {cap} bytes wait), close the connection so that the client resumes")]
@@ -121,6 +129,23 @@ impl Outbox {
         Ok(())
     }
 
+    /// Queues frames of which the socket has taken the first bytes already, because nothing waited before them.
+    pub fn push_rest(&mut self, frames: &[Frame<'_>], mut taken: usize) -> Result<(), Full> {
+        debug_assert!(taken == 0 || self.is_empty(), "frames went past others that wait");
+        for frame in frames {
+            let len = frame.body.frame_len();
+            if taken >= len {
+                taken -= len;
+                continue;
+            }
+            // What has begun can't be dropped any more.
+            let class = if taken > 0 { Class::Durable } else { frame.class };
+            self.push_dispatch(frame.seq, frame.body.clone(), class)?;
+            self.advance(std::mem::take(&mut taken));
+        }
+        Ok(())
+    }
+
     /// Queues a text frame with exactly this payload. Behind a close frame it is ignored.
     pub fn push_text(&mut self, payload: impl Into<Bytes>, class: Class) -> Result<(), Full> {
         self.push_dispatch(0, SharedBody::text(payload), class)
@@ -206,6 +231,20 @@ impl Outbox {
             *dropped = dropped.saturating_add(1);
             false
         });
+    }
+}
+
+// === impl Heads ===
+
+impl Heads {
+    /// Lays out frames that are not queued; answers how many bytes they have.
+    pub(super) fn lay_out<'a>(&'a mut self, frames: &[Frame<'a>], slices: &mut Slices<'a>) -> usize {
+        self.0.extend(frames.iter().map(|frame| frame.body.head(frame.seq)));
+        for (frame, head) in frames.iter().zip(&self.0) {
+            slices.push(IoSlice::new(head.as_slice()));
+            slices.push(IoSlice::new(frame.body.tail()));
+        }
+        frames.iter().map(|frame| frame.body.frame_len()).sum()
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Whoever makes an event writes it at once, without waking the connection's task; the task writes only when the
 //! socket was full. So this is neither `async` nor tied to a task: it writes until nothing is pending or the socket
-//! takes no more, and in the second case the caller waits for `writable` and calls again.
+//! takes no more, and in the second case the caller waits for `writable` and calls again. When nothing waits, frames need
+//! not be queued in the first place: [`write_frames`] writes them from where they are.
 
 use std::io::{self, IoSlice};
 
+use model::limits::WRITE_FRAMES_MAX;
 use tokio::net::TcpStream;
 
-use super::outbox::{Heads, Outbox, Slices};
+use super::outbox::{Frame, Heads, Outbox, Slices};
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,34 @@ pub fn write_pending(
         }
     }
     Ok(Progress::Drained)
+}
+
+/// Writes frames for which nothing waits in the outbox, and answers how many bytes the socket took. What it did not take
+/// is the outbox's: [`Outbox::push_rest`].
+pub fn write_frames(
+    socket: &impl TryWrite,
+    frames: &[Frame<'_>],
+    stats: &mut WriteStats,
+) -> io::Result<usize> {
+    let mut taken = 0;
+    for portion in frames.chunks(WRITE_FRAMES_MAX) {
+        let (mut heads, mut slices) = (Heads::default(), Slices::new());
+        let len = heads.lay_out(portion, &mut slices);
+        stats.syscalls += 1;
+        match socket.try_write_vectored(&slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                stats.bytes += n as u64;
+                taken += n;
+                if n < len {
+                    break;
+                }
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(taken)
 }
 
 #[cfg(test)]

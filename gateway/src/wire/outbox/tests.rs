@@ -41,9 +41,41 @@ impl Sink {
     }
 
     fn event(&mut self, seq: u32, len: usize, class: Class) -> Result<(), Full> {
-        let d = format!("\"{}\"", "x".repeat(len));
-        self.outbox.push_dispatch(seq, SharedBody::json("E", d.as_bytes()), class)
+        self.outbox.push_dispatch(seq, event(len), class)
     }
+
+    /// Events from `first` on that nothing waits before, of which the socket takes some bytes at once.
+    fn straight(&mut self, log: &mut Log, first: u32, lens: &[usize], class: Class, taken: usize) {
+        let bodies: Vec<SharedBody> = lens.iter().map(|len| event(*len)).collect();
+        let frames: Vec<Frame<'_>> =
+            (first..).zip(&bodies).map(|(seq, body)| Frame { seq, body, class }).collect();
+        let (mut heads, mut slices) = (Heads::default(), Slices::new());
+        let len = heads.lay_out(&frames, &mut slices);
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        assert_eq!(bytes.len(), len);
+        let taken = taken.min(len);
+        self.received.extend(&bytes[..taken]);
+        let whole_or_waiting = match self.outbox.push_rest(&frames, taken) {
+            Ok(()) => frames.len(),
+            // A socket that is this slow is closed; here it goes on without the frames that did not fit.
+            Err(_) => {
+                let ends = frames.iter().scan(0, |end, frame| {
+                    *end += frame.body.frame_len();
+                    Some(*end)
+                });
+                ends.filter(|end| *end <= taken).count() + self.outbox.queue.iter().count()
+            }
+        };
+        let numbers = frames[..whole_or_waiting].iter().map(|frame| frame.seq);
+        match class {
+            Class::Durable => log.durable.extend(numbers),
+            Class::Ephemeral => log.ephemeral.extend(numbers),
+        }
+    }
+}
+
+fn event(len: usize) -> SharedBody {
+    SharedBody::json("E", format!("\"{}\"", "x".repeat(len)).as_bytes())
 }
 
 /// Takes a server's stream apart; panics when it is anything but whole, final, unmasked frames.
@@ -78,6 +110,8 @@ fn seqs(frames: &Frames) -> Vec<u32> {
 #[derive(Clone, Debug)]
 enum Op {
     Event { len: usize, class: Class },
+    /// Events that go straight to the socket, which takes some bytes of them.
+    Straight { lens: Vec<usize>, class: Class, taken: usize },
     Pong,
     Take(usize),
     Close(Ending),
@@ -95,7 +129,9 @@ fn op() -> impl Strategy<Value = Op> {
     let len = prop_oneof![6 => 1..300_usize, 1 => 65_400..65_600_usize];
     let ending = prop_oneof![Just(Ending::Now), Just(Ending::AfterPending), Just(Ending::Echo)];
     prop_oneof![
-        12 => (len, class).prop_map(|(len, class)| Op::Event { len, class }),
+        12 => (len, class.clone()).prop_map(|(len, class)| Op::Event { len, class }),
+        4 => (vec(1..300_usize, 1..5), class, 0..1000_usize)
+            .prop_map(|(lens, class, taken)| Op::Straight { lens, class, taken }),
         2 => Just(Op::Pong),
         6 => prop_oneof![1..40_usize, 1..2000_usize, Just(usize::MAX)].prop_map(Op::Take),
         1 => ending.prop_map(Op::Close),
@@ -114,9 +150,13 @@ struct Log {
 
 fn play(sink: &mut Sink, ops: Vec<Op>) -> Log {
     let mut log = Log::default();
-    for (number, op) in (1..).zip(ops) {
+    for (number, op) in (1..).map(|number| number * 10).zip(ops) {
         let open = !sink.outbox.is_closing();
         match op {
+            Op::Straight { lens, class, taken } if open && sink.outbox.is_empty() => {
+                sink.straight(&mut log, number, &lens, class, taken);
+            }
+            Op::Straight { .. } => {}
             Op::Event { len, class } => {
                 let room = sink.outbox.room();
                 match (sink.event(number, len, class), class) {
