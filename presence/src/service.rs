@@ -224,10 +224,15 @@ fn session_update(session: v1::SessionPresence) -> Result<SessionUpdate, Malform
             session_id: session_key("sessions.session_id", &session.session_id)?,
             status,
             platform,
-            activities_json: session.activities_json.into(),
+            activities_json: shared(session.activities_json),
             guild_ids: guilds.into(),
         },
     })
+}
+
+/// An empty text takes no memory of its own.
+fn shared(text: String) -> Arc<str> {
+    if text.is_empty() { Arc::default() } else { text.into() }
 }
 
 fn session_key(field: &'static str, text: &str) -> Result<SessionKey, Malformed> {

@@ -61,6 +61,8 @@ impl State {
                 false
             }
             None => {
+                // Nearly everybody is on one pod.
+                entries.reserve_exact(1);
                 entries.push(Entry { pod: pod.clone(), until_ms });
                 true
             }

@@ -64,7 +64,11 @@ impl Users {
         match entry.parts.iter_mut().find(|(_, known)| known.session_id == part.session_id) {
             Some((_, known)) if *known == part => return,
             Some(known) => *known = (self.stamp, part),
-            None => entry.parts.push((self.stamp, part)),
+            None => {
+                // Nearly everybody has one session.
+                entry.parts.reserve_exact(1);
+                entry.parts.push((self.stamp, part));
+            }
         }
         self.touch(now_ms, user);
     }
