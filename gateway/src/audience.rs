@@ -15,6 +15,8 @@ use model::{ChannelId, Intents, OverwriteKind, Permissions, RoleId, Timestamp, U
 use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 
+use crate::growth::reserve_some;
+
 mod class;
 
 use class::{ClassIndex, Classes, Occupant, Signature};
@@ -229,6 +231,7 @@ impl Audience {
     fn insert(&mut self, user_id: UserId, view: MemberView, revision: u64, seat: Seat) {
         let class = self.class_of(user_id, &view);
         let local = Local { user_id, view, revision, class, seats: Vec::new() };
+        reserve_some(&mut self.members);
         let index = index_of(self.members.insert(local));
         self.by_user.insert(user_id, index);
         self.hold_roles(index);

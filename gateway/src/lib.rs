@@ -18,6 +18,7 @@ pub mod audience;
 mod chance;
 mod config;
 mod gateway;
+mod growth;
 mod identify_limit;
 mod intake;
 mod interest;

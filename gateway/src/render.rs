@@ -7,13 +7,12 @@ use model::user::CurrentUser;
 use model::view::{GuildView, MemberView};
 use model::voice::VoiceState;
 use model::{
-    Channel, ChannelId, Guild, GuildId, Intents, Member, Permissions, Role, Timestamp, User, UserId,
+    ApplicationId, Channel, ChannelId, Guild, GuildId, Intents, Member, Permissions, Role, Timestamp, User, UserId,
 };
 use proto::convert::{self, Malformed, required};
 use proto::v1;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::json;
 
 use crate::link::command::Shard;
 
@@ -28,31 +27,67 @@ pub(crate) struct Ready<'a> {
     pub(crate) shard: Option<Shard>,
 }
 
+/// READY as clients read it.
+#[derive(Serialize)]
+struct ReadyObject<'a> {
+    v: u8,
+    user: CurrentUser<'a>,
+    user_settings: Nothing,
+    session_type: &'a str,
+    session_id: &'a str,
+    resume_gateway_url: &'a str,
+    relationships: [(); 0],
+    private_channels: [(); 0],
+    presences: [(); 0],
+    guilds: Vec<UnavailableGuild>,
+    guild_join_requests: [(); 0],
+    geo_ordered_rtc_regions: [(); 0],
+    application: PartialApplication,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<[u32; 2]>,
+    _trace: [&'a str; 1],
+}
+
+/// `{}`
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Serialize)]
+struct UnavailableGuild {
+    id: GuildId,
+    unavailable: bool,
+}
+
+#[derive(Serialize)]
+struct PartialApplication {
+    id: ApplicationId,
+    flags: u32,
+}
+
 impl Ready<'_> {
     pub(crate) fn json(&self) -> Vec<u8> {
-        let guilds: Vec<_> = self.guilds.iter().map(|id| json!({"id": id, "unavailable": true})).collect();
-        let application_id =
-            self.application.map_or(self.user.id.get(), |application| application.id).to_string();
-        let mut ready = json!({
-            "v": 10,
-            "user": CurrentUser::new(self.user),
-            "user_settings": {},
-            "session_type": "normal",
-            "session_id": self.session_id,
-            "resume_gateway_url": self.resume_gateway_url,
-            "relationships": [],
-            "private_channels": [],
-            "presences": [],
-            "guilds": guilds,
-            "guild_join_requests": [],
-            "geo_ordered_rtc_regions": [],
-            "application": {"id": application_id, "flags": self.application_flags()},
-            "_trace": ["starling"],
-        });
-        if let Some(shard) = self.shard {
-            ready["shard"] = json!([shard.index, shard.count]);
-        }
-        ready.to_string().into_bytes()
+        let own_id = self.user.id.cast();
+        let application_id = self.application.and_then(|application| ApplicationId::new(application.id));
+        to_json(&ReadyObject {
+            v: 10,
+            user: CurrentUser::new(self.user),
+            user_settings: Nothing {},
+            session_type: "normal",
+            session_id: &self.session_id,
+            resume_gateway_url: self.resume_gateway_url,
+            relationships: [],
+            private_channels: [],
+            presences: [],
+            guilds: self.guilds.iter().map(|id| UnavailableGuild { id: *id, unavailable: true }).collect(),
+            guild_join_requests: [],
+            geo_ordered_rtc_regions: [],
+            application: PartialApplication {
+                id: application_id.unwrap_or(own_id),
+                flags: self.application_flags(),
+            },
+            shard: self.shard.map(|shard| [shard.index, shard.count]),
+            _trace: ["starling"],
+        })
     }
 
     /// The flags that say which privileged intents the application has.

@@ -53,7 +53,7 @@ use guild::GuildTable;
 use opening::Opening;
 use session::SessionSlot;
 use voice::InVoice;
-use wheel::{Timer, Wheel};
+use wheel::Wheel;
 
 /// What comes to a shard from outside its thread.
 pub(crate) enum Input {
@@ -112,7 +112,8 @@ pub(crate) struct Shard {
     guilds: FxHashMap<GuildId, GuildTable>,
     openings: FxHashMap<GuildId, Vec<Opening>>,
     opening_serial: u64,
-    wheel: Wheel,
+    conn_timers: Wheel<ConnId>,
+    session_timers: Wheel<(SessionKey, SessionId)>,
     /// Connections with something new to write.
     dirty: Vec<ConnId>,
     /// Events that are given together at the end of a portion.
@@ -147,7 +148,8 @@ impl Shard {
             guilds: FxHashMap::default(),
             openings: FxHashMap::default(),
             opening_serial: 0,
-            wheel: Wheel::new(now_ms),
+            conn_timers: Wheel::new(now_ms),
+            session_timers: Wheel::new(now_ms),
             dirty: Vec::new(),
             gathered: Gathered::default(),
             writes: WriteStats::default(),
@@ -186,11 +188,11 @@ impl Shard {
     /// Every second: connections that were silent for too long, sessions that nobody resumed.
     fn tick(&mut self) {
         let now_ms = self.services.now_ms();
-        for timer in self.wheel.due(now_ms) {
-            match timer {
-                Timer::Conn(id) => self.check_conn(id, now_ms),
-                Timer::Session(key, id) => self.check_session(key, id, now_ms),
-            }
+        for id in self.conn_timers.due(now_ms) {
+            self.check_conn(id, now_ms);
+        }
+        for (key, id) in self.session_timers.due(now_ms) {
+            self.check_session(key, id, now_ms);
         }
         self.expire_events(now_ms);
         let written = std::mem::take(&mut self.writes);

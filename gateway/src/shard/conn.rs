@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 use tokio::time::Duration;
 
 use super::task::{Serve, linger};
-use super::wheel::Timer;
 use super::{Input, NewSocket, Shard, ShardRef, SocketStart};
 use crate::audience::SessionKey;
+use crate::growth::reserve_some;
 use crate::link::{self, Link};
 use crate::socket::Socket;
 use crate::stats::Count;
@@ -98,7 +98,7 @@ impl Shard {
         });
         // Far more connections than a process has sockets.
         let id = ConnId { place: u32::try_from(place).expect("sockets are fewer than 2³²"), serial };
-        self.wheel.set(self.conns[place].link.deadline_ms(self.services.zombie_ms()), Timer::Conn(id));
+        self.conn_timers.set(self.conns[place].link.deadline_ms(self.services.zombie_ms()), id);
         self.tasks.spawn(Serve::new(me.clone(), id, new.rest));
         match new.start {
             SocketStart::Hello => {
@@ -171,7 +171,7 @@ impl Shard {
         conn.outbox.close_after_pending(code);
         conn.kill_at_ms = kill_at_ms;
         let session = conn.session;
-        self.wheel.set(kill_at_ms, Timer::Conn(id));
+        self.conn_timers.set(kill_at_ms, id);
         self.services.stats.closes.add(1);
         match session {
             Some(_) if code.can_resume() => self.detach(id),
@@ -253,7 +253,7 @@ impl Shard {
         match conn.link.expired(now_ms, zombie_ms) {
             None => {
                 let deadline_ms = conn.link.deadline_ms(zombie_ms);
-                self.wheel.set(deadline_ms, Timer::Conn(id));
+                self.conn_timers.set(deadline_ms, id);
             }
             Some(code) => {
                 self.services.stats.zombies.add(1);
@@ -312,13 +312,6 @@ impl Shard {
             conn.die();
         }
         self.tasks.clone()
-    }
-}
-
-/// Makes room for an eighth more, where a table of thousands would double.
-pub(super) fn reserve_some<T>(table: &mut Slab<T>) {
-    if table.len() == table.capacity() {
-        table.reserve_exact((table.len() / 8).max(32));
     }
 }
 

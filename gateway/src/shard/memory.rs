@@ -5,9 +5,8 @@
 
 use model::{GuildId, Id};
 
-use super::conn::Conn;
+use super::conn::{Conn, ConnId};
 use super::task::Serve;
-use super::wheel::Timer;
 use super::*;
 use crate::audience::Audience;
 use crate::presence_book::Page;
@@ -26,7 +25,7 @@ fn memory_of_an_idle_connection_stays_small() {
     let parts = [
         ("task of the connection: future", size_of::<Serve>()),
         ("connection: socket, outbox, protocol", size_of::<Conn>()),
-        ("timer of the connection", size_of::<(u64, Timer)>()),
+        ("timer of the connection", size_of::<(u32, ConnId)>()),
         ("session", size_of::<SessionSlot>()),
         ("session: one guild", guilds.heap_bytes()),
         ("session by id", in_map::<SessionId, SessionKey>()),

@@ -7,9 +7,9 @@ use model::{GuildId, UserId};
 
 use super::Shard;
 use super::aside::Aside;
-use super::conn::{ConnId, reserve_some};
-use super::wheel::Timer;
+use super::conn::ConnId;
 use crate::audience::SessionKey;
+use crate::growth::reserve_some;
 use crate::live::LiveEvent;
 use crate::session::{Entry, GuildState, Session, SessionId};
 use crate::stats::Count;
@@ -65,7 +65,7 @@ impl Shard {
         slot.session.detach();
         slot.detached_at_ms = now_ms;
         let id = slot.session.profile.id;
-        self.wheel.set(now_ms + resume_ms, Timer::Session(key, id));
+        self.session_timers.set(now_ms + resume_ms, (key, id));
         if self.sessions[key].session.is_exhausted() {
             self.end_session(key);
         }
