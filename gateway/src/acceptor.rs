@@ -19,7 +19,7 @@ use tracing::warn;
 
 use crate::services::Services;
 use crate::shard::{Input, NewSocket, SocketStart};
-use crate::socket::Stream;
+use crate::socket::Socket;
 use crate::stats::Count;
 use crate::wire::handshake::{self, Upgrade};
 use crate::wire::{CloseCode, Encoding};
@@ -109,7 +109,7 @@ async fn shake(mut stream: TcpStream, services: &Services, shard: &mpsc::Sender<
         Err(code) => SocketStart::Close(code),
     };
     let Ok(stream) = stream.into_std() else { return false };
-    shard.send(Input::Socket(NewSocket { stream: Stream::Tcp(stream), rest, start })).await.is_ok()
+    shard.send(Input::Socket(NewSocket { socket: Socket::Tcp(stream), rest, start })).await.is_ok()
 }
 
 /// Reads until the request is complete; what is no upgrade is answered here.

@@ -17,6 +17,7 @@ use crate::chance::Chance;
 use crate::config::Config;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
+use crate::poller::Poller;
 use crate::presence_book;
 use crate::registration::Registration;
 use crate::services::Services;
@@ -153,10 +154,14 @@ fn start_shards(
     let start = |(index, inbox)| {
         let (services, shards, tasks) = (services.clone(), shards.clone(), tasks.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let poller = {
+            let _on = runtime.enter();
+            Poller::new()?
+        };
         std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
             tasks.run_thread(format!("shard {index}"), || {
                 LocalSet::new().block_on(&runtime, async {
-                    shard::run(Shard::new(index, services, shards), inbox).await;
+                    shard::run(Shard::new(index, services, shards, poller), inbox).await;
                 });
             });
         })

@@ -24,6 +24,7 @@ mod intake;
 mod interest;
 pub mod link;
 pub mod live;
+mod poller;
 mod presence_book;
 mod registration;
 mod render;

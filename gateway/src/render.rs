@@ -7,7 +7,8 @@ use model::user::CurrentUser;
 use model::view::{GuildView, MemberView};
 use model::voice::VoiceState;
 use model::{
-    ApplicationId, Channel, ChannelId, Guild, GuildId, Intents, Member, Permissions, Role, Timestamp, User, UserId,
+    ApplicationId, Channel, ChannelId, Guild, GuildId, Intents, Member, Permissions, Role, Timestamp, User,
+    UserId,
 };
 use proto::convert::{self, Malformed, required};
 use proto::v1;

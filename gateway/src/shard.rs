@@ -1,7 +1,7 @@
 //! A shard: one thread with its own runtime, its own connections, sessions and audience tables, and no locks.
 //!
 //! Everything that changes a shard happens in a short borrow of [`Shard`] on its thread, never across an await: the
-//! shard's inbox (events, new sockets), its connections' tasks, answers of other services, and one tick a second for all
+//! shard's inbox (events, new sockets), sockets with news, answers of other services, and one tick a second for all
 //! timers. Work that waits (a call to a service) is a task of the shard's tracker that borrows again when it is done.
 
 use std::cell::RefCell;
@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use model::{GuildId, UserId};
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -20,10 +21,11 @@ use tokio::time::Duration;
 use crate::audience::SessionKey;
 use crate::link::command::Resume;
 use crate::live::LiveEvent;
+use crate::poller::Poller;
 use crate::services::Services;
 use crate::session::SessionId;
 use crate::shared_ring::SharedRings;
-use crate::socket::Stream;
+use crate::socket::Socket;
 use crate::stats::Count;
 use crate::wire::{CloseCode, WriteStats};
 
@@ -40,8 +42,8 @@ mod memory;
 mod opening;
 mod pump;
 mod resume;
+mod serve;
 mod session;
-mod task;
 #[cfg(test)]
 mod tests;
 mod voice;
@@ -51,6 +53,7 @@ use batch::{Gathered, Then};
 use conn::{Conn, ConnId};
 use guild::GuildTable;
 use opening::Opening;
+use serve::Partial;
 use session::SessionSlot;
 use voice::InVoice;
 use wheel::Wheel;
@@ -72,7 +75,7 @@ pub(crate) enum Input {
 
 /// A socket whose handshake is done.
 pub(crate) struct NewSocket {
-    pub(crate) stream: Stream,
+    pub(crate) socket: Socket,
     /// What was read behind the handshake.
     pub(crate) rest: BytesMut,
     pub(crate) start: SocketStart,
@@ -95,6 +98,7 @@ pub(crate) struct Shard {
     /// The inboxes of all shards, this one's included.
     peers: Arc<[mpsc::Sender<Input>]>,
     tasks: LocalTasks,
+    poller: Rc<Poller>,
     conns: Slab<Conn>,
     /// Tells connections that have had the same place apart.
     conn_serial: u32,
@@ -116,6 +120,11 @@ pub(crate) struct Shard {
     session_timers: Wheel<(SessionKey, SessionId)>,
     /// Connections with something new to write.
     dirty: Vec<ConnId>,
+    /// Connections that end once all is written.
+    over: Vec<ConnId>,
+    /// What was read last, and what it is put together in.
+    scratch: Box<[u8]>,
+    spare_partial: Option<Box<Partial>>,
     /// Events that are given together at the end of a portion.
     gathered: Gathered,
     writes: WriteStats,
@@ -129,13 +138,19 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(index: usize, services: Arc<Services>, peers: Arc<[mpsc::Sender<Input>]>) -> ShardRef {
+    pub(crate) fn new(
+        index: usize,
+        services: Arc<Services>,
+        peers: Arc<[mpsc::Sender<Input>]>,
+        poller: Poller,
+    ) -> ShardRef {
         let (now_ms, count) = (services.now_ms(), peers.len().max(1));
         Rc::new(RefCell::new(Self {
             index,
             services,
             peers,
             tasks: LocalTasks::default(),
+            poller: Rc::new(poller),
             conns: Slab::new(),
             conn_serial: 0,
             sessions: Slab::new(),
@@ -151,6 +166,9 @@ impl Shard {
             conn_timers: Wheel::new(now_ms),
             session_timers: Wheel::new(now_ms),
             dirty: Vec::new(),
+            over: Vec::new(),
+            scratch: vec![0; serve::READ_BYTES].into(),
+            spare_partial: None,
             gathered: Gathered::default(),
             writes: WriteStats::default(),
             rings_told: (0, 0),
@@ -215,7 +233,8 @@ impl Shard {
 pub(crate) async fn run(shard: ShardRef, mut inbox: mpsc::Receiver<Input>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut batch = Vec::with_capacity(BATCH_MAX);
+    let poller = shard.borrow().poller.clone();
+    let (mut batch, mut news) = (Vec::with_capacity(BATCH_MAX), Vec::new());
     loop {
         tokio::select! {
             biased;
@@ -233,9 +252,15 @@ pub(crate) async fn run(shard: ShardRef, mut inbox: mpsc::Receiver<Input>) {
                 if is_over {
                     break;
                 }
-                // The connections get their turn, however much comes in.
+                // Sockets and tasks get their turn, however much comes in.
                 tokio::task::yield_now().await;
+                let _ = poller.wait(&mut news).now_or_never();
             }
+            () = poller.wait(&mut news) => {}
+        }
+        if !news.is_empty() {
+            shard.borrow_mut().serve(&shard, &news);
+            news.clear();
         }
     }
     let tasks = shard.borrow_mut().end();

@@ -194,7 +194,7 @@ impl Shard {
             Then::Write if conn.is_open_and_empty() => write_frames(&conn.socket, frames, &mut self.writes),
             Then::Write | Then::More => Ok(0),
         };
-        let Ok(taken) = taken else { return conn.die() };
+        let Ok(taken) = taken else { return self.kill(id) };
         match conn.outbox.push_rest(frames, taken) {
             Ok(()) if conn.outbox.is_empty() => {}
             Ok(()) => self.mark(id),

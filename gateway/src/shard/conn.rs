@@ -1,22 +1,20 @@
 //! Connections as the shard has them, and what is written to them.
 //!
 //! Whoever makes something for a connection puts it into its outbox and marks it; at the end of each batch all that is
-//! pending is written with one `writev` per connection, right here. The connection's own task writes only when the
-//! socket was full.
-
-use std::task::Waker;
+//! pending is written with one `writev` per connection, right here. A socket that was full is written to when it is
+//! told to have room.
 
 use bytes::Bytes;
-use slab::Slab;
 use tasks::LocalTasks;
 use tokio::sync::oneshot;
 use tokio::time::Duration;
 
-use super::task::{Serve, linger};
+use super::serve::{Partial, linger};
 use super::{Input, NewSocket, Shard, ShardRef, SocketStart};
 use crate::audience::SessionKey;
 use crate::growth::reserve_some;
 use crate::link::{self, Link};
+use crate::poller::Token;
 use crate::socket::Socket;
 use crate::stats::Count;
 use crate::wire::{Class, CloseCode, Outbox, Progress, SharedBody, write_pending};
@@ -31,37 +29,32 @@ pub(super) struct ConnId {
 pub(super) struct Conn {
     serial: u32,
     pub(super) socket: Socket,
-    /// Wakes the connection's task: the socket was full, or the connection is to end.
-    waker: Option<Waker>,
     pub(super) outbox: Outbox,
     pub(super) link: Link,
     pub(super) session: Option<SessionKey>,
     pub(super) is_blocked: bool,
     is_dirty: bool,
-    /// The task is to end at once.
-    pub(super) is_dead: bool,
+    /// It ends at the end of the batch.
+    is_dead: bool,
+    pub(super) partial: Option<Box<Partial>>,
     /// Once a close frame is queued: when the connection ends, written or not.
     kill_at_ms: u64,
 }
 
+impl ConnId {
+    pub(super) fn from_token(token: Token) -> Self {
+        Self { place: (token >> 32) as u32, serial: token as u32 }
+    }
+
+    fn token(self) -> Token {
+        Token::from(self.place) << 32 | Token::from(self.serial)
+    }
+}
+
 impl Conn {
-    /// The task is called by this from now on.
-    pub(super) fn wake_by(&mut self, waker: &Waker) {
-        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.waker = Some(waker.clone());
-        }
-    }
-
-    /// Has the task look again. Before its first look it needs no call.
-    fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
-    }
-
-    pub(super) fn die(&mut self) {
-        self.is_dead = true;
-        self.wake();
+    /// Whether nothing that comes counts any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_dead || self.outbox.is_closed()
     }
 
     pub(super) fn is(&self, id: ConnId) -> bool {
@@ -76,30 +69,28 @@ impl Conn {
 
 impl Shard {
     pub(super) fn on_socket(&mut self, me: &ShardRef, new: NewSocket) {
-        let Ok(socket) = Socket::bind(new.stream) else {
-            self.services.stats.connections.sub(1);
-            return;
-        };
         let now_ms = self.services.now_ms();
         self.conn_serial = self.conn_serial.wrapping_add(1);
         let serial = self.conn_serial;
         reserve_some(&mut self.conns);
         let place = self.conns.insert(Conn {
             serial,
-            socket,
-            waker: None,
+            socket: new.socket,
             outbox: Outbox::new(self.services.settings.outbox_bytes_max),
             link: Link::new(now_ms),
             session: None,
             is_blocked: false,
             is_dirty: false,
             is_dead: false,
+            partial: None,
             kill_at_ms: 0,
         });
         // Far more connections than a process has sockets.
         let id = ConnId { place: u32::try_from(place).expect("sockets are fewer than 2³²"), serial };
         self.conn_timers.set(self.conns[place].link.deadline_ms(self.services.zombie_ms()), id);
-        self.tasks.spawn(Serve::new(me.clone(), id, new.rest));
+        if self.poller.watch(&self.conns[place].socket, id.token()).is_err() {
+            return self.kill(id);
+        }
         match new.start {
             SocketStart::Hello => {
                 self.send(id, link::hello(self.services.heartbeat_interval_ms()));
@@ -113,6 +104,9 @@ impl Shard {
                 self.resume(me, id, resume);
             }
             SocketStart::Close(code) => self.close(id, code),
+        }
+        if !new.rest.is_empty() {
+            self.take_bytes(me, id, &new.rest);
         }
     }
 
@@ -159,8 +153,11 @@ impl Shard {
 
     /// Ends the connection without a word.
     pub(super) fn kill(&mut self, id: ConnId) {
-        if let Some(conn) = self.conn(id) {
-            conn.die();
+        if let Some(conn) = self.conn(id)
+            && !conn.is_dead
+        {
+            conn.is_dead = true;
+            self.over.push(id);
         }
     }
 
@@ -181,7 +178,7 @@ impl Shard {
         self.mark(id);
     }
 
-    /// Writes all that is pending.
+    /// Writes all that is pending, and ends the connections that are over.
     pub(super) fn flush_dirty(&mut self, me: &ShardRef) {
         while let Some(id) = self.dirty.pop() {
             if let Some(conn) = self.conn(id) {
@@ -191,30 +188,32 @@ impl Shard {
                 }
             }
         }
+        while let Some(id) = self.over.pop() {
+            self.conn_ended(id, false);
+        }
     }
 
     /// Writes what is pending on one connection; what waits behind it in the session's ring follows.
     pub(super) fn flush(&mut self, me: &ShardRef, id: ConnId) {
         loop {
-            let Some(conn) = self.conns.get_mut(id.place as usize).filter(|conn| conn.is(id))
-            else {
+            let Some(conn) = self.conns.get_mut(id.place as usize).filter(|conn| conn.is(id)) else {
                 return;
             };
             self.services.stats.ephemeral_dropped.add(u64::from(conn.outbox.take_dropped()));
+            let was_blocked = conn.is_blocked;
             match write_pending(&conn.socket, &mut conn.outbox, &mut self.writes) {
-                Ok(Progress::Drained) => conn.is_blocked = false,
-                Ok(Progress::Blocked) => {
-                    conn.is_blocked = true;
-                    conn.wake();
-                    return;
-                }
-                Err(_) => {
-                    conn.die();
-                    return;
-                }
+                Ok(progress) => conn.is_blocked = progress == Progress::Blocked,
+                Err(_) => return self.kill(id),
+            }
+            if conn.is_blocked != was_blocked
+                && self.poller.watch_writes(&conn.socket, id.token(), conn.is_blocked).is_err()
+            {
+                return self.kill(id);
             }
             if conn.outbox.is_closed() {
-                conn.wake();
+                return self.over.push(id);
+            }
+            if conn.is_blocked {
                 return;
             }
             let Some(key) = conn.session else { return };
@@ -225,7 +224,7 @@ impl Shard {
         }
     }
 
-    /// The connection's task has ended.
+    /// The connection is over.
     pub(super) fn conn_ended(&mut self, id: ConnId, ends_session: bool) {
         let Some(conn) = self.conn(id) else { return };
         let (session, dropped) = (conn.session, conn.outbox.take_dropped());
@@ -265,7 +264,9 @@ impl Shard {
     /// Forgets a connection whose socket goes on elsewhere.
     pub(super) fn forget_conn(&mut self, id: ConnId) -> Option<Socket> {
         self.conn(id)?;
-        self.conns.try_remove(id.place as usize).map(|conn| conn.socket)
+        let conn = self.conns.try_remove(id.place as usize)?;
+        self.poller.forget(&conn.socket);
+        Some(conn.socket)
     }
 
     /// Hands a socket to the shard that has the session it wants to resume.
@@ -306,10 +307,10 @@ impl Shard {
         self.flush_dirty(me);
     }
 
-    /// The shard ends: every connection's task does.
+    /// The shard ends, and with it every connection.
     pub(super) fn end(&mut self) -> LocalTasks {
-        for (_, conn) in &mut self.conns {
-            conn.die();
+        for id in self.conn_ids() {
+            self.conn_ended(id, false);
         }
         self.tasks.clone()
     }

@@ -123,9 +123,8 @@ impl Shard {
             return Vec::new();
         };
         let own = table.audience.sessions_of(user);
-        let wants = |key: &SessionKey| {
-            self.sessions.get(*key).is_some_and(|slot| slot.session.wants(event.intent()))
-        };
+        let wants =
+            |key: &SessionKey| self.sessions.get(*key).is_some_and(|slot| slot.session.wants(event.intent()));
         match (event.envelope.kind, event.envelope.channel_id) {
             (EventKind::VoiceStateUpdate, Some(channel))
                 if !table.audience.sees(user, channel) && !table.saw(user, channel) =>
@@ -356,7 +355,10 @@ fn is_plain(event: &LiveEvent) -> bool {
     let envelope = &event.envelope;
     let is_for_some = matches!(
         envelope.kind,
-        EventKind::VoiceStateUpdate | EventKind::GuildMemberUpdate | EventKind::InviteCreate | EventKind::InviteDelete
+        EventKind::VoiceStateUpdate
+            | EventKind::GuildMemberUpdate
+            | EventKind::InviteCreate
+            | EventKind::InviteDelete
     );
     envelope.view.is_none() && envelope.moved_to.is_none() && !is_for_some
 }

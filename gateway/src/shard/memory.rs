@@ -1,12 +1,12 @@
 //! What an idle connection takes in the gateway, part by part: `cargo test -p gateway memory -- --nocapture`.
 //!
 //! Sizes are those of the types and of what they ask the allocator for; hash maps count with the load at which they are
-//! fullest on average (three quarters). What the runtime and the kernel add is not ours to count.
+//! fullest on average (three quarters). A connection
+//! has no task and no place in the runtime; what the kernel adds is not ours to count.
 
 use model::{GuildId, Id};
 
 use super::conn::{Conn, ConnId};
-use super::task::Serve;
 use super::*;
 use crate::audience::Audience;
 use crate::presence_book::Page;
@@ -23,7 +23,6 @@ fn memory_of_an_idle_connection_stays_small() {
     guilds.insert(Id::new(1).expect("one is an id"), GuildState::Open { revision: 1, after: 1 });
     let audience = Audience::member_bytes() + in_map::<UserId, usize>() + size_of::<usize>();
     let parts = [
-        ("task of the connection: future", size_of::<Serve>()),
         ("connection: socket, outbox, protocol", size_of::<Conn>()),
         ("timer of the connection", size_of::<(u32, ConnId)>()),
         ("session", size_of::<SessionSlot>()),
@@ -39,7 +38,6 @@ fn memory_of_an_idle_connection_stays_small() {
     }
     let total: usize = parts.iter().map(|(_, bytes)| bytes).sum();
     println!("{total:5}  together");
-    assert!(size_of::<Serve>() <= 32, "it is held by every connection");
     assert_eq!(size_of::<Session>() - size_of::<crate::session::Profile>(), 24 + 32 + 16 + 8 + 8);
     assert!(total <= BYTES_MAX, "{total}");
 }

@@ -3,10 +3,20 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::poller::Token;
+
+/// Which pipes of a shard have news.
+#[derive(Default)]
+pub(crate) struct News {
+    tokens: Mutex<Vec<Token>>,
+    told: Notify,
+}
 
 /// The server's end; dropping it ends the connection.
 pub(crate) struct ServerEnd(Arc<Shared>);
@@ -29,8 +39,10 @@ struct State {
     server_gone: bool,
     /// The connection broke: reads and writes fail.
     is_reset: bool,
-    /// The server's task, which waits for any of this to change.
-    server: Option<Waker>,
+    /// Who is told that any of this has changed.
+    watcher: Option<(Arc<News>, Token)>,
+    /// Who waits for the client to be gone.
+    lingerer: Option<Waker>,
 }
 
 /// A connection, wide enough for everything.
@@ -42,31 +54,47 @@ pub(crate) fn pair() -> (ServerEnd, ClientEnd) {
         server_ended: false,
         server_gone: false,
         is_reset: false,
-        server: None,
+        watcher: None,
+        lingerer: None,
     };
     let shared = Arc::new(Shared { state: Mutex::new(state) });
     (ServerEnd(shared.clone()), ClientEnd(shared))
 }
 
-impl ServerEnd {
-    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_until(cx, |state| state.is_reset || !state.to_server.is_empty())
-    }
-
-    pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_until(cx, |state| state.is_reset || state.to_client.len() < state.capacity)
-    }
-
-    fn poll_until(&self, cx: &mut Context<'_>, is_ready: impl Fn(&State) -> bool) -> Poll<()> {
-        let mut state = self.0.state.lock();
-        if is_ready(&state) {
-            return Poll::Ready(());
+impl News {
+    pub(crate) async fn wait(&self, tokens: &mut Vec<Token>) {
+        loop {
+            tokens.append(&mut self.tokens.lock());
+            if !tokens.is_empty() {
+                return;
+            }
+            self.told.notified().await;
         }
-        state.server = Some(cx.waker().clone());
-        Poll::Pending
     }
 
-    pub(super) fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    fn tell(&self, token: Token) {
+        let mut tokens = self.tokens.lock();
+        if !tokens.contains(&token) {
+            tokens.push(token);
+        }
+        self.told.notify_one();
+    }
+}
+
+impl ServerEnd {
+    pub(crate) fn watch(&self, news: &Arc<News>, token: Token) {
+        let mut state = self.0.state.lock();
+        state.watcher = Some((news.clone(), token));
+        if state.is_reset || !state.to_server.is_empty() {
+            state.wake_server();
+        }
+    }
+
+    pub(crate) fn unwatch(&self) {
+        self.0.state.lock().watcher = None;
+    }
+
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.0.state.lock();
         if state.is_reset {
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -74,9 +102,12 @@ impl ServerEnd {
         if state.to_server.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let taken = state.to_server.split();
-        buffer.extend_from_slice(&taken);
-        Ok(taken.len())
+        let count = state.to_server.len().min(buffer.len());
+        state.to_server.copy_to_slice(&mut buffer[..count]);
+        if !state.to_server.is_empty() {
+            state.wake_server();
+        }
+        Ok(count)
     }
 
     pub(super) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -96,8 +127,10 @@ impl ServerEnd {
     pub(super) async fn finish(self) {
         self.0.state.lock().server_ended = true;
         poll_fn(|cx| {
-            self.0.state.lock().to_server.clear();
-            self.poll_until(cx, |state| state.is_reset)
+            let mut state = self.0.state.lock();
+            state.to_server.clear();
+            state.lingerer = Some(cx.waker().clone());
+            if state.is_reset { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -113,8 +146,11 @@ impl Drop for ServerEnd {
 
 impl State {
     fn wake_server(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.wake();
+        if let Some((news, token)) = &self.watcher {
+            news.tell(*token);
+        }
+        if let Some(lingerer) = self.lingerer.take() {
+            lingerer.wake();
         }
     }
 }

@@ -1,14 +1,12 @@
 //! Handing an outbox to the socket.
 //!
-//! Whoever makes an event writes it at once, without waking the connection's task; the task writes only when the
-//! socket was full. So this is neither `async` nor tied to a task: it writes until nothing is pending or the socket
-//! takes no more, and in the second case the caller waits for `writable` and calls again. When nothing waits, frames need
-//! not be queued in the first place: [`write_frames`] writes them from where they are.
+//! Whoever makes an event writes it at once. So this is neither `async` nor tied to a task: it writes until nothing is
+//! pending or the socket takes no more, and in the second case the caller waits for `writable` and calls again. When
+//! nothing waits, frames need not be queued in the first place: [`write_frames`] writes them from where they are.
 
 use std::io::{self, IoSlice};
 
 use model::limits::WRITE_FRAMES_MAX;
-use tokio::net::TcpStream;
 
 use super::outbox::{Frame, Heads, Outbox, Slices};
 
@@ -34,12 +32,6 @@ pub struct WriteStats {
 pub trait TryWrite {
     /// Writes what the socket takes now; [`io::ErrorKind::WouldBlock`] when that is nothing.
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-}
-
-impl TryWrite for TcpStream {
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Self::try_write_vectored(self, slices)
-    }
 }
 
 /// Writes all that is pending, as far as the socket takes it.
@@ -101,13 +93,19 @@ mod tests {
     use std::time::Duration;
 
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
     use super::*;
     use crate::wire::{Class, SharedBody};
 
     const PATIENCE: Duration = Duration::from_secs(20);
+
+    impl TryWrite for TcpStream {
+        fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            Self::try_write_vectored(self, slices)
+        }
+    }
 
     async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -28,9 +28,10 @@ use crate::chance::Chance;
 use crate::config::Settings;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
+use crate::poller::Poller;
 use crate::services::Services;
 use crate::shard::{self, Input, NewSocket, Shard, ShardRef, SocketStart};
-use crate::socket::{Stream, pipe};
+use crate::socket::{Socket, pipe};
 use crate::stats::{Count, GatewayStats};
 
 pub const ALICE: u64 = 11;
@@ -132,8 +133,11 @@ impl Sim {
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             (0..SHARDS).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
         let senders: Arc<[mpsc::Sender<Input>]> = senders.into();
-        let shards: Vec<ShardRef> =
-            (0..SHARDS).map(|index| Shard::new(index, services.clone(), senders.clone())).collect();
+        let shards: Vec<ShardRef> = (0..SHARDS)
+            .map(|index| {
+                Shard::new(index, services.clone(), senders.clone(), Poller::Pipes(Default::default()))
+            })
+            .collect();
         let (tasks, mut runs) = (Tasks::new("gateway"), JoinSet::new());
         let intake = Intake {
             services: services.clone(),
@@ -203,9 +207,9 @@ impl Sim {
     /// A socket whose handshake is done.
     pub fn connect(&self, shard: usize, user: u64) -> Client {
         let (server, client) = pipe::pair();
-        let stream = Stream::Pipe(server);
         self.services.stats.connections.add(1);
-        let socket = NewSocket { stream, rest: BytesMut::new(), start: SocketStart::Hello };
+        let socket =
+            NewSocket { socket: Socket::Pipe(server), rest: BytesMut::new(), start: SocketStart::Hello };
         assert!(self.senders[shard].try_send(Input::Socket(socket)).is_ok());
         Client::new(client, user)
     }

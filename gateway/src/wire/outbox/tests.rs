@@ -109,9 +109,16 @@ fn seqs(frames: &Frames) -> Vec<u32> {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Event { len: usize, class: Class },
+    Event {
+        len: usize,
+        class: Class,
+    },
     /// Events that go straight to the socket, which takes some bytes of them.
-    Straight { lens: Vec<usize>, class: Class, taken: usize },
+    Straight {
+        lens: Vec<usize>,
+        class: Class,
+        taken: usize,
+    },
     Pong,
     Take(usize),
     Close(Ending),
