@@ -97,9 +97,7 @@ async fn shake(mut stream: TcpStream, services: &Services, shard: &mpsc::Sender<
     let read =
         timeout(Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS), read_upgrade(&mut stream, services));
     let Ok(Some((upgrade, rest))) = read.await else { return false };
-    if stream.set_nodelay(true).is_err()
-        || stream.write_all(&handshake::response(&upgrade.key)).await.is_err()
-    {
+    if stream.set_nodelay(true).is_err() {
         return false;
     }
     let start = match upgrade.params.version().and_then(|_| upgrade.params.encoding()) {
@@ -109,7 +107,9 @@ async fn shake(mut stream: TcpStream, services: &Services, shard: &mpsc::Sender<
         Err(code) => SocketStart::Close(code),
     };
     let Ok(stream) = stream.into_std() else { return false };
-    shard.send(Input::Socket(NewSocket { socket: Socket::Tcp(stream), rest, start })).await.is_ok()
+    let greeting = handshake::response(&upgrade.key).into();
+    let socket = NewSocket { socket: Socket::Tcp(stream), greeting, rest, start };
+    shard.send(Input::Socket(socket)).await.is_ok()
 }
 
 /// Reads until the request is complete; what is no upgrade is answered here.

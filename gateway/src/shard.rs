@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use model::{GuildId, UserId};
 use rustc_hash::FxHashMap;
@@ -73,9 +73,11 @@ pub(crate) enum Input {
     Stop,
 }
 
-/// A socket whose handshake is done.
+/// A socket whose handshake has been read.
 pub(crate) struct NewSocket {
     pub(crate) socket: Socket,
+    /// The answer to the handshake, which is written together with HELLO; empty when it has been written.
+    pub(crate) greeting: Bytes,
     /// What was read behind the handshake.
     pub(crate) rest: BytesMut,
     pub(crate) start: SocketStart,

@@ -91,6 +91,10 @@ impl Shard {
         if self.poller.watch(&self.conns[place].socket, id.token()).is_err() {
             return self.kill(id);
         }
+        if !new.greeting.is_empty() {
+            self.conns[place].outbox.push_raw(new.greeting);
+            self.mark(id);
+        }
         match new.start {
             SocketStart::Hello => {
                 self.send(id, link::hello(self.services.heartbeat_interval_ms()));
@@ -106,6 +110,8 @@ impl Shard {
             SocketStart::Close(code) => self.close(id, code),
         }
         if !new.rest.is_empty() {
+            // No answer to these may go ahead of the greeting.
+            self.flush(me, id);
             self.take_bytes(me, id, &new.rest);
         }
     }

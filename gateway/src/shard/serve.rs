@@ -6,7 +6,7 @@
 
 use std::io;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use model::limits;
 
 use super::conn::{CLOSE_GRACE, ConnId};
@@ -186,7 +186,8 @@ impl Shard {
         let rest = partial.map(|partial| partial.buffer).unwrap_or_default();
         match self.forget_conn(id) {
             Some(socket) => {
-                self.move_socket(NewSocket { socket, rest, start: SocketStart::Resume(resume) }, other);
+                let (greeting, start) = (Bytes::new(), SocketStart::Resume(resume));
+                self.move_socket(NewSocket { socket, greeting, rest, start }, other);
             }
             None => self.services.stats.connections.sub(1),
         }

@@ -69,6 +69,11 @@ impl SharedBody {
         Self::plain(Opcode::Text, payload.into())
     }
 
+    /// Bytes as they are, without a header.
+    pub(super) fn raw(bytes: Bytes) -> Self {
+        Self(Arc::new(Inner { head: Head::empty(), seq_at: None, tail: bytes }))
+    }
+
     pub(super) fn plain(opcode: Opcode, payload: Bytes) -> Self {
         let head = Head::new(opcode, payload.len());
         Self(Arc::new(Inner { head, seq_at: None, tail: payload }))
@@ -111,9 +116,13 @@ impl fmt::Debug for SharedBody {
 // === impl Head ===
 
 impl Head {
+    fn empty() -> Self {
+        Self { bytes: [0; HEAD_BYTES_MAX], len: 0 }
+    }
+
     /// The header of a final, unmasked frame.
     fn new(opcode: Opcode, payload_len: usize) -> Self {
-        let mut head = Self { bytes: [0; HEAD_BYTES_MAX], len: 0 };
+        let mut head = Self::empty();
         head.extend(&[0x80 | opcode as u8]);
         if payload_len < 126 {
             head.extend(&[payload_len as u8]);

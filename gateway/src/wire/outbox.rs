@@ -151,6 +151,14 @@ impl Outbox {
         self.push_dispatch(0, SharedBody::text(payload), class)
     }
 
+    /// Queues bytes that are no frame, before the first one.
+    pub fn push_raw(&mut self, bytes: Bytes) {
+        debug_assert!(self.is_empty(), "what is no frame comes first");
+        let body = SharedBody::raw(bytes);
+        self.pending += body.frame_len();
+        self.queue.push_back(Item { body, seq: 0, kind: Kind::Durable });
+    }
+
     /// Answers a ping, ahead of all events; takes the place of an earlier answer that has not begun.
     pub fn push_pong(&mut self, payload: impl Into<Bytes>) {
         if self.phase != Phase::Open {

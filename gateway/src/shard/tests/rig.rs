@@ -9,7 +9,7 @@ use backplane::{
     Backplane, Ephemeral, InMemoryRegistry, InProcess, Layout, Options, Partition, PodName, Subject,
     UserEvent,
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use model::clock::{Clock, SharedClock};
 use model::{ChannelId, ChannelKind, GuildId, Intents, Permissions, UserId, limits};
 use parking_lot::{Mutex, MutexGuard};
@@ -208,8 +208,12 @@ impl Sim {
     pub fn connect(&self, shard: usize, user: u64) -> Client {
         let (server, client) = pipe::pair();
         self.services.stats.connections.add(1);
-        let socket =
-            NewSocket { socket: Socket::Pipe(server), rest: BytesMut::new(), start: SocketStart::Hello };
+        let socket = NewSocket {
+            socket: Socket::Pipe(server),
+            greeting: Bytes::new(),
+            rest: BytesMut::new(),
+            start: SocketStart::Hello,
+        };
         assert!(self.senders[shard].try_send(Input::Socket(socket)).is_ok());
         Client::new(client, user)
     }

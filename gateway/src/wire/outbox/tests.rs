@@ -387,6 +387,19 @@ fn a_client_that_pings_and_does_not_read_costs_one_pong() {
 }
 
 #[test]
+fn the_answer_to_a_handshake_comes_before_the_first_frame_and_in_one_write() {
+    let mut sink = Sink::new(1 << 20);
+    sink.outbox.push_raw(Bytes::from_static(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"));
+    push(&mut sink, 1, Class::Durable).unwrap();
+    sink.outbox.close_after_pending(CloseCode::GoingAway);
+    sink.take(usize::MAX);
+    let rest = sink.received.split_off(36);
+    assert_eq!(sink.received, b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    assert_eq!(seqs(&frames(&rest)), [1]);
+    assert!(sink.outbox.is_closed());
+}
+
+#[test]
 fn one_write_covers_64_frames() {
     let mut sink = Sink::new(1 << 20);
     for seq in 1..=100 {
