@@ -3,8 +3,9 @@
 //! A runtime keeps a quarter of a kilobyte for each socket, and as much again for the task that waits for it. So a shard has
 //! an epoll of its own: the kernel keeps a number for each socket, and the runtime knows one thing only, the epoll
 //! itself. Sockets are watched as long as they have something to read (level-triggered), and for room to write only
-//! while they are full.
+//! while they are full. The epoll itself makes an edge with each piece of news, not as long as there is some.
 
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 #[cfg(test)]
@@ -25,7 +26,11 @@ pub(crate) type Token = u64;
 
 /// See the module.
 pub(crate) enum Poller {
-    Epoll(AsyncFd<OwnedFd>),
+    Epoll {
+        epoll: AsyncFd<OwnedFd>,
+        /// The last look has not shown everything.
+        has_more: Cell<bool>,
+    },
     #[cfg(test)]
     Pipes(Arc<pipe::News>),
 }
@@ -38,13 +43,14 @@ impl Poller {
             deprecated,
             reason = "its successor is unsafe, and asks for what holds here: the descriptor stays"
         )]
-        AsyncFd::with_interest(epoll, Interest::READABLE).map(Self::Epoll)
+        AsyncFd::with_interest(epoll, Interest::READABLE)
+            .map(|epoll| Self::Epoll { epoll, has_more: Cell::new(false) })
     }
 
     /// From now on what there is to read from the socket is told by this token.
     pub(crate) fn watch(&self, socket: &Socket, token: Token) -> io::Result<()> {
         match (self, socket) {
-            (Self::Epoll(epoll), Socket::Tcp(socket)) => {
+            (Self::Epoll { epoll, .. }, Socket::Tcp(socket)) => {
                 Ok(epoll::add(epoll, socket, EventData::new_u64(token), EventFlags::IN)?)
             }
             #[cfg(test)]
@@ -60,7 +66,7 @@ impl Poller {
     /// Whether room to write is told as well.
     pub(crate) fn watch_writes(&self, socket: &Socket, token: Token, is_full: bool) -> io::Result<()> {
         match (self, socket) {
-            (Self::Epoll(epoll), Socket::Tcp(socket)) => {
+            (Self::Epoll { epoll, .. }, Socket::Tcp(socket)) => {
                 let flags = if is_full { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
                 Ok(epoll::modify(epoll, socket, EventData::new_u64(token), flags)?)
             }
@@ -72,7 +78,7 @@ impl Poller {
     /// The socket goes on elsewhere.
     pub(crate) fn forget(&self, socket: &Socket) {
         match (self, socket) {
-            (Self::Epoll(epoll), Socket::Tcp(socket)) => {
+            (Self::Epoll { epoll, .. }, Socket::Tcp(socket)) => {
                 // One that was never watched is none to forget.
                 let _ = epoll::delete(epoll, socket);
             }
@@ -83,13 +89,26 @@ impl Poller {
         }
     }
 
+    /// There is more to read than was read: the next look does not wait for news.
+    pub(crate) fn look_again(&self) {
+        match self {
+            Self::Epoll { has_more, .. } => has_more.set(true),
+            #[cfg(test)]
+            Self::Pipes(_) => {}
+        }
+    }
+
     /// Waits until sockets have news, and adds their tokens.
     pub(crate) async fn wait(&self, tokens: &mut Vec<Token>) {
         match self {
-            Self::Epoll(epoll) => loop {
-                let mut guard = epoll.readable().await.expect("the runtime lives as long as its shard");
-                // Only an epoll that has nothing more is waited for: what is level-triggered makes no second edge.
-                if guard.try_io(|epoll| take_news(epoll.get_ref(), tokens)).is_ok_and(|taken| taken.is_ok()) {
+            Self::Epoll { epoll, has_more } => loop {
+                if !has_more.take() {
+                    // Cleared before it is looked at: what comes from now on makes a new edge.
+                    epoll.readable().await.expect("the runtime lives as long as its shard").clear_ready();
+                }
+                let count = take_news(epoll.get_ref(), tokens).expect("the epoll is ours, and open");
+                has_more.set(count == NEWS_MAX);
+                if count > 0 {
                     return;
                 }
             },
@@ -99,16 +118,13 @@ impl Poller {
     }
 }
 
-/// [`io::ErrorKind::WouldBlock`] when there are none.
-fn take_news(epoll: &OwnedFd, tokens: &mut Vec<Token>) -> io::Result<()> {
+/// Answers how many there were.
+fn take_news(epoll: &OwnedFd, tokens: &mut Vec<Token>) -> io::Result<usize> {
     let mut events = [const { MaybeUninit::<Event>::uninit() }; NEWS_MAX];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     let (news, _) = epoll::wait(epoll, &mut events, Some(&at_once))?;
-    if news.is_empty() {
-        return Err(io::ErrorKind::WouldBlock.into());
-    }
     tokens.extend(news.iter().map(|event| event.data.u64()));
-    Ok(())
+    Ok(news.len())
 }
 
 /// How many sockets are served before the shard looks at its inbox again.
@@ -151,6 +167,8 @@ mod tests {
             client.write_all(b"hello").unwrap();
             assert_eq!(news(&poller).await, [7]);
             assert_eq!(first.read(&mut buffer[..2]).unwrap(), 2);
+            assert_eq!(poller.wait(&mut Vec::new()).now_or_never(), None, "it has been told");
+            poller.look_again();
             assert_eq!(news(&poller).await, [7], "there is more");
             assert_eq!(first.read(&mut buffer).unwrap(), 3);
             assert_eq!(poller.wait(&mut Vec::new()).now_or_never(), None);
@@ -160,6 +178,23 @@ mod tests {
         assert_eq!(first.read(&mut buffer).unwrap(), 0);
         poller.forget(&first);
         assert_eq!(poller.wait(&mut Vec::new()).now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn more_sockets_than_one_look_shows_are_all_told() {
+        let poller = Poller::new().unwrap();
+        let pairs: Vec<(Socket, TcpStream)> = (0..NEWS_MAX + 50).map(|_| pair()).collect();
+        for (token, (socket, client)) in (0..).zip(&pairs) {
+            poller.watch(socket, token).unwrap();
+            (&mut &*client).write_all(b"x").unwrap();
+        }
+        let mut told = std::collections::BTreeSet::new();
+        while told.len() < pairs.len() {
+            for token in news(&poller).await {
+                assert_eq!(pairs[token as usize].0.read(&mut [0; 8]).unwrap(), 1, "each is told once");
+                told.insert(token);
+            }
+        }
     }
 
     #[tokio::test]

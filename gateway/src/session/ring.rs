@@ -115,6 +115,10 @@ impl Ring {
         };
         held.entries.push_back(BESIDE);
         held.bytes += what.bytes();
+        if held.beside.is_empty() {
+            // The GUILD_CREATE of somebody who is in one guild.
+            held.beside.reserve_exact(1);
+        }
         held.beside.push_back(Beside { seq, at_ms: now_ms, what });
         // The newest entry is always kept.
         while held.bytes > limits::RING_BYTES_MAX && held.entries.len() > 1 {

@@ -84,6 +84,7 @@ impl Shard {
                 Err(_) => return self.finish(me, id, End::Lost),
             }
         }
+        self.poller.look_again();
     }
 
     /// Takes the messages that are complete with these bytes.

@@ -42,7 +42,10 @@ impl Shard {
             aside: None,
         });
         self.by_id.insert(id, key);
-        self.by_user.entry(user_id).or_default().push(key);
+        let keys = self.by_user.entry(user_id).or_default();
+        // Nearly everybody has one session.
+        keys.reserve_exact(1);
+        keys.push(key);
         self.services.stats.sessions.add(1);
         if let Some(conn) = self.conn(conn) {
             conn.session = Some(key);
