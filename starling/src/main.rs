@@ -6,6 +6,10 @@ use starling::cli::{self, Command};
 use starling::settings::load;
 use starling::{operate, process};
 
+/// Why this one: docs/adr/0010. It is told in `.cargo/config.toml` how long to keep what it does not need.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Bad configuration or arguments.
 const EXIT_CONFIGURATION: u8 = 2;
 
