@@ -14,7 +14,7 @@ ARGS       ?=
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## build and start everything with the demo data, in ./starling-data (needs Rust and a C compiler)
+run: ## build and start everything with the demo data, in ./starling-data (needs Rust, a C compiler and make)
 	$(CARGO) run --release --locked -p starling -- --demo $(ARGS)
 
 test: clients tracer servers lint check ## install what the tests need into ignored folders, then lint and run every test

@@ -10,6 +10,8 @@
 //!   pod has not come back by then.
 
 mod ended;
+#[cfg(test)]
+mod memory;
 mod pods;
 #[cfg(test)]
 mod tests;

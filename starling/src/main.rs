@@ -6,7 +6,7 @@ use starling::cli::{self, Command};
 use starling::settings::load;
 use starling::{operate, process};
 
-/// Why this one: docs/adr/0010. It is told in `.cargo/config.toml` how long to keep what it does not need.
+/// Why this one: docs/adr/0013. It is told in `.cargo/config.toml` how long to keep what it does not need.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -119,6 +119,12 @@ impl Users {
         self.entries.len()
     }
 
+    /// What a user takes in the table itself.
+    #[cfg(test)]
+    pub(super) fn entry_bytes() -> usize {
+        size_of::<(UserId, Entry)>()
+    }
+
     /// Publishes the user's change now, unless a window is open: then its end will.
     fn touch(&mut self, now_ms: u64, user: UserId) {
         let Some(entry) = self.entries.get_mut(&user).filter(|entry| !entry.in_window) else { return };
