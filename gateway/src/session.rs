@@ -21,7 +21,7 @@ mod ring;
 
 pub use guilds::GuildStates;
 pub use id::SessionId;
-pub use ring::{Entry, Found, Ring};
+pub use ring::{About, Entry, Found, Ring};
 
 /// The hash of the token that a session was identified with.
 #[derive(Debug, Clone, Copy)]

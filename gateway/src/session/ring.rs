@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use model::{GuildId, limits};
+use model::{ChannelId, GuildId, limits};
 
 use crate::live::LiveEvent;
 use crate::shared_ring::{EventRef, SharedRings};
@@ -19,15 +19,26 @@ use crate::wire::SharedBody;
 #[derive(Debug, Clone)]
 pub enum Entry {
     Shared(EventRef),
-    Own(SharedBody),
+    Own(SharedBody, About),
     GuildCreate(GuildId),
+}
+
+/// What the user must have for a session's own event to be replayed: by then it may be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// Nothing: it is told in any case.
+    User,
+    /// The guild.
+    Guild(GuildId),
+    /// Sight of the channel.
+    Channel(GuildId, ChannelId),
 }
 
 /// What an entry is when it is wanted.
 #[derive(Debug)]
 pub enum Found {
     Shared(Arc<LiveEvent>),
-    Own(SharedBody),
+    Own(SharedBody, About),
     GuildCreate(GuildId),
     /// The shared rings no longer have it.
     Gone,
@@ -42,7 +53,7 @@ struct Beside {
 
 #[derive(Debug)]
 enum Own {
-    Body(SharedBody),
+    Body(SharedBody, About),
     GuildCreate(GuildId),
 }
 
@@ -110,7 +121,7 @@ impl Ring {
                 held.entries.push_back(place.bits());
                 return seq;
             }
-            Entry::Own(body) => Own::Body(body),
+            Entry::Own(body, about) => Own::Body(body, about),
             Entry::GuildCreate(guild) => Own::GuildCreate(guild),
         };
         held.entries.push_back(BESIDE);
@@ -165,7 +176,7 @@ impl Held {
     fn beside(&self, seq: u64) -> Found {
         let index = self.beside.binary_search_by_key(&seq, |beside| beside.seq);
         match index.ok().map(|index| &self.beside[index].what) {
-            Some(Own::Body(body)) => Found::Own(body.clone()),
+            Some(Own::Body(body, about)) => Found::Own(body.clone(), *about),
             Some(Own::GuildCreate(guild)) => Found::GuildCreate(*guild),
             None => Found::Gone,
         }
@@ -202,7 +213,7 @@ impl Held {
 impl Own {
     fn bytes(&self) -> usize {
         match self {
-            Self::Body(body) => body.frame_len(),
+            Self::Body(body, _) => body.frame_len(),
             Self::GuildCreate(_) => 0,
         }
     }

@@ -171,12 +171,12 @@ fn the_ring_is_bounded_by_count_bytes_and_age() {
     rings.expire(late_ms);
     ring.push(late_ms, Entry::GuildCreate(GuildId::new(1).unwrap()), &rings);
     assert_eq!(ring.first_seq(), last + 1, "what is too old is gone");
-    let large = || Entry::Own(SharedBody::text(vec![b' '; limits::RING_BYTES_MAX / 2]));
+    let large = || Entry::Own(SharedBody::text(vec![b' '; limits::RING_BYTES_MAX / 2]), About::User);
     for _ in 0..4 {
         ring.push(late_ms, large(), &rings);
     }
     assert!(ring.bytes() <= limits::RING_BYTES_MAX);
-    assert!(matches!(ring.find(ring.last_seq(), &rings), Some(Found::Own(_))));
+    assert!(matches!(ring.find(ring.last_seq(), &rings), Some(Found::Own(..))));
     ring.confirm(ring.last_seq());
     assert_eq!((ring.bytes(), ring.heap_bytes()), (0, 0));
 }

@@ -17,7 +17,7 @@ use super::batch::Then;
 use super::{Shard, ShardRef};
 use crate::audience::{SessionKey, Shift};
 use crate::live::LiveEvent;
-use crate::session::GuildState;
+use crate::session::{About, GuildState};
 use crate::stats::Count;
 use crate::wire::SharedBody;
 
@@ -184,7 +184,8 @@ impl Shard {
         let wants = slot.session.wants(Intents::GUILDS);
         self.leave_guild(key, guild);
         if was_open && wants {
-            self.give_own(key, SharedBody::json("GUILD_DELETE", json!({"id": guild}).to_string().as_bytes()));
+            let body = SharedBody::json("GUILD_DELETE", json!({"id": guild}).to_string().as_bytes());
+            self.give_own(key, body, About::User);
         }
     }
 
@@ -238,30 +239,28 @@ impl Shard {
         for shift in shifts {
             let knows_less = |key: &SessionKey| self.knows_less(*key, guild, revision);
             let sessions: Vec<SessionKey> = shift.sessions.iter().copied().filter(knows_less).collect();
-            for channel in &shift.lost {
+            let Some(table) = self.guilds.get(&guild) else { return };
+            let gone = shift.lost.iter().filter_map(|channel| {
                 let old = old.as_ref().filter(|(id, _)| id == channel).map(|(_, json)| json);
-                self.tell_channel(guild, *channel, "CHANNEL_DELETE", old, &sessions);
-            }
-            for channel in &shift.gained {
-                self.tell_channel(guild, *channel, "CHANNEL_CREATE", None, &sessions);
+                let json = old.or_else(|| table.channels.get(channel))?;
+                Some((SharedBody::json("CHANNEL_DELETE", json), About::Guild(guild)))
+            });
+            let new = shift.gained.iter().filter_map(|channel| {
+                let json = table.channels.get(channel)?;
+                Some((SharedBody::json("CHANNEL_CREATE", json), About::Channel(guild, *channel)))
+            });
+            let news: Vec<(SharedBody, About)> = gone.chain(new).collect();
+            for (body, about) in news {
+                self.give_own_to(&sessions, &body, about);
             }
         }
     }
 
-    fn tell_channel(
-        &mut self,
-        guild: GuildId,
-        channel: ChannelId,
-        name: &str,
-        old: Option<&Bytes>,
-        sessions: &[SessionKey],
-    ) {
-        let Some(table) = self.guilds.get(&guild) else { return };
-        let Some(json) = old.or_else(|| table.channels.get(&channel)) else { return };
-        let body = SharedBody::json(name, json);
+    /// Gives the same to each of these sessions that asks for what happens to guilds.
+    fn give_own_to(&mut self, sessions: &[SessionKey], body: &SharedBody, about: About) {
         for key in sessions {
             if self.sessions.get(*key).is_some_and(|slot| slot.session.wants(Intents::GUILDS)) {
-                self.give_own(*key, body.clone());
+                self.give_own(*key, body.clone(), about);
             }
         }
     }

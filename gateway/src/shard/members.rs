@@ -17,7 +17,7 @@ use crate::audience::SessionKey;
 use crate::link::command::{MembersRequest, Wanted};
 use crate::render::{Chunk, to_json};
 use crate::services::Services;
-use crate::session::{GuildState, SessionId};
+use crate::session::{About, GuildState, SessionId};
 use crate::stats::Count;
 use crate::wire::SharedBody;
 
@@ -148,7 +148,7 @@ impl Recipient {
         }
     }
 
-    /// Gives a chunk; false when the session is gone.
+    /// Gives a chunk; false when the session or its guild is gone.
     async fn give(
         &self,
         services: &Services,
@@ -173,10 +173,12 @@ impl Recipient {
             return false;
         }
         let mut this = self.me.borrow_mut();
-        if this.session(self.key, self.id).is_none() {
+        let Some(slot) = this.session(self.key, self.id) else { return false };
+        // The user may have left the guild while the directory was asked or the client read.
+        if !matches!(slot.session.guilds.get(&request.guild_id), Some(GuildState::Open { .. })) {
             return false;
         }
-        this.give_own(self.key, body);
+        this.give_own(self.key, body, About::Guild(request.guild_id));
         this.flush_dirty(&self.me);
         true
     }

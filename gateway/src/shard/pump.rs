@@ -7,7 +7,7 @@ use super::Shard;
 use super::ShardRef;
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
-use crate::session::{Found, GuildState, Next, SessionId};
+use crate::session::{About, Found, GuildState, Next, SessionId};
 use crate::stats::Count;
 use crate::wire::{Class, CloseCode, SharedBody};
 
@@ -66,7 +66,9 @@ impl Shard {
             Next::Nothing => Step::Done,
             Next::Overrun | Next::Entry { entry: Found::Gone, .. } => Step::Overrun,
             Next::Resumed { seq } => Step::Resumed { seq },
-            Next::Entry { seq, entry: Found::Own(body) } => Step::Send { seq, body },
+            Next::Entry { seq, entry: Found::Own(body, about) } => {
+                if self.has_still(key, about) { Step::Send { seq, body } } else { Step::Skip }
+            }
             Next::Entry { entry: Found::GuildCreate(guild), .. } => {
                 if session.guilds.contains_key(&guild) {
                     Step::Remake(guild)
@@ -84,11 +86,23 @@ impl Shard {
         }
     }
 
-    /// What was visible when it happened is replayed only if it still is. That a channel is gone is always told.
+    /// Whether the session's user still has what an event of its own was about.
+    fn has_still(&self, key: SessionKey, about: About) -> bool {
+        let has = |guild: GuildId| self.sessions[key].session.guilds.contains_key(&guild);
+        match about {
+            About::User => true,
+            About::Guild(guild) => has(guild),
+            About::Channel(guild, channel) => {
+                let user = self.sessions[key].session.profile.user_id;
+                has(guild) && self.guilds.get(&guild).is_some_and(|table| table.audience.sees(user, channel))
+            }
+        }
+    }
+
+    /// What was visible when it happened is replayed only if it still is.
     fn is_visible_now(&self, key: SessionKey, event: &LiveEvent) -> bool {
         let Some(guild) = event.envelope.guild_id else { return true };
-        matches!(event.envelope.kind, EventKind::ChannelDelete | EventKind::GuildDelete)
-            || self.may_see(key, guild, event)
+        event.envelope.kind == EventKind::GuildDelete || self.may_see(key, guild, event)
     }
 
     /// Makes a GUILD_CREATE of the ring anew, from the guild as it is now.

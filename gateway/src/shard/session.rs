@@ -11,7 +11,7 @@ use super::conn::ConnId;
 use crate::audience::SessionKey;
 use crate::growth::reserve_some;
 use crate::live::LiveEvent;
-use crate::session::{Entry, GuildState, Session, SessionId};
+use crate::session::{About, Entry, GuildState, Session, SessionId};
 use crate::stats::Count;
 use crate::wire::{Class, CloseCode, SharedBody};
 
@@ -170,10 +170,11 @@ impl Shard {
     }
 
     /// Gives a session something of its own, numbered.
-    pub(super) fn give_own(&mut self, key: SessionKey, body: SharedBody) {
+    pub(super) fn give_own(&mut self, key: SessionKey, body: SharedBody, about: About) {
         let now_ms = self.services.now_ms();
         let Some(slot) = self.sessions.get_mut(key) else { return };
-        let (conn, sent) = (slot.conn, slot.session.push(now_ms, Entry::Own(body.clone()), &self.rings));
+        let sent = slot.session.push(now_ms, Entry::Own(body.clone(), about), &self.rings);
+        let conn = slot.conn;
         self.after_push(key, conn, sent, body);
     }
 

@@ -18,7 +18,8 @@ use tonic::{Request, Response, Status};
 
 use super::world::World;
 
-/// Where a call can be made to wait or fail. Each is told apart by a number: the user's, or the guild's for [`Self::Last`].
+/// Where a call can be made to wait or fail. Each is told apart by a number: the user's, or the guild's for [`Self::Last`]
+/// and [`Self::GetMembers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
     Authenticate,
@@ -29,6 +30,8 @@ pub enum Call {
     OpenAnswered,
     /// The last sequence of a guild's subject, with its answer made.
     Last,
+    /// Members by their ids, with the answer made.
+    GetMembers,
 }
 
 /// Holds calls, fails them, or makes them take some time.
@@ -159,14 +162,14 @@ impl Fakes {
     }
 
     async fn get_members(self, request: v1::GetMembersRequest) -> Result<v1::MembersReply, Status> {
-        let world = self.world.lock();
-        let guild = world.now(GuildId::new(request.guild_id).unwrap());
-        let members = request
-            .user_ids
-            .iter()
-            .filter_map(|user| guild.members.get(&UserId::new(*user)?))
-            .map(Into::into);
-        Ok(v1::MembersReply { members: members.collect() })
+        let members = {
+            let world = self.world.lock();
+            let guild = world.now(GuildId::new(request.guild_id).unwrap());
+            let ids = request.user_ids.iter().filter_map(|user| UserId::new(*user));
+            ids.filter_map(|user| guild.members.get(&user)).map(Into::into).collect()
+        };
+        self.gates.pass(Call::GetMembers, request.guild_id).await?;
+        Ok(v1::MembersReply { members })
     }
 
     async fn list_voice_states(

@@ -1,5 +1,7 @@
 //! A GUILD_CREATE that is sent again is made anew: from the guild as it is then, and for its own place alone.
 
+use serde_json::json;
+
 use super::fakes::Call;
 use super::gated::Flow;
 use super::rig::*;
@@ -38,6 +40,62 @@ fn a_guild_that_was_left_is_not_remade() {
         sim.settle().await;
         assert_eq!(again.news(), ["GUILD_DELETE 100", "RESUMED"]);
     });
+}
+
+/// What the session was told alone is looked at again, too: a channel that appeared is not shown to who has left since.
+#[test]
+fn what_appeared_in_a_guild_that_was_left_is_not_replayed() {
+    simulate(async |sim| {
+        let client = sim.session(0, BOB).await;
+        let seq = client.seq;
+        sim.change(roles_of_bob(&[STAFF_ROLE])).await;
+        sim.change(roles_of_bob(&[])).await;
+        sim.change(Change::Leave(bob())).await;
+        client.end.reset();
+        let mut again = sim.resume(0, &client, seq);
+        sim.settle().await;
+        assert_eq!(again.news(), ["GUILD_DELETE 100", "RESUMED"]);
+    });
+}
+
+#[test]
+fn a_channel_that_appeared_and_vanished_is_not_replayed() {
+    simulate(async |sim| {
+        let client = sim.session(0, BOB).await;
+        let seq = client.seq;
+        sim.change(roles_of_bob(&[STAFF_ROLE])).await;
+        sim.change(Change::Rename(channel_id(STAFF), "secret plans".into())).await;
+        sim.change(roles_of_bob(&[])).await;
+        client.end.reset();
+        let mut again = sim.resume(0, &client, seq);
+        sim.settle().await;
+        let expected = ["GUILD_MEMBER_UPDATE 12", "GUILD_MEMBER_UPDATE 12", "CHANNEL_DELETE secret plans", "RESUMED"];
+        assert_eq!(again.news(), expected);
+    });
+}
+
+/// Members of a guild that was left since the client asked for them, or since they were sent.
+#[test]
+fn members_are_not_given_to_who_has_left() {
+    for asks_first in [true, false] {
+        simulate(async |sim| {
+            let mut client = sim.session(0, BOB).await;
+            let seq = client.seq;
+            sim.gates.hold(Call::GetMembers, GUILD, usize::from(!asks_first));
+            client.send(&json!({"op": 8, "d": {"guild_id": "100", "user_ids": ["13"]}}));
+            sim.settle().await;
+            assert_eq!(client.news().len(), usize::from(asks_first));
+            sim.change(Change::Leave(bob())).await;
+            if !asks_first {
+                sim.gates.let_go(Call::GetMembers, GUILD);
+                sim.settle().await;
+            }
+            assert_eq!(client.news(), ["GUILD_DELETE 100"]);
+            let mut again = sim.resume(0, &client, seq);
+            sim.settle().await;
+            assert_eq!(again.news(), ["GUILD_DELETE 100", "RESUMED"]);
+        });
+    }
 }
 
 /// The directory knows already that bob has left; the guild's events are late.

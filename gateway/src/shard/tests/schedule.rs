@@ -2,7 +2,8 @@
 //!
 //! A seed gives a schedule: users join and leave, roles, overwrites, owners and names change, messages are sent, deliveries
 //! lag and get lost, the directory is slow and fails, sockets break and come back. [`oracle`] knows what each session had
-//! to be given. The same seed gives the same run, byte for byte: a seed that fails can be run again by itself.
+//! to be given. The same seed gives the same run, byte for byte: a seed that fails can be run again by itself, with `SEED=n`,
+//! and `SEEDS=a..b` runs others than the suite does.
 
 mod oracle;
 mod peer;
@@ -23,13 +24,27 @@ use peer::Peer;
 
 const STEPS: usize = 60;
 const SEEDS: u64 = 250;
+/// Seeds that have found something, beyond the first.
+const FOUND: [u64; 4] = [1119, 1694, 1961, 2435];
 const TEXT_CHANNELS: [u64; 2] = [GENERAL, STAFF];
 
 #[test]
 fn every_session_is_given_what_it_must_be_and_never_more() {
-    let first = std::env::var("SEED").ok().map(|seed| seed.parse().expect("a number"));
-    for seed in first.map_or(0..SEEDS, |seed: u64| seed..seed + 1) {
+    for seed in seeds() {
         run(seed);
+    }
+}
+
+/// Those that were asked for, or those of the suite.
+fn seeds() -> Vec<u64> {
+    let number = |text: &str| text.parse::<u64>().expect("a seed is a number");
+    match (std::env::var("SEED"), std::env::var("SEEDS")) {
+        (Ok(seed), _) => vec![number(&seed)],
+        (_, Ok(seeds)) => {
+            let (first, end) = seeds.split_once("..").expect("SEEDS is a range, as 0..1000");
+            (number(first)..number(end)).collect()
+        }
+        _ => (0..SEEDS).chain(FOUND).collect(),
     }
 }
 

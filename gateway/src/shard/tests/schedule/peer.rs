@@ -164,10 +164,6 @@ impl Peer {
             }),
             _ if event.starts_with("CHANNEL_") => {
                 let Some(guild) = self.guilds.get_mut(&text("guild_id")) else {
-                    // A guild that was left by now is not made again for a replay; that its channels vanished is told.
-                    if event == "CHANNEL_DELETE" && self.resuming.is_some() {
-                        return;
-                    }
                     self.problems.push(format!("{event} of a guild that it does not have"));
                     return;
                 };
