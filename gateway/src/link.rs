@@ -5,9 +5,14 @@
 //!
 //! ```text
 //! Fresh ── IDENTIFY or RESUME ──▶ Pending ── accepted ──▶ Ready
-//!   ▲                               │
-//!   └────── refused with op 9 ──────┘      (the socket stays: some libraries IDENTIFY again on it)
+//!   ▲                               │                       │
+//!   └── op 9 ──── Refused ◀── op 1 ─┴───────────────────────┘   (the socket stays: some libraries IDENTIFY again on it)
 //! ```
+//!
+//! A refusal is op 1, then op 9: as the first thing it hears, one library would wait for ever on op 9. And op 9 waits
+//! until the client has beaten, and has its acknowledgement, before it ends the session that the heartbeat belonged to:
+//! another library takes an acknowledgement that crosses with op 9 for lost, and its next connection for dead. Who does
+//! not beat is told after [`limits::REFUSAL_WAIT_MS`].
 
 use bytes::Bytes;
 use model::limits;
@@ -34,6 +39,10 @@ pub enum Action {
     Voice(VoiceUpdate),
     Members(Box<MembersRequest>),
     Typing(model::ChannelId),
+    /// The client has beaten as it was asked to: acknowledge, then op 9.
+    Refuse,
+    /// The client did not wait for op 9: say it, then do this.
+    RefuseThen(Box<Action>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +50,8 @@ enum Phase {
     Fresh,
     Pending,
     Ready,
+    /// Op 1 was sent, op 9 is to follow.
+    Refused,
 }
 
 /// The state of one connection's protocol. Times are milliseconds of any clock that does not go backwards.
@@ -105,12 +116,27 @@ impl Link {
         self.phase = Phase::Ready;
     }
 
-    /// The session is not (or no longer) there. A heartbeat request goes first: as its very first frame one library
-    /// would wait for ever on op 9.
-    pub fn refused(&mut self, now_ms: u64) -> [Bytes; 2] {
+    /// The session is not (or no longer) there. Answers what to send now; op 9 follows with [`Action::Refuse`] or
+    /// [`Action::RefuseThen`], or from [`Self::refusal`], which is to be asked after [`limits::REFUSAL_WAIT_MS`].
+    #[must_use]
+    pub fn refused(&mut self, now_ms: u64) -> Bytes {
+        self.phase = Phase::Refused;
+        self.opened_at_ms = now_ms;
+        Bytes::from_static(HEARTBEAT_REQUEST)
+    }
+
+    /// Op 9, if the client was given the time to beat and did not.
+    pub fn refusal(&mut self, now_ms: u64) -> Option<Bytes> {
+        if self.phase != Phase::Refused || now_ms < self.opened_at_ms + limits::REFUSAL_WAIT_MS {
+            return None;
+        }
+        self.begin_again(now_ms);
+        Some(Bytes::from_static(INVALID_SESSION))
+    }
+
+    fn begin_again(&mut self, now_ms: u64) {
         self.phase = Phase::Fresh;
         self.opened_at_ms = now_ms;
-        [Bytes::from_static(HEARTBEAT_REQUEST), Bytes::from_static(INVALID_SESSION)]
     }
 
     /// When [`Self::expired`] is worth asking again. `zombie_ms` is how long a client may be silent.
@@ -118,7 +144,7 @@ impl Link {
         let zombie = self.beaten_at_ms + zombie_ms;
         match self.phase {
             Phase::Fresh => zombie.min(self.opened_at_ms + limits::IDENTIFY_TIMEOUT_MS),
-            Phase::Pending | Phase::Ready => zombie,
+            Phase::Pending | Phase::Ready | Phase::Refused => zombie,
         }
     }
 
@@ -144,7 +170,13 @@ impl Link {
 
     fn command(&mut self, now_ms: u64, command: Command) -> Option<Action> {
         match (command, self.phase) {
-            (Command::Heartbeat(seq), phase) => self.heartbeat(now_ms, seq, phase),
+            (Command::Heartbeat(seq), phase) => Some(self.heartbeat(now_ms, seq, phase)),
+            (command @ (Command::Identify(_) | Command::Resume(_)), Phase::Refused) => {
+                self.begin_again(now_ms);
+                self.command(now_ms, command).map(|action| Action::RefuseThen(Box::new(action)))
+            }
+            // Meant for the session whose end the client has not heard of.
+            (_, Phase::Refused) => None,
             (Command::Identify(identify), Phase::Fresh) => {
                 self.phase = Phase::Pending;
                 Some(Action::Identify(identify))
@@ -166,12 +198,17 @@ impl Link {
         }
     }
 
-    /// The acknowledgement is sent by the connection, with [`Action::Confirmed`] as with [`Action::Send`].
-    fn heartbeat(&mut self, now_ms: u64, seq: Option<u64>, phase: Phase) -> Option<Action> {
+    /// The acknowledgement is sent by the connection, with [`Action::Confirmed`] and [`Action::Refuse`] as with
+    /// [`Action::Send`].
+    fn heartbeat(&mut self, now_ms: u64, seq: Option<u64>, phase: Phase) -> Action {
         self.beaten_at_ms = now_ms;
-        match seq {
-            Some(seq) if phase == Phase::Ready => Some(Action::Confirmed(seq)),
-            _ => Some(Action::Send(Bytes::from_static(HEARTBEAT_ACK))),
+        match (phase, seq) {
+            (Phase::Refused, _) => {
+                self.begin_again(now_ms);
+                Action::Refuse
+            }
+            (Phase::Ready, Some(seq)) => Action::Confirmed(seq),
+            _ => Action::Send(Bytes::from_static(HEARTBEAT_ACK)),
         }
     }
 }
@@ -181,6 +218,7 @@ mod tests {
     use super::*;
 
     const IDENTIFY: &[u8] = br#"{"op":2,"d":{"token":"t","intents":0,"properties":{}}}"#;
+    const RESUME: &[u8] = br#"{"op":6,"d":{"token":"t","session_id":"x","seq":1}}"#;
 
     fn ready() -> Link {
         let mut link = Link::new(0);
@@ -203,13 +241,45 @@ mod tests {
         assert_eq!(ready().payload(1, IDENTIFY), Some(Action::Close(CloseCode::AlreadyAuthenticated)));
     }
 
-    #[test]
-    fn after_op_9_the_socket_takes_an_identify() {
+    /// A link that has been sent op 1 for its RESUME.
+    fn refused(now_ms: u64) -> Link {
         let mut link = Link::new(0);
-        let resume = br#"{"op":6,"d":{"token":"t","session_id":"x","seq":1}}"#;
-        assert!(matches!(link.payload(0, resume), Some(Action::Resume(_))));
-        assert_eq!(link.refused(5), [HEARTBEAT_REQUEST, INVALID_SESSION].map(Bytes::from_static));
-        assert!(matches!(link.payload(6, IDENTIFY), Some(Action::Identify(_))));
+        assert!(matches!(link.payload(0, RESUME), Some(Action::Resume(_))));
+        assert_eq!(link.refused(now_ms), HEARTBEAT_REQUEST);
+        link
+    }
+
+    #[test]
+    fn op_9_waits_for_the_heartbeat_and_the_socket_takes_an_identify() {
+        let mut link = refused(5);
+        let voice = br#"{"op":4,"d":{"guild_id":"1"}}"#;
+        assert_eq!(link.payload(6, voice), None, "the client has not heard of the end of its session");
+        assert_eq!(link.payload(7, br#"{"op":1,"d":9}"#), Some(Action::Refuse));
+        assert_eq!(link.refusal(10_000), None, "once");
+        assert_eq!(link.payload(8, br#"{"op":1,"d":9}"#), Some(Action::Send(HEARTBEAT_ACK.into())));
+        assert!(matches!(link.payload(9, IDENTIFY), Some(Action::Identify(_))));
+    }
+
+    #[test]
+    fn op_9_does_not_wait_for_ever() {
+        let mut link = refused(5);
+        assert_eq!(link.refusal(5 + limits::REFUSAL_WAIT_MS - 1), None);
+        let late_ms = 5 + limits::REFUSAL_WAIT_MS;
+        assert_eq!(link.refusal(late_ms), Some(Bytes::from_static(INVALID_SESSION)));
+        assert_eq!(link.deadline_ms(limits::ZOMBIE_MS), late_ms + limits::IDENTIFY_TIMEOUT_MS);
+        assert!(matches!(link.payload(late_ms, IDENTIFY), Some(Action::Identify(_))));
+    }
+
+    #[test]
+    fn who_begins_again_before_op_9_is_told_it_first() {
+        for payload in [IDENTIFY, RESUME] {
+            let mut link = refused(5);
+            let Some(Action::RefuseThen(next)) = link.payload(6, payload) else { panic!() };
+            assert!(matches!(*next, Action::Identify(_) | Action::Resume(_)));
+            assert_eq!(link.refusal(10_000), None);
+            let close = Some(Action::Close(CloseCode::AlreadyAuthenticated));
+            assert_eq!(link.payload(7, payload), close, "it is pending");
+        }
     }
 
     #[test]

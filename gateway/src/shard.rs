@@ -119,6 +119,8 @@ pub(crate) struct Shard {
     openings: FxHashMap<GuildId, Vec<Opening>>,
     opening_serial: u64,
     conn_timers: Wheel<ConnId>,
+    /// Op 9 is due, unless it was sent.
+    refusal_timers: Wheel<ConnId>,
     session_timers: Wheel<(SessionKey, SessionId)>,
     /// Connections with something new to write.
     dirty: Vec<ConnId>,
@@ -166,6 +168,7 @@ impl Shard {
             openings: FxHashMap::default(),
             opening_serial: 0,
             conn_timers: Wheel::new(now_ms),
+            refusal_timers: Wheel::new(now_ms),
             session_timers: Wheel::new(now_ms),
             dirty: Vec::new(),
             over: Vec::new(),
@@ -205,11 +208,14 @@ impl Shard {
         }
     }
 
-    /// Every second: connections that were silent for too long, sessions that nobody resumed.
+    /// Every second: connections that were silent for too long, refusals that are due, sessions that nobody resumed.
     fn tick(&mut self) {
         let now_ms = self.services.now_ms();
         for id in self.conn_timers.due(now_ms) {
             self.check_conn(id, now_ms);
+        }
+        for id in self.refusal_timers.due(now_ms) {
+            self.check_refusal(id, now_ms);
         }
         for (key, id) in self.session_timers.due(now_ms) {
             self.check_session(key, id, now_ms);

@@ -6,20 +6,25 @@ use proto::v1;
 use tracing::debug;
 
 use super::conn::ConnId;
+use super::serve::Flow;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::link::activity;
 use crate::link::command::PresenceUpdate;
-use crate::link::{Action, HEARTBEAT_ACK};
+use crate::link::{Action, HEARTBEAT_ACK, INVALID_SESSION};
 
 impl Shard {
-    /// Does what a payload asks for. RESUME is dealt with where sockets can move.
-    pub(super) fn act(&mut self, me: &ShardRef, conn: ConnId, action: Action) {
+    /// Does what a payload asks for.
+    pub(super) fn act(&mut self, me: &ShardRef, conn: ConnId, action: Action) -> Flow {
         match action {
+            Action::Resume(resume) => return self.resume_here_or_there(me, conn, resume),
+            Action::RefuseThen(next) => {
+                self.send(conn, Bytes::from_static(INVALID_SESSION));
+                return self.act(me, conn, *next);
+            }
             Action::Send(payload) => self.send(conn, payload),
             Action::Close(code) => self.close(conn, code),
             Action::Identify(identify) => self.identify(me, conn, *identify),
-            Action::Resume(resume) => self.resume(me, conn, resume),
             Action::Confirmed(seq) => {
                 if let Some(key) = self.key_of(conn) {
                     self.sessions[key].session.confirmed(seq);
@@ -31,7 +36,12 @@ impl Shard {
             Action::Voice(update) => self.set_voice(me, conn, update),
             Action::Members(request) => self.request_members(me, conn, *request),
             Action::Typing(channel) => self.start_typing(conn, channel),
+            Action::Refuse => {
+                self.send(conn, Bytes::from_static(HEARTBEAT_ACK));
+                self.send(conn, Bytes::from_static(INVALID_SESSION));
+            }
         }
+        Flow::Go
     }
 
     pub(super) fn key_of(&mut self, conn: ConnId) -> Option<SessionKey> {

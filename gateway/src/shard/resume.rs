@@ -1,10 +1,13 @@
 //! RESUME: a socket takes over a session of this shard.
 //!
 //! A session is taken also while another socket has it: a client often comes back before its old socket is known to be
-//! dead. The old one is closed; of two RESUMEs the later wins. What cannot be resumed is answered with op 1, then op 9,
-//! and the socket stays open for an IDENTIFY.
+//! dead. The old one is closed; of two RESUMEs the later wins. What cannot be resumed is answered with op 1, then op 9
+//! (see [`crate::link`]), and the socket stays open for an IDENTIFY.
+
+use model::limits;
 
 use super::conn::ConnId;
+use super::serve::{End, Flow};
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::link::command::Resume;
@@ -13,8 +16,19 @@ use crate::stats::Count;
 use crate::wire::CloseCode;
 
 impl Shard {
+    /// Takes a RESUME, or says to which shard of this pod the socket goes with it.
+    pub(super) fn resume_here_or_there(&mut self, me: &ShardRef, conn: ConnId, resume: Resume) -> Flow {
+        match self.shard_of(&resume) {
+            Some(other) if other != self.index => Flow::End(End::Moved(resume, other)),
+            _ => {
+                self.resume(me, conn, resume);
+                Flow::Go
+            }
+        }
+    }
+
     /// The shard of this pod that holds the session, if the id can be one of ours.
-    pub(super) fn shard_of(&self, resume: &Resume) -> Option<usize> {
+    fn shard_of(&self, resume: &Resume) -> Option<usize> {
         let id: SessionId = resume.session_id.parse().ok()?;
         Some(usize::from(id.shard())).filter(|shard| *shard < self.peers.len())
     }
@@ -26,6 +40,21 @@ impl Shard {
                 self.services.stats.resumes_refused.add(1);
                 self.refuse(conn);
             }
+        }
+    }
+
+    /// The connection has no session: op 1 now, op 9 when the client has beaten, or has had its time to.
+    pub(super) fn refuse(&mut self, conn: ConnId) {
+        let now_ms = self.services.now_ms();
+        let Some(request) = self.conn(conn).map(|conn| conn.link.refused(now_ms)) else { return };
+        self.send(conn, request);
+        self.refusal_timers.set(now_ms + limits::REFUSAL_WAIT_MS, conn);
+    }
+
+    /// The client has had its time.
+    pub(super) fn check_refusal(&mut self, conn: ConnId, now_ms: u64) {
+        if let Some(refusal) = self.conn(conn).and_then(|conn| conn.link.refusal(now_ms)) {
+            self.send(conn, refusal);
         }
     }
 

@@ -11,7 +11,6 @@ use model::limits;
 
 use super::conn::{CLOSE_GRACE, ConnId};
 use super::{NewSocket, Shard, ShardRef, SocketStart};
-use crate::link::Action;
 use crate::link::command::Resume;
 use crate::poller::Token;
 use crate::socket::Socket;
@@ -20,7 +19,7 @@ use crate::wire::close::client_ends_session;
 use crate::wire::{CloseCode, Decoder, Message};
 
 /// How a connection ended.
-enum End {
+pub(super) enum End {
     /// The socket broke, or we closed it.
     Lost,
     /// The client said goodbye for good.
@@ -30,7 +29,7 @@ enum End {
 }
 
 /// What is to be done after a message.
-enum Flow {
+pub(super) enum Flow {
     Go,
     End(End),
 }
@@ -151,20 +150,7 @@ impl Shard {
                 return Flow::End(if client_ends_session(code) { End::Goodbye } else { End::Lost });
             }
         };
-        match action {
-            None => Flow::Go,
-            Some(Action::Resume(resume)) => match self.shard_of(&resume) {
-                Some(other) if other != self.index => Flow::End(End::Moved(resume, other)),
-                _ => {
-                    self.resume(me, id, resume);
-                    Flow::Go
-                }
-            },
-            Some(action) => {
-                self.act(me, id, action);
-                Flow::Go
-            }
-        }
+        action.map_or(Flow::Go, |action| self.act(me, id, action))
     }
 
     /// A control frame counts towards the same limit as a payload.

@@ -127,21 +127,12 @@ impl Shard {
         }
     }
 
-    /// The session can't go on: op 9 on its socket, if it has one, which may IDENTIFY again.
+    /// The session can't go on: it is refused on its socket, if it has one, which may IDENTIFY again.
     pub(super) fn invalidate(&mut self, key: SessionKey) {
         let Some(conn) = self.sessions.get(key).map(|slot| slot.conn) else { return };
         self.end_session(key);
         if let Some(conn) = conn {
             self.refuse(conn);
-        }
-    }
-
-    /// Op 1, op 9: the connection has no session.
-    pub(super) fn refuse(&mut self, conn: ConnId) {
-        let now_ms = self.services.now_ms();
-        let Some(payloads) = self.conn(conn).map(|conn| conn.link.refused(now_ms)) else { return };
-        for payload in payloads {
-            self.send(conn, payload);
         }
     }
 

@@ -1,5 +1,5 @@
-//! A coarse timer wheel, of which a shard has one for its connections and one for its sessions: a slot per second,
-//! checked once a second.
+//! A coarse timer wheel, of which a shard has one for its connections, one for refusals and one for its sessions: a slot per
+//! second, checked once a second.
 //!
 //! A timer is only ever set for the time at which its owner is worth looking at. The owner says then whether it is due or
 //! when to look again, so an event that moves a deadline (every heartbeat does) costs nothing here.

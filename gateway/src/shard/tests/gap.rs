@@ -72,7 +72,7 @@ fn a_loss_beyond_repair_is_said() {
         assert_eq!(client.news(), ["op 1", "op 9 false"]);
         let mut carol = sim.resume(1, &carol, carol.seq);
         sim.settle().await;
-        assert_eq!(carol.news(), ["op 1", "op 9 false"]);
+        sim.expect_refusal(&mut carol).await;
         assert!(dave.news().is_empty());
 
         client.identify(all_intents());

@@ -1,7 +1,14 @@
 //! RESUME: at every moment of a session's life, and at every shard.
 
+use model::limits;
+use serde_json::json;
+
+use super::client::Client;
 use super::fakes::Call;
 use super::rig::*;
+
+/// How late a timer of the wheel may be.
+const WHEEL_MS: u64 = 1_000;
 
 #[test]
 fn what_was_missed_is_replayed_once() {
@@ -115,12 +122,85 @@ fn what_can_not_be_resumed_is_refused_and_the_socket_stays() {
             let mut again = sim.connect(1, user);
             again.resume(session_id, seq);
             sim.settle().await;
-            assert_eq!(again.news(), ["op 1", "op 9 false"], "{user} {session_id} {seq}");
+            sim.expect_refusal(&mut again).await;
             again.identify(all_intents());
             sim.settle().await;
             assert_eq!(again.news()[0], "READY");
         }
         assert!(client.news().is_empty(), "the session itself is not disturbed");
+    });
+}
+
+/// A socket whose RESUME was just answered with op 1, on the other shard than where it sent it.
+async fn refused(sim: &Sim) -> Client {
+    let mut client = sim.connect(1, BOB);
+    client.resume(&format!("{:032x}", 1), 1);
+    sim.settle().await;
+    assert_eq!(client.news(), ["op 1"]);
+    client
+}
+
+/// An acknowledgement that came after op 9 would be missed by the client's next connection.
+#[test]
+fn op_9_comes_behind_the_acknowledgement_of_the_heartbeat() {
+    simulate(async |sim| {
+        let mut client = refused(sim).await;
+        sim.wait(500).await;
+        assert!(client.news().is_empty(), "the client has not beaten");
+        client.beat();
+        sim.settle().await;
+        client.read();
+        let ops: Vec<_> = client.payloads.iter().map(|payload| payload["op"].as_u64().unwrap()).collect();
+        assert_eq!(ops, [10, 1, 11, 9]);
+        sim.wait(5_000).await;
+        assert_eq!(client.news(), ["op 9 false"], "once");
+    });
+}
+
+#[test]
+fn op_9_comes_to_who_does_not_beat() {
+    simulate(async |sim| {
+        let mut client = refused(sim).await;
+        sim.wait(limits::REFUSAL_WAIT_MS - 1).await;
+        assert!(client.news().is_empty());
+        sim.wait(WHEEL_MS + 1).await;
+        assert_eq!(client.news(), ["op 9 false"]);
+        client.identify(all_intents());
+        sim.settle().await;
+        assert_eq!(client.news(), ["READY", "GUILD_CREATE 100 [general lounge]"]);
+    });
+}
+
+/// Who does not wait for op 9 is told it all the same, before what follows.
+#[test]
+fn an_identify_or_a_resume_before_op_9_is_taken_behind_it() {
+    simulate(async |sim| {
+        let mut client = refused(sim).await;
+        client.identify(all_intents());
+        sim.settle().await;
+        assert_eq!(client.news(), ["op 9 false", "READY", "GUILD_CREATE 100 [general lounge]"]);
+        sim.wait(limits::REFUSAL_WAIT_MS + WHEEL_MS).await;
+        assert!(client.news().is_empty());
+
+        let mut other = refused(sim).await;
+        other.resume(&client.session_id, client.seq);
+        sim.settle().await;
+        assert_eq!(other.news(), ["op 9 false", "RESUMED"]);
+    });
+}
+
+/// The session ends while its client asks for something.
+#[test]
+fn what_is_meant_for_the_ended_session_is_passed_over() {
+    simulate(async |sim| {
+        let mut client = sim.session(0, BOB).await;
+        client.beat();
+        sim.settle().await;
+        sim.shards[0].borrow_mut().lost(&|_| true);
+        client.send(&json!({"op": 3, "d": {"status": "idle", "since": null, "activities": [], "afk": false}}));
+        client.send(&json!({"op": 4, "d": {"guild_id": "100", "channel_id": null}}));
+        sim.settle().await;
+        sim.expect_refusal(&mut client).await;
     });
 }
 

@@ -235,6 +235,14 @@ impl Sim {
         (next.session_id, next.seq) = (client.session_id.clone(), seq);
         next
     }
+
+    /// The client has just been told that it has no session: op 1, and op 9 once it has beaten.
+    pub async fn expect_refusal(&self, client: &mut Client) {
+        assert_eq!(client.news(), ["op 1"]);
+        client.beat();
+        self.settle().await;
+        assert_eq!(client.news(), ["op 9 false"]);
+    }
 }
 
 // === impl Sim: what happens ===
