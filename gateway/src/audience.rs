@@ -188,6 +188,8 @@ impl Audience {
         match change {
             ViewChange::Role { id, .. } => self.role_changed(*id),
             ViewChange::Owner { before, after } => {
+                // While somebody owns the guild they see everything, so what they would see by name is not kept right.
+                self.classes.forget(|signature| signature.names(*after));
                 let members =
                     [*before, *after].iter().filter_map(|user| self.by_user.get(user).copied()).collect();
                 self.reclass(members)

@@ -47,6 +47,8 @@ pub enum StartError {
     Backplane(#[from] Unavailable),
     #[error("a gateway has 1 to 64 shards, {0} were asked for")]
     Shards(usize),
+    #[error("windows of time do not fit together: {0}")]
+    Windows(&'static str),
 }
 
 impl Gateway {
@@ -55,6 +57,9 @@ impl Gateway {
         if !(1..=64).contains(&config.shards) {
             return Err(StartError::Shards(config.shards));
         }
+        let settings = &config.settings;
+        limits::windows_fit(settings.heartbeat_interval_ms, settings.resume_ms)
+            .map_err(StartError::Windows)?;
         let local_addr = config.listener.local_addr().map_err(StartError::Listener)?;
         let (listener, count) = (config.listener, config.shards);
         let services = Arc::new(Services {

@@ -12,6 +12,7 @@ use model::{
 };
 use proto::convert::{self, Malformed, required};
 use proto::v1;
+use rustc_hash::FxHashMap;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -145,6 +146,16 @@ impl Snapshot {
     /// The JSON of each channel, as CHANNEL_CREATE shows it.
     pub(crate) fn channel_bodies(&self) -> impl Iterator<Item = (ChannelId, Bytes)> + '_ {
         self.channels.iter().map(|channel| (channel.id, to_json(channel).into()))
+    }
+
+    /// Who is in which voice channel, with the `d` of a VOICE_STATE_UPDATE that says so.
+    pub(crate) fn voice_bodies(&self) -> impl Iterator<Item = (UserId, ChannelId, Bytes)> + '_ {
+        let members: FxHashMap<UserId, &Member> =
+            self.members.iter().map(|member| (member.user.id, member)).collect();
+        self.voice_states.iter().filter_map(move |state| {
+            let member = members.get(&state.user_id).copied();
+            Some((state.user_id, state.channel_id?, to_json(&state.object(member)).into()))
+        })
     }
 
     /// The `d` of GUILD_CREATE: channels that the user sees, voice states in them, members as asked for.

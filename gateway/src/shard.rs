@@ -40,6 +40,7 @@ mod members;
 #[cfg(test)]
 mod memory;
 mod opening;
+mod presences;
 mod pump;
 mod resume;
 mod serve;
@@ -53,6 +54,7 @@ use batch::{Gathered, Then};
 use conn::{Conn, ConnId};
 use guild::GuildTable;
 use opening::Opening;
+use presences::Presences;
 use serve::Partial;
 use session::SessionSlot;
 use voice::InVoice;
@@ -115,6 +117,7 @@ pub(crate) struct Shard {
     identifying: Vec<(ConnId, UserId, Vec<Arc<LiveEvent>>)>,
     /// The events that sessions can be given again.
     rings: SharedRings,
+    presences: Presences,
     guilds: FxHashMap<GuildId, GuildTable>,
     openings: FxHashMap<GuildId, Vec<Opening>>,
     opening_serial: u64,
@@ -164,6 +167,7 @@ impl Shard {
             made_good: VecDeque::new(),
             identifying: Vec::new(),
             rings: SharedRings::new(model::limits::SHARED_RINGS_BYTES_MAX / count),
+            presences: Presences::new(model::limits::PRESENCES_KEPT_BYTES_MAX / count),
             guilds: FxHashMap::default(),
             openings: FxHashMap::default(),
             opening_serial: 0,
@@ -229,6 +233,7 @@ impl Shard {
     /// Frees what is too old to be replayed, and tells how much there is.
     fn expire_events(&mut self, now_ms: u64) {
         self.rings.expire(now_ms);
+        self.presences.expire(now_ms);
         let stats = &self.services.stats;
         let kept = (self.rings.len() as u64, self.rings.bytes() as u64);
         stats.ring_events.add(kept.0.wrapping_sub(self.rings_told.0));

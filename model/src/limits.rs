@@ -140,6 +140,8 @@ pub const OPENING_EVENTS_MAX: usize = 4096;
 pub const OPENINGS_PER_SESSION_MAX: usize = 16;
 pub const PRESENCE_BATCH_MAX: usize = 1000;
 pub const PRESENCE_BATCH_MS: u64 = 50;
+/// Changes of presence that all shards of a pod keep for sessions that could not be given them.
+pub const PRESENCES_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const PRESENCES_PER_GUILD_MAX: u32 = 1000;
 pub const RETRY_MS_MAX: u64 = 10_000;
 pub const RETRY_MS_MIN: u64 = 20;
@@ -148,6 +150,8 @@ pub const SHARD_QUEUE_MAX: usize = 16 * 1024;
 pub const SHARED_RING_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const SHARED_RING_EVENTS_MAX: usize = 32 * 1024;
 pub const SHARED_RINGS_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Changes of one session's voice states that wait for the one before them.
+pub const VOICE_CHANGES_WAITING_MAX: usize = 16;
 /// Voice channels that were deleted and whose viewers a guild's table remembers, for those who were in them.
 pub const VOICE_CHANNELS_DELETED_MAX: usize = 16;
 /// Voice servers that wait for a session to be resumed.
@@ -328,16 +332,18 @@ pub const fn zombie_ms(heartbeat_interval_ms: u64) -> u64 {
     heartbeat_interval_ms.saturating_mul(ZOMBIE_MS).div_ceil(HEARTBEAT_INTERVAL_MS)
 }
 
-/// Whether the windows fit together; the text names the first pair that does not.
-pub const fn windows_fit() -> Result<(), &'static str> {
-    if ZOMBIE_MS < HEARTBEAT_INTERVAL_MS * 3 / 2 {
+/// Whether the windows fit together, for this heartbeat interval and this time in which a session can be resumed; the text
+/// names the first pair that does not.
+pub const fn windows_fit(heartbeat_interval_ms: u64, resume_ms: u64) -> Result<(), &'static str> {
+    let silence_ms = zombie_ms(heartbeat_interval_ms).saturating_add(resume_ms);
+    if zombie_ms(heartbeat_interval_ms) < heartbeat_interval_ms.saturating_mul(3) / 2 {
         return Err("ZOMBIE_MS must be at least one and a half heartbeat intervals");
     }
-    if STREAM_AGE_MS < HEARTBEAT_INTERVAL_MS + ZOMBIE_MS + RESUME_MS + DRAIN_MS {
+    if STREAM_AGE_MS < silence_ms.saturating_add(heartbeat_interval_ms).saturating_add(DRAIN_MS) {
         return Err("STREAM_AGE_MS must cover heartbeat, zombie, resume and drain windows");
     }
-    if RING_AGE_MS < ZOMBIE_MS + RESUME_MS {
-        return Err("RING_AGE_MS must cover the zombie and resume windows");
+    if RING_AGE_MS < silence_ms.saturating_add(heartbeat_interval_ms) {
+        return Err("RING_AGE_MS must cover heartbeat, zombie and resume windows");
     }
     if OUTBOX_ROW_MS < STREAM_AGE_MS {
         return Err("OUTBOX_ROW_MS must outlive STREAM_AGE_MS");
@@ -350,8 +356,15 @@ pub const fn windows_fit() -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn windows_fit_together() {
-        assert_eq!(super::windows_fit(), Ok(()));
+        for heartbeat_interval_ms in [0, 1, 1_000, 5_000, HEARTBEAT_INTERVAL_MS] {
+            assert_eq!(windows_fit(heartbeat_interval_ms, RESUME_MS), Ok(()), "{heartbeat_interval_ms}");
+        }
+        assert!(windows_fit(2 * HEARTBEAT_INTERVAL_MS, RESUME_MS).is_err());
+        assert!(windows_fit(HEARTBEAT_INTERVAL_MS, RING_AGE_MS).is_err());
+        assert!(windows_fit(u64::MAX, u64::MAX).is_err());
     }
 }

@@ -31,6 +31,10 @@ impl Signature {
         &self.roles
     }
 
+    pub(super) fn names(&self, user: UserId) -> bool {
+        self.named == Some(user)
+    }
+
     /// A user to compute permissions for: the owner, the named member, or one that nothing names (the guild's own id,
     /// which is no user's).
     pub(super) fn user(&self, owner: UserId, guild: GuildId) -> UserId {

@@ -120,6 +120,42 @@ fn an_edit_that_does_not_matter_for_viewing_moves_nobody() {
     assert_eq!(audience.class_count(), 1);
 }
 
+/// A channel is closed to its owner by name, which shows when somebody else becomes the owner.
+#[test]
+fn what_was_closed_to_the_owner_is_closed_when_they_no_longer_own() {
+    let mut guild = guild();
+    let opened = hidden_but_for(OverwriteKind::Member(user(5)));
+    guild.channels.insert(channel(12), opened.clone());
+    let mut audience = Audience::new(guild);
+    let _ = audience.join(user(5), member(&[]), 1, 0);
+    // Has the same channels as user 5, so their class stays.
+    let _ = audience.join(user(6), member(&[]), 1, 1);
+    let by_name = ViewChange::Channel {
+        id: channel(12),
+        before: Some(opened.clone()),
+        after: Some(text(vec![Overwrite {
+            target: OverwriteKind::Member(user(5)),
+            allow: Permissions::VIEW_CHANNEL,
+            deny: Permissions::NONE,
+        }])),
+    };
+    audience.apply(2, &by_name);
+    audience.apply(3, &ViewChange::Owner { before: user(OWNER), after: user(5) });
+    let denied = ViewChange::Channel {
+        id: channel(12),
+        before: None,
+        after: Some(text(vec![Overwrite {
+            target: OverwriteKind::Member(user(5)),
+            allow: Permissions::NONE,
+            deny: Permissions::VIEW_CHANNEL,
+        }])),
+    };
+    audience.apply(4, &denied);
+    assert_eq!(viewers(&audience, 12), BTreeSet::from([0, 1]));
+    audience.apply(5, &ViewChange::Owner { before: user(5), after: user(OWNER) });
+    assert_eq!(viewers(&audience, 12), BTreeSet::from([1]));
+}
+
 /// 100,000 members, 50 roles that matter for viewing, each member with a few of them and many that do not matter.
 #[test]
 fn classes_stay_few_in_a_large_guild_and_a_role_edit_touches_only_its_holders() {

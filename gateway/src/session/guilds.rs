@@ -39,6 +39,12 @@ impl GuildStates {
         self.0.iter().map(|(guild, _)| guild)
     }
 
+    /// Those that are open.
+    pub fn open(&self) -> impl Iterator<Item = GuildId> + '_ {
+        let open = self.0.iter().filter(|(_, state)| matches!(state, GuildState::Open { .. }));
+        open.map(|(guild, _)| *guild)
+    }
+
     /// What the allocator was asked for.
     #[cfg(test)]
     pub(crate) fn heap_bytes(&self) -> usize {

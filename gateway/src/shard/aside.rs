@@ -5,16 +5,21 @@
 //! are given once it has. A voice server is kept on after it was sent, until the client has beaten twice: the first
 //! heartbeat may have left before it came.
 
+use std::rc::Rc;
+
 use model::{GuildId, limits};
 
 use super::Shard;
 use super::conn::ConnId;
+use super::voice::VoiceTurn;
 use crate::audience::SessionKey;
 use crate::wire::{Class, SharedBody};
 
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     waiting: Vec<Waiting>,
+    /// Shared with the tasks that change the session's voice states.
+    pub(super) voice_turn: VoiceTurn,
     /// Guilds of which all members were asked for lately, and when.
     members_asked: Vec<(GuildId, u64)>,
 }
@@ -86,7 +91,10 @@ impl Aside {
 
     pub(super) fn is_empty(&self, now_ms: u64) -> bool {
         let is_recent = |at_ms: &u64| now_ms < at_ms + limits::MEMBERS_ALL_MS;
-        self.waiting.is_empty() && !self.members_asked.iter().any(|(_, at_ms)| is_recent(at_ms))
+        let is_changing = Rc::strong_count(&self.voice_turn) > 1;
+        self.waiting.is_empty()
+            && !is_changing
+            && !self.members_asked.iter().any(|(_, at_ms)| is_recent(at_ms))
     }
 }
 
@@ -105,8 +113,9 @@ impl Shard {
 
     /// The client has beaten: what it has for certain needs no keeping.
     pub(super) fn beaten(&mut self, conn: ConnId) {
-        let now_ms = self.services.now_ms();
+        let (now_ms, next) = (self.services.now_ms(), self.presences.next());
         let Some(slot) = self.key_of(conn).and_then(|key| self.sessions.get_mut(key)) else { return };
+        slot.heard.beaten(next);
         if let Some(aside) = &mut slot.aside {
             aside.beaten();
             if aside.is_empty(now_ms) {

@@ -31,16 +31,12 @@ impl Shard {
         {
             openings.iter_mut().for_each(|opening| opening.take(event));
         }
-        let Some(table) = self.guilds.get_mut(&guild) else {
-            if self.openings.contains_key(&guild) {
-                self.rings.push(self.services.now_ms(), event);
-            }
-            return;
-        };
-        if let Some(revision) = event.envelope.revision {
-            table.reached = table.reached.max(revision);
+        if self.guilds.contains_key(&guild) || self.openings.contains_key(&guild) {
+            self.rings.push(self.services.now_ms(), event);
+            self.keep_presence(guild, event);
         }
-        self.rings.push(self.services.now_ms(), event);
+        let Some(table) = self.guilds.get_mut(&guild) else { return };
+        table.note(event);
         if is_plain(event) {
             return self.gather(event);
         }
@@ -51,6 +47,7 @@ impl Shard {
 
     /// Takes an event that changes who sees what, or does not go to all who see its channel.
     fn take_change(&mut self, guild: GuildId, event: &Arc<LiveEvent>) {
+        self.note_voice(guild, event);
         match (&event.envelope.view, event.envelope.revision) {
             (Some(ViewChange::Deleted), _) => self.guild_deleted(guild, event),
             (Some(ViewChange::Member { id, after: None, .. }), Some(revision)) => {
@@ -74,10 +71,9 @@ impl Shard {
         let Some(table) = self.guilds.get(&guild) else { return };
         let (intent, kind) = (event.intent(), event.envelope.kind);
         let mut keys: Vec<SessionKey> = match event.envelope.channel_id {
-            Some(channel) if kind == EventKind::VoiceStateUpdate => {
-                table.audience.viewers(channel, intent).chain(table.former_viewers(channel)).collect()
+            Some(channel) => {
+                table.audience.viewers(channel, intent).chain(table.former_viewers(event)).collect()
             }
-            Some(channel) => table.audience.viewers(channel, intent).collect(),
             None => table.audience.sessions(intent).collect(),
         };
         keys.extend(self.owed_anyway(guild, event));
@@ -110,7 +106,7 @@ impl Shard {
                 permissions.contains(Permissions::MANAGE_CHANNELS)
             }
             Some(channel) if kind == EventKind::VoiceStateUpdate => {
-                is_own || table.audience.sees(user, channel) || table.saw(user, channel)
+                is_own || table.audience.sees(user, channel) || table.saw(user, event)
             }
             Some(channel) => table.audience.sees(user, channel),
         }
@@ -127,7 +123,7 @@ impl Shard {
             |key: &SessionKey| self.sessions.get(*key).is_some_and(|slot| slot.session.wants(event.intent()));
         match (event.envelope.kind, event.envelope.channel_id) {
             (EventKind::VoiceStateUpdate, Some(channel))
-                if !table.audience.sees(user, channel) && !table.saw(user, channel) =>
+                if !table.audience.sees(user, channel) && !table.saw(user, event) =>
             {
                 own.collect()
             }
@@ -172,7 +168,6 @@ impl Shard {
             for key in table.audience.sessions_of(user).collect::<Vec<_>>() {
                 self.tell_left(key, guild);
             }
-            self.leave_voice_of_user(guild, user);
         }
         self.give_all(guild, event, &FxHashSet::default());
     }
@@ -183,6 +178,7 @@ impl Shard {
         let was_open = matches!(slot.session.guilds.get(&guild), Some(GuildState::Open { .. }));
         let wants = slot.session.wants(Intents::GUILDS);
         self.leave_guild(key, guild);
+        self.leave_voices(guild, |voice| voice.key == key);
         if was_open && wants {
             let body = SharedBody::json("GUILD_DELETE", json!({"id": guild}).to_string().as_bytes());
             self.give_own(key, body, About::User);
@@ -227,8 +223,9 @@ impl Shard {
         }
     }
 
-    /// Tells sessions which channels appeared and vanished for them. `old` is what a channel was before it changed: who
-    /// may not see it now does not learn what it has become. Sessions whose GUILD_CREATE had this revision know already.
+    /// Tells sessions which channels appeared and vanished for them, and who is in those. `old` is what a channel was before it
+    /// changed: who may not see it now does not learn what it has become. Sessions whose GUILD_CREATE had this revision
+    /// know already.
     pub(super) fn tell_shifts(
         &mut self,
         guild: GuildId,
@@ -239,25 +236,33 @@ impl Shard {
         for shift in shifts {
             let knows_less = |key: &SessionKey| self.knows_less(*key, guild, revision);
             let sessions: Vec<SessionKey> = shift.sessions.iter().copied().filter(knows_less).collect();
-            let Some(table) = self.guilds.get(&guild) else { return };
-            let gone = shift.lost.iter().filter_map(|channel| {
+            for channel in &shift.lost {
+                self.hide_voices(guild, *channel, &sessions);
                 let old = old.as_ref().filter(|(id, _)| id == channel).map(|(_, json)| json);
-                let json = old.or_else(|| table.channels.get(channel))?;
-                Some((SharedBody::json("CHANNEL_DELETE", json), About::Guild(guild)))
-            });
-            let new = shift.gained.iter().filter_map(|channel| {
-                let json = table.channels.get(channel)?;
-                Some((SharedBody::json("CHANNEL_CREATE", json), About::Channel(guild, *channel)))
-            });
-            let news: Vec<(SharedBody, About)> = gone.chain(new).collect();
-            for (body, about) in news {
-                self.give_own_to(&sessions, &body, about);
+                self.tell_channel(guild, *channel, EventKind::ChannelDelete, old, &sessions);
+            }
+            for channel in &shift.gained {
+                self.tell_channel(guild, *channel, EventKind::ChannelCreate, None, &sessions);
+                self.show_voices(guild, *channel, &sessions);
             }
         }
     }
 
-    /// Gives the same to each of these sessions that asks for what happens to guilds.
-    fn give_own_to(&mut self, sessions: &[SessionKey], body: &SharedBody, about: About) {
+    fn tell_channel(
+        &mut self,
+        guild: GuildId,
+        channel: ChannelId,
+        kind: EventKind,
+        old: Option<&Bytes>,
+        sessions: &[SessionKey],
+    ) {
+        let Some(table) = self.guilds.get(&guild) else { return };
+        let Some(json) = old.or_else(|| table.channels.get(&channel)) else { return };
+        let about = match kind {
+            EventKind::ChannelDelete => About::Guild(guild),
+            _ => About::Channel(guild, channel),
+        };
+        let body = SharedBody::json(kind.name(), json);
         for key in sessions {
             if self.sessions.get(*key).is_some_and(|slot| slot.session.wants(Intents::GUILDS)) {
                 self.give_own(*key, body.clone(), about);

@@ -3,13 +3,18 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use model::{ChannelId, GuildId, UserId, limits};
+use model::{ChannelId, EventKind, GuildId, UserId, limits};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Shard;
 use crate::audience::{Audience, SessionKey};
 use crate::live::LiveEvent;
+use crate::render::Snapshot;
 use crate::stats::Count;
+
+pub(super) mod voices;
+
+use voices::GuildVoices;
 
 pub(super) struct GuildTable {
     pub(super) audience: Audience,
@@ -19,6 +24,7 @@ pub(super) struct GuildTable {
     opened_at: (u64, u64),
     /// The JSON of each channel, for the CHANNEL_CREATE and CHANNEL_DELETE of those who gain or lose sight of it.
     pub(super) channels: FxHashMap<ChannelId, Bytes>,
+    pub(super) voices: GuildVoices,
     /// Voice channels that are gone, and who saw them: they hear of those who thereby left.
     deleted: VecDeque<DeletedChannel>,
 }
@@ -29,9 +35,15 @@ pub(super) struct DeletedChannel {
 }
 
 impl GuildTable {
-    pub(super) fn new(audience: Audience, channels: FxHashMap<ChannelId, Bytes>) -> Self {
-        let reached = audience.view().revision;
-        Self { audience, reached, opened_at: (0, 0), channels, deleted: VecDeque::new() }
+    pub(super) fn new(snapshot: &Snapshot) -> Self {
+        Self {
+            audience: Audience::new(snapshot.view()),
+            reached: snapshot.guild.revision,
+            opened_at: (0, 0),
+            channels: snapshot.channel_bodies().collect(),
+            voices: GuildVoices::new(snapshot),
+            deleted: VecDeque::new(),
+        }
     }
 
     /// A session was given a GUILD_CREATE of this revision, when the guild's subject had this last sequence.
@@ -44,6 +56,16 @@ impl GuildTable {
         event.is_after(self.opened_at.0, self.opened_at.1)
     }
 
+    /// Learns what an event says whoever is given it.
+    pub(super) fn note(&mut self, event: &LiveEvent) {
+        if let Some(revision) = event.envelope.revision {
+            self.reached = self.reached.max(revision);
+        }
+        if event.envelope.kind == EventKind::VoiceStateUpdate {
+            self.voices.take(event);
+        }
+    }
+
     pub(super) fn remember(&mut self, channel: DeletedChannel) {
         if self.deleted.len() >= limits::VOICE_CHANNELS_DELETED_MAX {
             self.deleted.pop_front();
@@ -51,16 +73,21 @@ impl GuildTable {
         self.deleted.push_back(channel);
     }
 
-    /// Whether the user saw a channel that has been deleted since.
-    pub(super) fn saw(&self, user: UserId, channel: ChannelId) -> bool {
-        self.deleted.iter().any(|deleted| deleted.id == channel && deleted.viewers.contains(&user))
+    /// Whether the event says that somebody left a channel which has been deleted since, and which the user saw.
+    pub(super) fn saw(&self, user: UserId, event: &LiveEvent) -> bool {
+        self.deleted_before(event).any(|deleted| deleted.viewers.contains(&user))
     }
 
-    /// The sessions of those who saw a deleted channel.
-    pub(super) fn former_viewers(&self, channel: ChannelId) -> impl Iterator<Item = SessionKey> {
-        let deleted = self.deleted.iter().filter(move |deleted| deleted.id == channel);
-        let users = deleted.flat_map(|deleted| &deleted.viewers);
+    /// The sessions of those who saw a deleted channel that somebody is said to have left.
+    pub(super) fn former_viewers(&self, event: &LiveEvent) -> impl Iterator<Item = SessionKey> {
+        let users = self.deleted_before(event).flat_map(|deleted| &deleted.viewers);
         users.flat_map(|user| self.audience.sessions_of(*user))
+    }
+
+    /// The deleted channel that the event says was left. That somebody joined it is told to nobody any more.
+    fn deleted_before(&self, event: &LiveEvent) -> impl Iterator<Item = &DeletedChannel> {
+        let deleted = self.deleted.iter().filter(|deleted| Some(deleted.id) == event.envelope.channel_id);
+        deleted.filter(|_| voices::has_left(event))
     }
 }
 
@@ -87,6 +114,7 @@ impl Shard {
         }
         if !self.guilds.contains_key(&guild) && !self.openings.contains_key(&guild) {
             self.services.interest.remove_guild(guild, self.index);
+            self.presences.forget(guild);
         }
     }
 

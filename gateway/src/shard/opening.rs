@@ -12,12 +12,12 @@ use backplane::Subject;
 use model::view::ViewChange;
 use model::{GuildId, Intents, UserId, limits};
 use proto::{Failure, FailureKind, v1};
-use rustc_hash::FxHashMap;
 use tracing::warn;
 
 use super::guild::GuildTable;
+use super::presences::Serial;
 use super::{Shard, ShardRef};
-use crate::audience::{Audience, SessionKey};
+use crate::audience::SessionKey;
 use crate::live::LiveEvent;
 use crate::render::Snapshot;
 use crate::services::Services;
@@ -35,6 +35,8 @@ pub(super) struct Opening {
     overflowed: bool,
     /// How often the snapshot was ahead of the table.
     waits: u32,
+    /// Where changes of presence were when it began.
+    presences_from: Serial,
 }
 
 impl Opening {
@@ -188,7 +190,9 @@ impl Shard {
         self.services.interest.add_guild(guild, self.index);
         self.opening_serial += 1;
         let serial = self.opening_serial;
-        let opening = Opening { serial, session: key, events: Vec::new(), overflowed: false, waits: 0 };
+        let presences_from = self.presences.next();
+        let opening =
+            Opening { serial, session: key, events: Vec::new(), overflowed: false, waits: 0, presences_from };
         self.openings.entry(guild).or_default().push(opening);
         let ticket = Ticket { serial, key, id };
         self.tasks.spawn(open(me.clone(), self.services.clone(), ticket, request));
@@ -243,7 +247,7 @@ impl Shard {
                 self.sessions[key].session.guilds.remove(&guild);
             }
             Some(snapshot) => {
-                self.admit(key, request, &snapshot, last);
+                self.admit(key, request, &snapshot, last, &opening);
                 self.catch_up(me, key, guild, opening);
             }
         }
@@ -252,19 +256,28 @@ impl Shard {
         true
     }
 
-    fn admit(&mut self, key: SessionKey, request: &Request, snapshot: &Snapshot, after: u64) {
+    fn admit(
+        &mut self,
+        key: SessionKey,
+        request: &Request,
+        snapshot: &Snapshot,
+        after: u64,
+        opening: &Opening,
+    ) {
         let (guild, revision) = (request.guild, snapshot.guild.revision);
         let stats = &self.services.stats;
         let table = self.guilds.entry(guild).or_insert_with(|| {
             stats.guilds_open.add(1);
-            let channels: FxHashMap<_, _> = snapshot.channel_bodies().collect();
-            GuildTable::new(Audience::new(snapshot.view()), channels)
+            let mut table = GuildTable::new(snapshot);
+            opening.events.iter().filter(|event| event.sequence > after).for_each(|event| table.note(event));
+            table
         });
         table.opened(revision, after);
         let slot = &mut self.sessions[key];
         let intents = slot.session.profile.intents;
         let shifts = table.audience.join(request.user_id, (&snapshot.member).into(), revision, key, intents);
         slot.session.guilds.insert(guild, GuildState::Open { revision, after });
+        slot.heard.lacks_from(opening.presences_from);
         let (id, wants) = (slot.session.profile.id, slot.session.wants(Intents::GUILDS));
         self.services.book.update(id, |page| {
             if page.guild_ids.len() == page.guild_ids.capacity() {

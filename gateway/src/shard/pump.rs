@@ -3,8 +3,8 @@
 use model::{EventKind, GuildId};
 use proto::Failure;
 
-use super::Shard;
-use super::ShardRef;
+use super::guild::voices::has_left;
+use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
 use crate::session::{About, Found, GuildState, Next, SessionId};
@@ -54,6 +54,7 @@ impl Shard {
                 }
                 Step::Done => {
                     self.give_waiting(key);
+                    self.give_missed_presences(key);
                     return self.open_more(me, key);
                 }
             }
@@ -67,7 +68,11 @@ impl Shard {
             Next::Overrun | Next::Entry { entry: Found::Gone, .. } => Step::Overrun,
             Next::Resumed { seq } => Step::Resumed { seq },
             Next::Entry { seq, entry: Found::Own(body, about) } => {
-                if self.has_still(key, about) { Step::Send { seq, body } } else { Step::Skip }
+                if self.has_still(key, about) {
+                    Step::Send { seq, body }
+                } else {
+                    Step::Skip
+                }
             }
             Next::Entry { entry: Found::GuildCreate(guild), .. } => {
                 if session.guilds.contains_key(&guild) {
@@ -99,9 +104,13 @@ impl Shard {
         }
     }
 
-    /// What was visible when it happened is replayed only if it still is.
+    /// What was visible when it happened is replayed only if it still is. That somebody has left voice is told wherever that
+    /// was: what is left out before it may have shown them elsewhere.
     fn is_visible_now(&self, key: SessionKey, event: &LiveEvent) -> bool {
         let Some(guild) = event.envelope.guild_id else { return true };
+        if has_left(event) {
+            return self.has_still(key, About::Guild(guild));
+        }
         event.envelope.kind == EventKind::GuildDelete || self.may_see(key, guild, event)
     }
 

@@ -81,6 +81,7 @@ impl Shard {
         let Some(slot) = self.sessions.get_mut(key) else { return self.refuse(conn) };
         slot.conn = Some(conn);
         slot.session.resume(seq);
+        slot.heard.resumed();
         if let Some(aside) = &mut slot.aside {
             aside.resumed();
         }

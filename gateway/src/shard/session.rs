@@ -8,6 +8,7 @@ use model::{GuildId, UserId};
 use super::Shard;
 use super::aside::Aside;
 use super::conn::ConnId;
+use super::presences::Heard;
 use crate::audience::SessionKey;
 use crate::growth::reserve_some;
 use crate::live::LiveEvent;
@@ -25,6 +26,7 @@ pub(super) struct SessionSlot {
     pub(super) opening_count: usize,
     /// A GUILD_CREATE is being made anew for a replay.
     pub(super) is_remaking: bool,
+    pub(super) heard: Heard,
     pub(super) aside: Option<Box<Aside>>,
 }
 
@@ -39,6 +41,7 @@ impl Shard {
             to_open: VecDeque::new(),
             opening_count: 0,
             is_remaking: false,
+            heard: Heard::new(self.presences.next()),
             aside: None,
         });
         self.by_id.insert(id, key);

@@ -5,6 +5,7 @@
 //! wait or fail ([`fakes`]), and clients on sockets in memory ([`client`]). Time is tokio's, paused: it moves when nothing
 //! else does, so every order of arrival can be written down, and a run repeats itself.
 
+mod attendance;
 mod client;
 mod fakes;
 mod gated;
@@ -16,6 +17,8 @@ mod closing;
 mod gap;
 mod membership;
 mod opening;
+mod presence;
+mod registration;
 mod replay;
 mod resume;
 mod revocation;

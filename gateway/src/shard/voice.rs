@@ -1,18 +1,19 @@
-//! Voice states: op 4, and leaving when there is nothing left to be in.
+//! Voice states: op 4, and what a session is told of its voice server.
 //!
-//! The presence service holds the states; the shard remembers which of its sessions are in which channel, so that whoever
-//! loses the guild (kicked, banned, gone) or whose channel is deleted leaves: nobody else would say so.
+//! The presence service holds the states. The calls of one session are made one after the other, since a leave that overtook
+//! its join would leave the user in the channel.
+
+use std::rc::Rc;
 
 use model::voice::VoiceState;
-use model::{ChannelId, ChannelKind, GuildId, Intents, Permissions, UserId};
+use model::{ChannelId, ChannelKind, GuildId, Permissions, UserId, limits};
 use proto::v1;
-use rustc_hash::FxHashSet;
 use serde::Deserialize;
 use serde_json::json;
-use tracing::{debug, warn};
+use tokio::sync::Mutex;
+use tracing::debug;
 
 use super::conn::ConnId;
-use super::guild::DeletedChannel;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::link::command::VoiceUpdate;
@@ -20,14 +21,12 @@ use crate::services::Services;
 use crate::session::{GuildState, SessionId};
 use crate::wire::SharedBody;
 
-/// A session in a voice channel.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct InVoice {
-    key: SessionKey,
-    id: SessionId,
-    user_id: UserId,
-    pub(super) channel_id: ChannelId,
-}
+mod leaving;
+
+pub(super) use leaving::InVoice;
+
+/// Held while one change of a session's voice states is made; those that wait for it come in their order.
+pub(super) type VoiceTurn = Rc<Mutex<()>>;
 
 impl Shard {
     /// Whether the session's user may be in this voice channel.
@@ -57,8 +56,13 @@ impl Shard {
             ..outside(update.guild_id, user_id, id, update.channel_id)
         };
         let rtc_region = update.channel_id.and_then(|channel| self.rtc_region(update.guild_id, channel));
+        let turn = self.voice_turn(key);
+        if Rc::strong_count(&turn) > limits::VOICE_CHANGES_WAITING_MAX {
+            return debug!(%id, "too many changes of voice states wait");
+        }
         let (services, me) = (self.services.clone(), me.clone());
         self.tasks.spawn(async move {
+            let _turn = turn.lock().await;
             match update_voice(&services, &state, rtc_region).await {
                 Ok(reply) => {
                     let mut this = me.borrow_mut();
@@ -68,6 +72,10 @@ impl Shard {
                 Err(status) => debug!(%status, "voice state was not taken"),
             }
         });
+    }
+
+    fn voice_turn(&mut self, key: SessionKey) -> VoiceTurn {
+        self.sessions[key].aside.get_or_insert_default().voice_turn.clone()
     }
 
     fn rtc_region(&self, guild: GuildId, channel: ChannelId) -> Option<String> {
@@ -90,26 +98,16 @@ impl Shard {
         if self.session(key, id).is_none() {
             return;
         }
-        let voices = self.voices.entry(guild).or_default();
-        voices.retain(|voice| voice.user_id != state.user_id);
         let Some(channel_id) = state.channel_id else {
-            if voices.is_empty() {
-                self.voices.remove(&guild);
-            }
+            self.is_in_no_voice(guild, state.user_id);
             if let Some(aside) = self.session(key, id).and_then(|slot| slot.aside.as_mut()) {
                 aside.forget_voice(guild);
             }
             return;
         };
-        voices.push(InVoice { key, id, user_id: state.user_id, channel_id });
-        // What makes it leave may have happened while presence was asked.
-        let is_open = matches!(self.sessions[key].session.guilds.get(&guild), Some(GuildState::Open { .. }));
-        let has_channel = self
-            .guilds
-            .get(&guild)
-            .is_some_and(|table| table.audience.view().channels.contains_key(&channel_id));
-        if !is_open || !has_channel {
-            return self.leave_voices(guild, |voice| voice.key == key);
+        let voice = InVoice { key, id, user_id: state.user_id, channel_id };
+        if !self.is_in_voice(guild, voice) {
+            return;
         }
         if let Some(token) = &reply.token {
             let data = json!({"token": token, "guild_id": guild, "endpoint": reply.endpoint});
@@ -117,56 +115,6 @@ impl Shard {
             self.sessions[key].aside.get_or_insert_default().wait(Some(guild), body);
             self.give_waiting(key);
         }
-    }
-
-    /// Sessions that can't be in a voice channel of the guild any more leave it.
-    pub(super) fn leave_voices(&mut self, guild: GuildId, leaves: impl Fn(&InVoice) -> bool) {
-        let Some(voices) = self.voices.get_mut(&guild) else { return };
-        let leaving: Vec<InVoice> = voices.extract_if(.., |voice| leaves(voice)).collect();
-        if voices.is_empty() {
-            self.voices.remove(&guild);
-        }
-        for voice in leaving {
-            if let Some(aside) = self.session(voice.key, voice.id).and_then(|slot| slot.aside.as_mut()) {
-                aside.forget_voice(guild);
-            }
-            let state = outside(guild, voice.user_id, voice.id, None);
-            let services = self.services.clone();
-            self.tasks.spawn(async move {
-                leave(&services, &state).await;
-            });
-        }
-    }
-
-    pub(super) fn leave_voice_of_user(&mut self, guild: GuildId, user: UserId) {
-        self.leave_voices(guild, |voice| voice.user_id == user);
-    }
-
-    /// Before a channel is deleted: who sees it now is who will be told that others have left it.
-    pub(super) fn remember_viewers(&mut self, guild: GuildId, channel: ChannelId) {
-        let Some(table) = self.guilds.get_mut(&guild) else { return };
-        let kind = table.audience.view().channels.get(&channel).map(|channel| channel.kind);
-        if kind != Some(ChannelKind::Voice) {
-            return;
-        }
-        let viewers: FxHashSet<UserId> = table
-            .audience
-            .viewers(channel, Intents::NONE)
-            .filter_map(|key| self.sessions.get(key))
-            .map(|slot| slot.session.profile.user_id)
-            .collect();
-        table.remember(DeletedChannel { id: channel, viewers });
-    }
-
-    /// The session has ended; presence hears of that, and ends its voice states.
-    pub(super) fn forget_voices(&mut self, key: SessionKey) {
-        if self.voices.is_empty() {
-            return;
-        }
-        self.voices.retain(|_, voices| {
-            voices.retain(|voice| voice.key != key);
-            !voices.is_empty()
-        });
     }
 }
 
@@ -189,27 +137,6 @@ fn outside(
         suppress: false,
     }
 }
-
-/// Nobody would end the state if this were given up at the first failure.
-async fn leave(services: &Services, state: &VoiceState) {
-    let request = || v1::UpdateVoiceStateRequest {
-        state: Some(state.into()),
-        member: None,
-        pod: services.pod.as_str().to_owned(),
-        rtc_region: None,
-    };
-    for attempt in 0..LEAVE_ATTEMPTS {
-        match services.presence.clone().update_voice_state(request()).await {
-            Ok(_) => return,
-            Err(status) => {
-                warn!(%status, guild = %state.guild_id, "a voice state that has no channel any more was not ended");
-            }
-        }
-        tokio::time::sleep(services.backoff(attempt)).await;
-    }
-}
-
-const LEAVE_ATTEMPTS: u32 = 8;
 
 async fn update_voice(
     services: &Services,

@@ -7,4 +7,5 @@ mod close_codes;
 mod fuzz;
 mod lifecycle;
 mod resume;
+mod voice;
 mod walls;

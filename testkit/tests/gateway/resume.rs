@@ -93,7 +93,7 @@ async fn an_attached_session_is_taken_over() {
     assert!(old.passed.is_empty(), "{:?}", old.passed);
 }
 
-/// Each refusal is op 1, then op 9 `false`, and the same socket takes an IDENTIFY.
+/// Each refusal is op 1, then, once the client has beaten, op 9 `false`, and the same socket takes an IDENTIFY.
 #[tokio::test]
 async fn refusals_leave_the_socket_open() {
     let server = Server::start().await;
@@ -113,6 +113,8 @@ async fn refusals_leave_the_socket_open() {
         let mut client = GatewayClient::connect(&server.demo.gateway).await.unwrap();
         client.send(6, resume).await;
         assert_eq!(client.next().await, Incoming::Op(1, Value::Null), "{what}");
+        client.send(1, Value::Null).await;
+        assert_eq!(client.next().await, Incoming::Op(11, Value::Null), "{what}");
         assert_eq!(client.next().await, Incoming::Op(9, Value::Bool(false)), "{what}");
         client.identify(token, ALL_INTENTS).await;
         client.started().await;

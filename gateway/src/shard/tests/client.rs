@@ -51,6 +51,16 @@ impl Client {
         self.send(&json!({"op": 1, "d": self.seq}));
     }
 
+    /// Joins a voice channel, moves there, or leaves.
+    pub fn voice(&self, guild: u64, channel: Option<u64>) {
+        let (guild, channel) = (guild.to_string(), channel.map(|channel| channel.to_string()));
+        self.send(&json!({"op": 4, "d": {"guild_id": guild, "channel_id": channel}}));
+    }
+
+    pub fn presence(&self, status: &str) {
+        self.send(&json!({"op": 3, "d": {"status": status, "since": null, "activities": [], "afk": false}}));
+    }
+
     pub fn close(&self, code: u16) {
         self.frame(8, &code.to_be_bytes());
     }
@@ -143,6 +153,8 @@ pub fn line(payload: &Value) -> Option<String> {
         }
         "MESSAGE_CREATE" => text(&d["content"]),
         "VOICE_STATE_UPDATE" => format!("{} in {}", text(&d["user_id"]), text(&d["channel_id"])),
+        "VOICE_SERVER_UPDATE" => text(&d["token"]),
+        "PRESENCE_UPDATE" => format!("{} {}", text(&d["user"]["id"]), text(&d["status"])),
         "GUILD_DELETE" => text(&d["id"]),
         "INVITE_CREATE" => text(&d["channel_id"]),
         "GUILD_MEMBER_ADD" | "GUILD_MEMBER_REMOVE" | "GUILD_MEMBER_UPDATE" => text(&d["user"]["id"]),

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::fakes::Call;
 use super::rig::*;
+use crate::config::Settings;
 
 /// A second IDENTIFY is answered with a close frame, which the client never answers.
 #[test]
@@ -109,6 +110,24 @@ fn silence_closes_and_the_session_can_be_resumed_for_a_while() {
         let mut late = sim.resume(0, &again, again.seq);
         sim.settle().await;
         sim.expect_refusal(&mut late).await;
+    });
+}
+
+/// Clients that are told to beat oftener are missed sooner.
+#[test]
+fn silence_is_measured_by_the_interval_that_clients_are_told() {
+    let settings = Settings { heartbeat_interval_ms: 5_000, ..Settings::default() };
+    simulate_with(Setup { settings, ..Setup::default() }, async |sim| {
+        let mut client = sim.session(0, BOB).await;
+        let hello = client.payloads.iter().find(|payload| payload["op"] == 10).unwrap();
+        let told_ms = hello["d"]["heartbeat_interval"].as_u64().unwrap();
+        assert!((4_000..=5_000).contains(&told_ms), "{told_ms}");
+        sim.wait(5_000).await;
+        client.beat();
+        sim.wait(limits::zombie_ms(5_000) - 100).await;
+        assert!(client.news().is_empty());
+        sim.wait(1_100).await;
+        assert_eq!(client.news(), ["close 4000"]);
     });
 }
 

@@ -16,10 +16,13 @@ use proto::{Failure, v1};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use super::gated::Gated;
 use super::world::World;
 
-/// Where a call can be made to wait or fail. Each is told apart by a number: the user's, or the guild's for [`Self::Last`]
-/// and [`Self::GetMembers`].
+mod presence;
+
+/// Where a call can be made to wait or fail. Each is told apart by a number: the user's, or the guild's where the call is
+/// about no one user, or 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
     Authenticate,
@@ -32,6 +35,17 @@ pub enum Call {
     Last,
     /// Members by their ids, with the answer made.
     GetMembers,
+    /// Changes of sessions' presence, before they are looked at.
+    UpdateSessions,
+    /// A user's voice state, before it is changed.
+    SetVoice,
+    /// Its events, before they are published.
+    PublishVoice,
+    /// Its change, with the answer made.
+    VoiceSet,
+    /// Presences, or voice states, of a guild with the answer made.
+    ListPresences,
+    ListVoices,
 }
 
 /// Holds calls, fails them, or makes them take some time.
@@ -128,6 +142,9 @@ pub fn mix(number: u64) -> u64 {
 pub struct Fakes {
     pub world: Arc<Mutex<World>>,
     pub gates: Arc<Gates>,
+    pub backplane: Arc<Gated>,
+    /// Held while voice states are published, so that they are in their order.
+    pub publishing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Fakes {
@@ -170,30 +187,6 @@ impl Fakes {
         };
         self.gates.pass(Call::GetMembers, request.guild_id).await?;
         Ok(v1::MembersReply { members })
-    }
-
-    async fn list_voice_states(
-        self,
-        request: v1::ListVoiceStatesRequest,
-    ) -> Result<v1::ListVoiceStatesReply, Status> {
-        let world = self.world.lock();
-        let states = world.voice_states.iter().filter(|state| state.guild_id.get() == request.guild_id);
-        Ok(v1::ListVoiceStatesReply { states: states.map(Into::into).collect() })
-    }
-
-    async fn renew_lease(self, request: v1::RenewLeaseRequest) -> Result<v1::RenewLeaseReply, Status> {
-        drop(request);
-        Ok(v1::RenewLeaseReply { lease_ms: 60_000, resync: false })
-    }
-
-    async fn update_sessions(self, request: v1::UpdateSessionsRequest) -> Result<v1::Empty, Status> {
-        drop(request);
-        Ok(v1::Empty {})
-    }
-
-    async fn get_presences(self, request: v1::GetPresencesRequest) -> Result<v1::GetPresencesReply, Status> {
-        drop(request);
-        Ok(v1::GetPresencesReply::default())
     }
 }
 
@@ -277,9 +270,8 @@ fake!(PresenceService {
     update_sessions: UpdateSessionsRequest => Empty,
     get_presences: GetPresencesRequest => GetPresencesReply,
     list_voice_states: ListVoiceStatesRequest => ListVoiceStatesReply,
-} refused {
     update_voice_state: UpdateVoiceStateRequest => UpdateVoiceStateReply,
-});
+} refused {});
 
 fake!(Messages {} refused {
     create_message: CreateMessageRequest => CreateMessageReply,

@@ -69,7 +69,8 @@ fn a_channel_that_appeared_and_vanished_is_not_replayed() {
         client.end.reset();
         let mut again = sim.resume(0, &client, seq);
         sim.settle().await;
-        let expected = ["GUILD_MEMBER_UPDATE 12", "GUILD_MEMBER_UPDATE 12", "CHANNEL_DELETE secret plans", "RESUMED"];
+        let expected =
+            ["GUILD_MEMBER_UPDATE 12", "GUILD_MEMBER_UPDATE 12", "CHANNEL_DELETE secret plans", "RESUMED"];
         assert_eq!(again.news(), expected);
     });
 }

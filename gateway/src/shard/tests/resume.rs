@@ -197,7 +197,8 @@ fn what_is_meant_for_the_ended_session_is_passed_over() {
         client.beat();
         sim.settle().await;
         sim.shards[0].borrow_mut().lost(&|_| true);
-        client.send(&json!({"op": 3, "d": {"status": "idle", "since": null, "activities": [], "afk": false}}));
+        client
+            .send(&json!({"op": 3, "d": {"status": "idle", "since": null, "activities": [], "afk": false}}));
         client.send(&json!({"op": 4, "d": {"guild_id": "100", "channel_id": null}}));
         sim.settle().await;
         sim.expect_refusal(&mut client).await;

@@ -29,6 +29,7 @@ use crate::config::Settings;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
 use crate::poller::Poller;
+use crate::registration::Registration;
 use crate::services::Services;
 use crate::shard::{self, Input, NewSocket, Shard, ShardRef, SocketStart};
 use crate::socket::{Socket, pipe};
@@ -108,9 +109,14 @@ impl Sim {
         let clock: SharedClock = Arc::new(VirtualClock(Instant::now()));
         let gates = Arc::new(Gates::default());
         let world = Arc::new(Mutex::new(small_world()));
-        let fakes = Fakes { world: world.clone(), gates: gates.clone() };
         let options = Options { stream_events_max: setup.stream_events_max, ..Options::default() };
         let backplane = Gated::new(InProcess::new(PARTITIONS, clock.clone(), options), gates.clone());
+        let fakes = Fakes {
+            world: world.clone(),
+            gates: gates.clone(),
+            backplane: backplane.clone(),
+            publishing: Arc::default(),
+        };
         let services = Arc::new(Services {
             backplane: backplane.clone(),
             registry: Arc::new(InMemoryRegistry::new(clock.clone())),
@@ -149,6 +155,10 @@ impl Sim {
             "presence book",
             crate::presence_book::keep(services.clone(), tasks.spawner().stop_token().clone()),
         );
+        let registration = Registration::new(services.clone(), senders.clone());
+        tasks
+            .spawner()
+            .spawn_lasting("registration", registration.keep(tasks.spawner().stop_token().clone()));
         for (shard, inbox) in shards.iter().zip(inboxes) {
             runs.spawn_local(shard::run(shard.clone(), inbox));
         }
@@ -169,6 +179,7 @@ impl Sim {
             assert!(shard.by_id.is_empty() && shard.by_user.is_empty(), "traces of sessions are left");
             assert!(shard.identifying.is_empty(), "an IDENTIFY is left");
             assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
+            assert!(shard.voices.is_empty(), "voice channels are left");
         }
         let interest = &self.services.interest;
         assert_eq!(interest.users(), [], "interest in users is left");
@@ -275,6 +286,24 @@ impl Sim {
                 UserEvent { user: *user, sequence: self.user_sequence.get(), envelope: envelope.encode() };
             self.backplane.deliver(&self.services.pod, vec![event]).await.unwrap();
         }
+    }
+
+    /// Stores events of users as a service does, and answers what `fanout` has to deliver.
+    pub async fn store(&self, told: &Told) -> Vec<UserEvent> {
+        let mut stored = Vec::new();
+        for (user, envelope) in &told.users {
+            let envelope_bytes = envelope.encode();
+            let subject = Subject::User(*user);
+            let ack =
+                self.backplane.publish(subject, envelope.event_id, envelope_bytes.clone()).await.unwrap();
+            stored.push(UserEvent { user: *user, sequence: ack.sequence, envelope: envelope_bytes });
+        }
+        stored
+    }
+
+    pub async fn deliver(&self, events: Vec<UserEvent>) {
+        self.backplane.deliver(&self.services.pod, events).await.unwrap();
+        self.settle().await;
     }
 
     pub async fn tell(&self, told: &Told) {

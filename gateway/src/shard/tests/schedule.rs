@@ -1,17 +1,18 @@
 //! Random schedules: whatever happens in whatever order, the sessions are given what they must be, and never more.
 //!
 //! A seed gives a schedule: users join and leave, roles, overwrites, owners and names change, messages are sent, deliveries
-//! lag and get lost, the directory is slow and fails, sockets break and come back. [`oracle`] knows what each session had
-//! to be given. The same seed gives the same run, byte for byte: a seed that fails can be run again by itself, with `SEED=n`,
+//! lag and get lost, the directory is slow and fails, sockets break and come back. In a lively one they also go through voice
+//! channels and change their status. [`oracle`] knows what each session had to be given, [`attendance`] who it had to show. The same seed gives the same run, byte for byte: a seed that fails can be run again by itself, with `SEED=n`,
 //! and `SEEDS=a..b` runs others than the suite does.
 
+mod attendance;
 mod oracle;
 mod peer;
 
 use std::collections::VecDeque;
 
 use backplane::{Backplane, Subject};
-use model::{OverwriteKind, Permissions, UserId};
+use model::{ChannelKind, OverwriteKind, Permissions, UserId};
 use proto::Envelope;
 
 use super::fakes::{Call, mix};
@@ -22,16 +23,34 @@ use crate::config::Settings;
 use oracle::{History, Message};
 use peer::Peer;
 
-const STEPS: usize = 60;
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// With voice states and presence.
+    Lively,
+}
+
 const SEEDS: u64 = 250;
 /// Seeds that have found something, beyond the first.
 const FOUND: [u64; 4] = [1119, 1694, 1961, 2435];
 const TEXT_CHANNELS: [u64; 2] = [GENERAL, STAFF];
+/// A voice channel that staff sees.
+const HIDDEN_LOUNGE: u64 = 105;
+/// Channels made in the course of a run count from here.
+const FIRST_NEW_CHANNEL: u64 = 300;
 
 #[test]
 fn every_session_is_given_what_it_must_be_and_never_more() {
     for seed in seeds() {
-        run(seed);
+        run(seed, Kind::Plain);
+    }
+}
+
+#[test]
+fn every_session_shows_who_is_there_where_it_sees_them() {
+    for seed in seeds() {
+        run(seed, Kind::Lively);
     }
 }
 
@@ -50,18 +69,20 @@ fn seeds() -> Vec<u64> {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let runs = [7, 7, 8].map(run);
-    assert!(runs[0].lines().count() > 20, "something happens");
-    assert_eq!(runs[0], runs[1]);
-    assert_ne!(runs[0], runs[2]);
+    for kind in [Kind::Plain, Kind::Lively] {
+        let runs = [7, 7, 8].map(|seed| run(seed, kind));
+        assert!(runs[0].lines().count() > 20, "something happens");
+        assert_eq!(runs[0], runs[1]);
+        assert_ne!(runs[0], runs[2]);
+    }
 }
 
 /// Runs one schedule and answers everything that the clients were given.
-fn run(seed: u64) -> String {
+fn run(seed: u64, kind: Kind) -> String {
     let mut trace = String::new();
     let settings = Settings { resume_ms: 30_000, ..Settings::default() };
     simulate_with(Setup { seed, settings, ..Setup::default() }, async |sim| {
-        let mut schedule = Schedule::new(sim, seed);
+        let mut schedule = Schedule::new(sim, seed, kind);
         schedule.run().await;
         trace = schedule.peers.iter().map(|peer| peer.trace.as_str()).collect();
     });
@@ -72,6 +93,7 @@ fn run(seed: u64) -> String {
 struct Schedule<'a> {
     sim: &'a Sim,
     seed: u64,
+    kind: Kind,
     drawn: u64,
     peers: Vec<Peer>,
     history: History,
@@ -83,12 +105,19 @@ struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
-    fn new(sim: &'a Sim, seed: u64) -> Self {
+    fn new(sim: &'a Sim, seed: u64, kind: Kind) -> Self {
+        if kind == Kind::Lively {
+            sim.world().publishes_presence = true;
+            let staff = allow(OverwriteKind::Role(role_id(STAFF_ROLE)));
+            let overwrites = vec![hidden(guild_id(GUILD)), staff];
+            sim.apply(Change::NewChannel(channel_id(HIDDEN_LOUNGE), ChannelKind::Voice, overwrites));
+        }
         let peers = [(ALICE, 0), (BOB, 0), (BOB, 0), (BOB, 1), (CAROL, 0), (DAVE, 1)];
         let first = sim.world().now(guild_id(GUILD)).guild.revision;
         Self {
             sim,
             seed,
+            kind,
             drawn: 0,
             peers: peers
                 .iter()
@@ -110,21 +139,26 @@ impl<'a> Schedule<'a> {
 
     async fn run(&mut self) {
         self.sim.gates.delay(self.seed, [0, 5, 40][(self.seed % 3) as usize]);
-        for _ in 0..STEPS {
+        let steps = if self.kind == Kind::Lively { 100 } else { 60 };
+        for _ in 0..steps {
             self.step().await;
             let ms = [1, 1, 3, 20][self.draw(4) as usize];
             self.sim.wait(ms).await;
         }
         self.finish().await;
         for peer in &self.peers {
-            oracle::check(self.sim, &self.history, peer).unwrap_or_else(|problem| {
-                panic!("seed {}, peer {}: {problem}\n{}", self.seed, peer.index, peer.trace)
+            let checked = oracle::check(self.sim, &self.history, peer)
+                .and_then(|()| attendance::check(self.sim, &self.history, peer));
+            checked.unwrap_or_else(|problem| {
+                let (seed, kind) = (self.seed, self.kind);
+                panic!("seed {seed}, {kind:?}, peer {}: {problem}\n{}", peer.index, peer.trace)
             });
         }
     }
 
     async fn step(&mut self) {
-        match self.draw(20) {
+        let bound = if self.kind == Kind::Lively { 40 } else { 20 };
+        match self.draw(bound) {
             0..=5 => self.send_message().await,
             6..=8 => self.change(),
             9..=11 => self.publish_guild().await,
@@ -132,6 +166,9 @@ impl<'a> Schedule<'a> {
             14 => self.set_flow(),
             15 => self.sim.gates.fail(Call::OpenAsked, [ALICE, BOB, CAROL, DAVE][self.draw(4) as usize], 1),
             16..=18 => self.move_socket(),
+            20..=31 => self.speak(),
+            32..=35 => self.appear(),
+            36..=39 => self.change(),
             _ => {
                 let peer = self.draw(self.peers.len() as u64) as usize;
                 self.peers[peer].read(self.sim, &self.history);
@@ -168,9 +205,10 @@ impl<'a> Schedule<'a> {
 
     fn draw_change(&mut self, guild: &Guild) -> Change {
         let user = user_id([BOB, CAROL, DAVE][self.draw(3) as usize]);
-        let channel = channel_id(TEXT_CHANNELS[self.draw(2) as usize]);
+        let channel = self.draw_channel(guild);
         let owns = guild.guild.owner_id == user;
         match self.draw(8) {
+            7 if self.kind == Kind::Lively && self.draw(4) == 0 => self.draw_voice_channel(guild),
             0 | 1 if !guild.is_member(user) => Change::Join(user),
             0 | 1 if !owns => Change::Leave(user),
             2 | 3 if guild.is_member(user) => {
@@ -182,6 +220,46 @@ impl<'a> Schedule<'a> {
             6 if guild.is_member(user) => Change::Owner(if owns { user_id(ALICE) } else { user }),
             _ => self.draw_overwrites(channel),
         }
+    }
+
+    fn draw_channel(&mut self, guild: &Guild) -> model::ChannelId {
+        if self.kind == Kind::Plain || self.draw(2) == 0 {
+            return channel_id(TEXT_CHANNELS[self.draw(2) as usize]);
+        }
+        self.draw_voice(guild).unwrap_or(channel_id(GENERAL))
+    }
+
+    /// One of the guild's voice channels.
+    fn draw_voice(&mut self, guild: &Guild) -> Option<model::ChannelId> {
+        let is_voice = |channel: &&model::Channel| channel.kind == ChannelKind::Voice;
+        let voice: Vec<_> = guild.channels.values().filter(is_voice).map(|channel| channel.id).collect();
+        let place = self.draw(voice.len().max(1) as u64) as usize;
+        voice.get(place).copied()
+    }
+
+    /// A voice channel comes or goes.
+    fn draw_voice_channel(&mut self, guild: &Guild) -> Change {
+        match self.draw_voice(guild) {
+            Some(channel) if self.draw(2) == 0 => Change::DropChannel(channel),
+            _ => {
+                let id = channel_id(FIRST_NEW_CHANNEL + guild.guild.revision);
+                Change::NewChannel(id, ChannelKind::Voice, Vec::new())
+            }
+        }
+    }
+
+    /// Somebody joins a voice channel, moves or leaves.
+    fn speak(&mut self) {
+        let index = self.draw(self.peers.len() as u64) as usize;
+        let guild = self.sim.world().now(guild_id(GUILD)).clone();
+        let channel = if self.draw(4) == 0 { None } else { self.draw_voice(&guild) };
+        self.peers[index].speak(channel);
+    }
+
+    fn appear(&mut self) {
+        let index = self.draw(self.peers.len() as u64) as usize;
+        let status = ["online", "idle", "dnd", "invisible"][self.draw(4) as usize];
+        self.peers[index].appear(status);
     }
 
     fn draw_permissions(&mut self, guild: &Guild) -> Change {
@@ -212,6 +290,7 @@ impl<'a> Schedule<'a> {
 
     async fn tell_user(&mut self) {
         let Some(event) = self.user_queue.pop_front() else { return };
+        self.history.told(event.0, &event.1);
         let told = super::world::Told { guild: Vec::new(), users: vec![event] };
         self.sim.tell_users(&told).await;
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::guild::GuildObject;
+use model::presence::Presence;
 use model::view::{ChannelView, GuildView, MemberView, ViewChange};
 use model::voice::VoiceState;
 use model::{
@@ -11,6 +12,8 @@ use model::{
 };
 use proto::{Envelope, Writer, convert, v1};
 use serde_json::{Value, json};
+
+use super::attendance::{Attendance, VoiceTold};
 
 pub fn guild_id(id: u64) -> GuildId {
     GuildId::new(id).unwrap()
@@ -123,7 +126,9 @@ pub struct Told {
 pub struct World {
     guilds: BTreeMap<GuildId, Vec<Guild>>,
     pub users: BTreeMap<UserId, User>,
-    pub voice_states: Vec<VoiceState>,
+    pub attendance: Attendance,
+    /// Whether changes of presence are published. Most tests are not about them.
+    pub publishes_presence: bool,
     /// The directory's next answers for these users are of this revision.
     pub stale: Vec<(UserId, u64)>,
     next_event: u64,
@@ -134,7 +139,8 @@ impl World {
         Self {
             guilds: BTreeMap::new(),
             users: BTreeMap::new(),
-            voice_states: Vec::new(),
+            attendance: Attendance::default(),
+            publishes_presence: false,
             stale: Vec::new(),
             next_event: 1,
         }
@@ -202,6 +208,12 @@ impl World {
         Told { guild: Vec::new(), users: vec![(user, envelope)] }
     }
 
+    /// The user has another name or picture.
+    pub fn user_update(&mut self, user: UserId) -> Told {
+        let envelope = self.envelope(EventKind::UserUpdate, json!({"id": user}));
+        Told { guild: Vec::new(), users: vec![(user, Envelope { user_id: Some(user), ..envelope })] }
+    }
+
     /// Typing, which is never stored.
     pub fn typing(&mut self, guild: GuildId, channel: ChannelId) -> Envelope {
         let envelope = self.envelope(EventKind::TypingStart, json!({"channel_id": channel}));
@@ -220,6 +232,29 @@ impl World {
             ..envelope
         };
         Told { guild: vec![envelope], users: Vec::new() }
+    }
+
+    /// The next change of a voice state that is to be published.
+    pub fn next_voice_event(&mut self) -> Option<(VoiceTold, Envelope)> {
+        let told = self.attendance.untold.pop_front()?;
+        let member = self.now(told.state.guild_id).members.get(&told.state.user_id).cloned();
+        let mut data = serde_json::to_value(told.state.object(member.as_ref())).unwrap();
+        data["number"] = told.number.into();
+        let envelope = self.envelope(EventKind::VoiceStateUpdate, data);
+        let envelope = Envelope {
+            guild_id: Some(told.state.guild_id),
+            channel_id: Some(told.shown_in),
+            user_id: Some(told.state.user_id),
+            moved_to: told.moved_to,
+            ..envelope
+        };
+        Some((told, envelope))
+    }
+
+    pub fn presence_event(&mut self, guild: GuildId, presence: &Presence) -> Envelope {
+        let data = serde_json::to_value(presence.object(Some(guild))).unwrap();
+        let envelope = self.envelope(EventKind::PresenceUpdate, data);
+        Envelope { guild_id: Some(guild), user_id: Some(presence.user_id), ..envelope }
     }
 
     /// Makes the next revision, and the events that tell of it.

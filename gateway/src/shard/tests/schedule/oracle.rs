@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use model::view::ViewChange;
-use model::{ChannelId, UserId};
+use model::{ChannelId, EventKind, UserId};
 use proto::Envelope;
 
 use super::super::Admission;
@@ -28,11 +28,13 @@ pub struct History {
     revisions: Vec<(u64, u64)>,
     /// Where members were removed, and at which revision.
     removals: Vec<(u64, u64, UserId)>,
+    /// Where the stream was when users were told that they had joined, and at which revision.
+    joins: Vec<(u64, u64, UserId)>,
 }
 
 impl History {
     pub fn new(first: u64) -> Self {
-        Self { messages: Vec::new(), revisions: vec![(0, first)], removals: Vec::new() }
+        Self { messages: Vec::new(), revisions: vec![(0, first)], removals: Vec::new(), joins: Vec::new() }
     }
 
     pub fn published(&mut self, sequence: u64, envelope: &Envelope) {
@@ -43,6 +45,12 @@ impl History {
         }
     }
 
+    pub fn told(&mut self, user: UserId, envelope: &Envelope) {
+        if let (EventKind::GuildJoined, Some(revision)) = (envelope.kind, envelope.revision) {
+            self.joins.push((self.last(), revision, user));
+        }
+    }
+
     /// The place of the last event.
     pub fn last(&self) -> u64 {
         let message = self.messages.last().map_or(0, |message| message.sequence);
@@ -50,7 +58,7 @@ impl History {
     }
 
     /// The revision at a place in the stream.
-    fn revision_at(&self, sequence: u64) -> u64 {
+    pub fn revision_at(&self, sequence: u64) -> u64 {
         let place = self.revisions.partition_point(|(other, _)| *other < sequence);
         self.revisions[place - 1].1
     }
@@ -107,6 +115,10 @@ impl Case<'_> {
         }
     }
 
+    fn is_member_at(&self, revision: u64) -> bool {
+        self.sim.world().at(guild_id(GUILD), revision).is_member(self.user)
+    }
+
     fn sees_at(&self, revision: u64, channel: ChannelId) -> bool {
         self.sim.world().at(guild_id(GUILD), revision).sees(self.user, channel)
     }
@@ -143,10 +155,11 @@ impl Case<'_> {
 
     fn check_missing(&self) -> Result<(), String> {
         for (index, admission) in self.admissions.iter().enumerate() {
-            // What came before the next opening may have been cut off by it.
+            // What came before the next opening may have been cut off by it, or by what began it.
             let from = admission.after;
             let until = self.end_of(admission);
-            let cut = self.admissions.get(index + 1).map_or(0, |next| next.after);
+            let next = self.admissions.get(index + 1).map_or(0, |next| next.after);
+            let cut = next.max(self.next_join(admission));
             for (number, message) in self.history.messages.iter().enumerate() {
                 let is_covered =
                     message.sequence > from && message.sequence < until && message.sequence > cut;
@@ -157,6 +170,13 @@ impl Case<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Where the stream was when the user was told that they had joined after this opening, and so that they had left.
+    fn next_join(&self, admission: &Admission) -> u64 {
+        let is_next =
+            |(_, revision, user): &&(u64, u64, UserId)| *user == self.user && *revision > admission.revision;
+        self.history.joins.iter().find(is_next).map_or(0, |(sequence, ..)| *sequence)
     }
 
     /// Where the user was removed after this opening.
@@ -174,6 +194,11 @@ impl Case<'_> {
         let revision = self.history.revision_at(message.sequence);
         let replays = self.peer.resumes.iter().filter(|resumed| resumed.until >= message.sequence);
         let last = self.sim.world().now(guild_id(GUILD)).guild.revision;
+        // A guild that is to be made again for a replay is not when the directory knows it to be left.
+        let asked = replays.clone().map(|resumed| resumed.revision.min(last)).max().unwrap_or(revision);
+        if !(revision..=asked).all(|revision| self.is_member_at(revision)) {
+            return false;
+        }
         let replayed_at = replays.map(|resumed| match resumed.until {
             u64::MAX => last,
             until => self.history.revision_at(until + 1),
