@@ -4,12 +4,16 @@ CARGO      ?= cargo
 TOOLS      := $(CURDIR)/.cache/tools
 DENY       := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
+FUZZ         := $(TOOLS)/bin/cargo-fuzz
+FUZZ_VERSION := 0.13.2
+# How long `make fuzz` runs each target.
+FUZZ_SECONDS ?= 60
 # `make run ARGS='--gateway-listen 0.0.0.0:8081'`
 ARGS       ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check lint fmt deny advisories clients tracer servers clean
+.PHONY: help run test check lint fmt deny advisories fuzz clients tracer servers clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +41,9 @@ deny: $(DENY) ## licences, bans and sources of all dependencies (the first time 
 advisories: $(DENY) ## known vulnerabilities; fetches the RustSec database from github.com
 	$(DENY) --workspace --locked check advisories
 
+fuzz: $(FUZZ) ## every fuzz target for FUZZ_SECONDS, 60 by default (needs a C++ compiler)
+	@CARGO_FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
+
 clients: ## the foreign client libraries that the tests drive (needs Node.js with npm, and Python)
 	@scripts/install-clients
 
@@ -55,5 +62,12 @@ $(DENY):
 	@echo 'building cargo-deny $(DENY_VERSION), about two minutes on two cores'
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --debug \
 		--no-default-features --quiet --root $(TOOLS) --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build
+	touch $@
+
+$(FUZZ):
+	@echo 'building cargo-fuzz $(FUZZ_VERSION), about a minute on two cores'
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install cargo-fuzz --version $(FUZZ_VERSION) --locked --debug \
+		--quiet --root $(TOOLS) --target-dir $(TOOLS)/build
 	rm -rf $(TOOLS)/build
 	touch $@

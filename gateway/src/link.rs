@@ -22,6 +22,9 @@ use crate::wire::CloseCode;
 pub(crate) mod activity;
 pub mod command;
 mod fields;
+mod fuzz;
+
+pub use fuzz::fuzz_command;
 
 use command::{Command, Identify, MembersRequest, PresenceUpdate, Resume, VoiceUpdate};
 

@@ -12,6 +12,7 @@ pub mod clients;
 pub mod convert;
 pub mod envelope;
 pub mod failure;
+mod fuzz;
 pub mod transport;
 
 /// Generated from the `.proto` files.
@@ -23,4 +24,5 @@ pub mod v1 {
 pub use convert::Malformed;
 pub use envelope::{Envelope, Writer};
 pub use failure::{Failure, FailureKind, FieldError};
+pub use fuzz::fuzz_envelope;
 pub use transport::Transport;

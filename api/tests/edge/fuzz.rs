@@ -2,19 +2,13 @@
 //!
 //! `STARLING_FUZZ_BODIES` says how many bodies (default 20,000).
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use api::{App, Limits, RouteInfo, WindowLimit, route_list};
-use axum::body::Body;
-use http::{Request, header};
-use http_body_util::BodyExt;
+use api::{RouteInfo, route_list};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Number, Value};
 
-use crate::client::app;
-use crate::fakes::Fakes;
+use crate::request::{self, Asked};
 
 /// Names that handlers look for, so that bodies get past "required".
 const NAMES: &[&str] = &[
@@ -134,10 +128,7 @@ fn ids() -> impl Strategy<Value = Vec<String>> {
 async fn arbitrary_requests_get_proper_answers() {
     let count =
         std::env::var("STARLING_FUZZ_BODIES").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
-    let off = WindowLimit::new(0, 0);
-    let limits =
-        Limits { global: off, reads: off, writes: off, logins: off, invalid: off, ..Limits::default() };
-    let (app, _) = app(&Fakes::default(), limits);
+    let app = request::app();
     let routes = route_list();
     let mut runner =
         TestRunner::new(Config { rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..Config::default() });
@@ -154,7 +145,15 @@ async fn arbitrary_requests_get_proper_answers() {
         let (route, body, ids, query, kind) = strategy.new_tree(&mut runner).unwrap().current();
         let path =
             format!("/api/v10{}?{}", fill(&route, &ids), query.replace([' ', '#', '"', '<', '>'], "&"));
-        match answer(&app, &route, &path, kind, body).await {
+        let asked = path.parse().ok().map(|uri| {
+            let content_type = kind.to_owned();
+            Asked { method: route.method.clone(), uri, content_type, body }
+        });
+        let status = match asked {
+            Some(asked) => request::ask(&app, asked).await,
+            None => None,
+        };
+        match status {
             Some(status) if status < 300 => done += 1,
             _ => refused += 1,
         }
@@ -165,31 +164,15 @@ async fn arbitrary_requests_get_proper_answers() {
     );
 }
 
-/// The status, unless the path is none that HTTP could carry.
-async fn answer(app: &App, route: &RouteInfo, path: &str, kind: &str, body: Vec<u8>) -> Option<u16> {
-    let text = String::from_utf8_lossy(&body).into_owned();
-    let request = Request::builder()
-        .method(route.method.clone())
-        .uri(path)
-        .header(header::AUTHORIZATION, "alice-token")
-        .header(header::CONTENT_TYPE, kind)
-        .body(Body::from(body))
-        .ok()?;
-    let response = app.respond(request, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
-    let status = response.status().as_u16();
-    let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    let case = format!("{} {path} [{kind}] {text} -> {status} {bytes:?}", route.method);
-    assert!(status < 500, "{case}");
-    if status == 204 {
-        assert!(bytes.is_empty(), "{case}");
-    } else {
-        assert_eq!(
-            content_type.as_ref().map(|kind| kind.as_bytes()),
-            Some(&b"application/json"[..]),
-            "{case}"
-        );
-        assert!(serde_json::from_slice::<Value>(&bytes).is_ok(), "{case}");
+#[tokio::test]
+async fn the_fuzzer_s_requests_get_proper_answers() {
+    let app = request::app();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/rest_request");
+    let mut asked = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        if let Some(kept) = request::parse(&std::fs::read(entry.unwrap().path()).unwrap()) {
+            asked += usize::from(request::ask(&app, kept).await.is_some());
+        }
     }
-    Some(status)
+    assert!(asked > 10, "{asked} requests are kept");
 }

@@ -9,4 +9,5 @@ mod fakes;
 mod fuzz;
 mod http_rules;
 mod limits;
+mod request;
 mod shapes;
