@@ -10,7 +10,7 @@ use proto::Failure;
 use crate::changes::{Changes, Draft};
 use crate::events::Event;
 use crate::rules::Actor;
-use crate::state::{GuildState, unknown_member};
+use crate::state::{GuildState, unknown_guild, unknown_member};
 use crate::store::Write;
 
 /// One change of a guild.
@@ -66,11 +66,19 @@ impl<'a> Change<'a> {
         self.member(id).await?.ok_or_else(unknown_member)
     }
 
-    /// The member who asks; whoever is none has no access.
+    /// The member who asks. Whoever is none does not learn that there is such a guild.
     pub(crate) async fn actor(&self, id: UserId) -> Result<Actor<'a>, Failure> {
+        self.member_who_asks(id).await?.ok_or_else(unknown_guild)
+    }
+
+    /// The member who asks for something of a channel, which they know; whoever is none has no access.
+    pub(crate) async fn actor_in_channel(&self, id: UserId) -> Result<Actor<'a>, Failure> {
+        self.member_who_asks(id).await?.ok_or_else(Failure::missing_access)
+    }
+
+    async fn member_who_asks(&self, id: UserId) -> Result<Option<Actor<'a>>, Failure> {
         let member = self.changes.store.member(self.state.guild.id, id).await?;
-        let member = member.ok_or_else(Failure::missing_access)?;
-        Ok(Actor::new(self.state, member, self.now))
+        Ok(member.map(|member| Actor::new(self.state, member, self.now)))
     }
 
     // --- Drafting

@@ -6,6 +6,7 @@ use model::limits::{
 };
 use model::{Channel, ChannelId, ChannelKind, Guild, GuildId, Member, Permissions, Role, User, UserId};
 use proto::convert::id;
+use proto::failure::{FailureKind, code};
 use proto::{Failure, v1};
 use storage::SlotSet;
 
@@ -134,7 +135,10 @@ impl EditGuild for v1::EditGuildRequest {
             return Ok(());
         }
         actor.needs_ownership()?;
-        at.existing_member(owner).await?;
+        if at.existing_member(owner).await?.user.bot {
+            let message = "Ownership cannot be transferred to a bot user";
+            return Err(Failure::new(FailureKind::Invalid, code::OWNER_IS_BOT, message));
+        }
         at.guild.owner_id = owner;
         Ok(())
     }

@@ -40,7 +40,7 @@ impl Command for v1::CreateInviteRequest {
     type Reply = Invite;
 
     async fn run(self, at: &mut Change<'_>) -> Result<Invite, Failure> {
-        let actor = at.actor(id("actor_id", self.actor_id)?).await?;
+        let actor = at.actor_in_channel(id("actor_id", self.actor_id)?).await?;
         let channel = at.state.channel(id("channel_id", self.channel_id)?)?;
         actor.needs_in(channel, Permissions::CREATE_INSTANT_INVITE)?;
         let max_age = self.max_age_secs.unwrap_or(INVITE_AGE_SECS_DEFAULT);
@@ -130,7 +130,7 @@ impl Command for v1::DeleteInviteRequest {
 
     async fn run(self, at: &mut Change<'_>) -> Result<Shown, Failure> {
         let invite = at.changes.store.invite(&self.code).await?.ok_or_else(unknown_invite)?;
-        let actor = at.actor(id("actor_id", self.actor_id)?).await?;
+        let actor = at.actor_in_channel(id("actor_id", self.actor_id)?).await?;
         let channel_id: ChannelId = invite.channel_id;
         let channel = at.state.channel(channel_id)?;
         if !actor.base.contains(Permissions::MANAGE_GUILD) {

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use crate::directory::Directory;
 use crate::invites::{Shown, unknown_invite};
 use crate::rules::Actor;
-use crate::state::{GuildState, members_reply, unknown_channel};
+use crate::state::{GuildState, members_reply, unknown_channel, unknown_guild};
 use crate::store::keys::lower;
 
 impl Directory {
-    /// The member who reads; whoever is none has no access.
-    async fn reader<'a>(&self, state: &'a GuildState, user: UserId) -> Result<Actor<'a>, Failure> {
+    /// The member who reads, if they are one.
+    async fn reader<'a>(&self, state: &'a GuildState, user: UserId) -> Result<Option<Actor<'a>>, Failure> {
         let member = self.changes.store.member(state.guild.id, user).await?;
-        Ok(Actor::new(state, member.ok_or_else(Failure::missing_access)?, self.changes.now()))
+        Ok(member.map(|member| Actor::new(state, member, self.changes.now())))
     }
 
     pub(crate) async fn guild_of(&self, channel: ChannelId) -> Result<GuildId, Failure> {
@@ -26,7 +26,7 @@ impl Directory {
     pub(crate) async fn get_guild(&self, request: v1::GetGuildRequest) -> Result<v1::GuildDetails, Failure> {
         let state = self.actors.state(id("guild_id", request.guild_id)?).await?;
         let Some(reader) = request.reader_id else { return Ok(state.details(|_| true)) };
-        let reader = self.reader(&state, id("reader_id", reader)?).await?;
+        let reader = self.reader(&state, id("reader_id", reader)?).await?.ok_or_else(unknown_guild)?;
         Ok(state.details(|channel| reader.sees(channel)))
     }
 
@@ -64,8 +64,7 @@ impl Directory {
             if request.details {
                 match self.user_guild(guild_id, user_id).await {
                     Ok(guild) => guilds.push(guild),
-                    Err(failure)
-                        if matches!(failure.kind, FailureKind::NotFound | FailureKind::Forbidden) => {}
+                    Err(failure) if failure.kind == FailureKind::NotFound => {}
                     Err(failure) => return Err(failure),
                 }
             } else {
@@ -108,7 +107,7 @@ impl Directory {
 
     async fn user_guild(&self, guild_id: GuildId, user: UserId) -> Result<v1::UserGuild, Failure> {
         let state = self.actors.state(guild_id).await?;
-        let member = self.reader(&state, user).await?;
+        let member = self.reader(&state, user).await?.ok_or_else(unknown_guild)?;
         let guild = &state.guild;
         Ok(v1::UserGuild {
             id: guild_id.get(),
@@ -124,10 +123,11 @@ impl Directory {
         let channel_id: ChannelId = id("channel_id", request.channel_id)?;
         let state = self.actors.state(self.guild_of(channel_id).await?).await?;
         let channel = state.channel(channel_id)?;
-        if let Some(reader) = request.reader_id
-            && !self.reader(&state, id("reader_id", reader)?).await?.sees(channel)
-        {
-            return Err(Failure::missing_access());
+        if let Some(reader) = request.reader_id {
+            let reader = self.reader(&state, id("reader_id", reader)?).await?;
+            if !reader.is_some_and(|reader| reader.sees(channel)) {
+                return Err(Failure::missing_access());
+            }
         }
         Ok(channel.clone())
     }
@@ -226,8 +226,11 @@ impl Directory {
         };
         let actor = self.reader(&state, actor_id).await?;
         match channel {
-            None => actor.needs(Permissions::MANAGE_GUILD)?,
-            Some(channel) => actor.needs_in(state.channel(channel)?, Permissions::MANAGE_CHANNELS)?,
+            None => actor.ok_or_else(unknown_guild)?.needs(Permissions::MANAGE_GUILD)?,
+            Some(channel) => {
+                let actor = actor.ok_or_else(Failure::missing_access)?;
+                actor.needs_in(state.channel(channel)?, Permissions::MANAGE_CHANNELS)?;
+            }
         }
         let mut invites = Vec::new();
         for invite in self.changes.store.invites_of(state.guild.id).await? {

@@ -46,16 +46,22 @@ pub mod code {
     pub const MAX_REACTIONS: u32 = 30_010;
     pub const MAX_CHANNELS: u32 = 30_013;
     pub const MAX_INVITES: u32 = 30_016;
+    pub const MAX_MEMBERS: u32 = 30_019;
+    pub const MAX_OVERWRITES: u32 = 30_060;
+    pub const CHANNELS_TOO_LARGE: u32 = 30_061;
     pub const UNAUTHORIZED: u32 = 40_001;
+    pub const ONE_PARENT_AT_A_TIME: u32 = 40_009;
     pub const MISSING_ACCESS: u32 = 50_001;
     pub const INVALID_ACCOUNT_TYPE: u32 = 50_002;
     pub const CANNOT_EDIT_OTHERS_MESSAGE: u32 = 50_005;
     pub const EMPTY_MESSAGE: u32 = 50_006;
     pub const NOT_A_TEXT_CHANNEL: u32 = 50_008;
+    pub const MAX_APPLICATIONS: u32 = 50_011;
     pub const MISSING_PERMISSIONS: u32 = 50_013;
     pub const BULK_DELETE_COUNT: u32 = 50_016;
     pub const BULK_DELETE_TOO_OLD: u32 = 50_034;
     pub const INVALID_FORM: u32 = 50_035;
+    pub const OWNER_IS_BOT: u32 = 50_132;
     pub const FILTERED: u32 = 200_000;
     pub const OVERLOADED: u32 = 130_000;
 }

@@ -79,7 +79,10 @@ async fn ownership_is_given_by_the_owner_to_a_member_and_told_as_a_change_of_vie
     rig.give(guild, bob, alice, &[admin.id]).await;
     refused!(ask!(rig, edit_guild, give(bob, bob)), code::MISSING_PERMISSIONS);
     refused!(ask!(rig, edit_guild, give(alice, carol)), code::UNKNOWN_MEMBER);
-    refused!(ask!(rig, edit_guild, give(carol, carol)), code::MISSING_ACCESS);
+    let bot = rig.bot(alice, "Helper").await;
+    rig.add(guild, bot, alice).await;
+    refused!(ask!(rig, edit_guild, give(alice, bot)), code::OWNER_IS_BOT);
+    refused!(ask!(rig, edit_guild, give(carol, carol)), code::UNKNOWN_GUILD);
     ask!(rig, edit_guild, give(alice, bob)).unwrap();
     let events = rig.of_guild(guild).await;
     let update = events.last().unwrap();
@@ -129,7 +132,7 @@ async fn readers_see_their_channels_and_strangers_nothing() {
     let count = |details: v1::GuildDetails| details.channels.len();
     assert_eq!(count(ask!(rig, get_guild, get(alice)).unwrap()), 2);
     assert_eq!(count(ask!(rig, get_guild, get(bob)).unwrap()), 1);
-    refused!(ask!(rig, get_guild, get(carol)), code::MISSING_ACCESS);
+    refused!(ask!(rig, get_guild, get(carol)), code::UNKNOWN_GUILD);
     let channel =
         |reader: model::UserId| v1::GetChannelRequest { channel_id: hidden, reader_id: Some(reader.get()) };
     ask!(rig, get_channel, channel(alice)).unwrap();
