@@ -1,6 +1,8 @@
-//! Channels of a guild: made, changed, moved, deleted.
+//! Channels of a guild: made, changed, deleted. [`moves`] has how they are arranged, [`sync`] what a category and its
+//! channels have to do with each other.
 
-use std::collections::BTreeMap;
+mod moves;
+mod sync;
 
 use async_trait::async_trait;
 use model::limits::{
@@ -19,14 +21,17 @@ use crate::rules::Actor;
 use crate::state::GuildState;
 use crate::validate::Fields;
 
+pub(crate) use sync::put_with_overwrites;
+
 #[async_trait]
 impl Command for v1::CreateChannelRequest {
     type Reply = Channel;
 
     async fn run(self, at: &mut Change<'_>) -> Result<Channel, Failure> {
         let actor = at.actor(id("actor_id", self.actor_id)?).await?;
-        actor.needs(Permissions::MANAGE_CHANNELS)?;
         let fields = self.fields.unwrap_or_default();
+        let parent = fields.parent_id.and_then(ChannelId::new).and_then(|id| at.state.channels.get(&id));
+        may_place(&actor, parent)?;
         Fields::default().required("name", fields.name.as_deref(), CHANNEL_NAME_CHARS_MAX).finish()?;
         let kind = kind_of(fields.kind.unwrap_or(0))?;
         if at.state.channels.len() >= GUILD_CHANNELS_MAX {
@@ -36,7 +41,11 @@ impl Command for v1::CreateChannelRequest {
         let mut channel = Channel::new(at.changes.ledger.next_id(), at.guild.id, kind, "");
         channel.position = next_position(at.state, kind);
         check(&fields, &channel, at.state)?;
-        overwrites::replace(&actor, &mut channel, fields.overwrites.as_ref(), actor.base)?;
+        // Some libraries send an empty list where their caller gave none.
+        match fields.overwrites.as_ref().filter(|list| !list.overwrites.is_empty()) {
+            Some(list) => overwrites::replace(&mut channel, list, overwrites::grantable_in_guild(&actor))?,
+            None => channel.overwrites = parent.map(|parent| parent.overwrites.clone()).unwrap_or_default(),
+        }
         apply(fields, &mut channel);
         Ok(at.put_channel(channel))
     }
@@ -47,57 +56,26 @@ impl Command for v1::EditChannelRequest {
     type Reply = Channel;
 
     async fn run(self, at: &mut Change<'_>) -> Result<Channel, Failure> {
-        let actor = at.actor(id("actor_id", self.actor_id)?).await?;
+        let actor = at.actor_in_channel(id("actor_id", self.actor_id)?).await?;
         let mut channel = at.state.channel(id("channel_id", self.channel_id)?)?.clone();
         actor.needs_in(&channel, Permissions::MANAGE_CHANNELS)?;
         let fields = self.fields.unwrap_or_default();
         if let Some(kind) = fields.kind {
             channel.kind = changed_kind(channel.kind, kind)?;
         }
+        if let Some(parent) = fields.parent_id.map(ChannelId::new)
+            && parent != channel.parent_id
+        {
+            may_place(&actor, parent.and_then(|id| at.state.channels.get(&id)))?;
+        }
         check(&fields, &channel, at.state)?;
-        if fields.overwrites.is_some() {
+        if let Some(list) = &fields.overwrites {
             actor.needs_in(&channel, Permissions::MANAGE_ROLES)?;
-            let held = actor.in_channel(&channel);
-            overwrites::replace(&actor, &mut channel, fields.overwrites.as_ref(), held)?;
+            let held = overwrites::grantable(&actor, at.state, &channel);
+            overwrites::replace(&mut channel, list, held)?;
         }
         apply(fields, &mut channel);
-        Ok(at.put_channel(channel))
-    }
-}
-
-#[async_trait]
-impl Command for v1::MoveChannelsRequest {
-    type Reply = ();
-
-    async fn run(self, at: &mut Change<'_>) -> Result<(), Failure> {
-        let actor = at.actor(id("actor_id", self.actor_id)?).await?;
-        actor.needs(Permissions::MANAGE_CHANNELS)?;
-        let mut moved: BTreeMap<ChannelId, Channel> = BTreeMap::new();
-        for (index, step) in self.moves.iter().enumerate() {
-            let channel_id = id("moves.channel_id", step.channel_id)?;
-            let before = at.state.channel(channel_id)?;
-            let channel = moved.entry(channel_id).or_insert_with(|| before.clone());
-            if let Some(position) = step.position {
-                let path = format!("{index}.position");
-                Fields::default().range(&path, position.into(), 0, POSITION_MAX.into()).finish()?;
-                channel.position = position;
-            }
-            if let Some(parent) = step.parent_id {
-                channel.parent_id = ChannelId::new(parent);
-            }
-            if channel != before {
-                actor.needs_in(before, Permissions::MANAGE_CHANNELS)?;
-            }
-        }
-        check_moved(&self.moves, &moved, at.state)?;
-        moved.retain(|id, channel| at.state.channels.get(id) != Some(channel));
-        if moved.values().map(change_bytes).sum::<usize>() > CHANGE_BYTES_MAX {
-            let message =
-                "these channels have too many overwrites to move them at once: move fewer at a time";
-            return Err(Failure::new(FailureKind::Invalid, code::GENERAL, message));
-        }
-        moved.into_values().for_each(|channel| drop(at.put_channel(channel)));
-        Ok(())
+        put_with_overwrites(at, channel)
     }
 }
 
@@ -106,7 +84,7 @@ impl Command for v1::DeleteChannelRequest {
     type Reply = Channel;
 
     async fn run(self, at: &mut Change<'_>) -> Result<Channel, Failure> {
-        let actor: Actor<'_> = at.actor(id("actor_id", self.actor_id)?).await?;
+        let actor: Actor<'_> = at.actor_in_channel(id("actor_id", self.actor_id)?).await?;
         let channel = at.state.channel(id("channel_id", self.channel_id)?)?.clone();
         actor.needs_in(&channel, Permissions::MANAGE_CHANNELS)?;
         for invite in at.changes.store.invites_of(at.guild.id).await? {
@@ -131,21 +109,22 @@ impl Command for v1::DeleteChannelRequest {
     }
 }
 
-/// Refuses parents that cannot be, in the guild as it is after all moves.
-fn check_moved(
-    moves: &[v1::ChannelMove],
-    moved: &BTreeMap<ChannelId, Channel>,
-    state: &GuildState,
-) -> Result<(), Failure> {
-    let mut errors = Fields::default();
-    for (index, step) in moves.iter().enumerate() {
-        let Some(channel) = ChannelId::new(step.channel_id).and_then(|id| moved.get(&id)) else { continue };
-        if let Some(parent) = step.parent_id {
-            let after = state.channels.values().map(|channel| moved.get(&channel.id).unwrap_or(channel));
-            check_parent(&mut errors, &format!("{index}.parent_id"), parent, channel, state, after);
-        }
+/// Refuses who may not put channels there: into this channel, which should be a category, or else at the top of the
+/// guild.
+fn may_place(actor: &Actor<'_>, parent: Option<&Channel>) -> Result<(), Failure> {
+    match parent {
+        Some(parent) => actor.needs_in(parent, Permissions::MANAGE_CHANNELS),
+        None => actor.needs(Permissions::MANAGE_CHANNELS),
     }
-    errors.finish()
+}
+
+/// Refuses channels that together are too much for one change.
+fn check_bytes<'a>(channels: impl IntoIterator<Item = &'a Channel>) -> Result<(), Failure> {
+    if channels.into_iter().map(change_bytes).sum::<usize>() <= CHANGE_BYTES_MAX {
+        return Ok(());
+    }
+    let message = "These channels have too many permission overwrites to be changed at once";
+    Err(Failure::new(FailureKind::Invalid, code::CHANNELS_TOO_LARGE, message))
 }
 
 /// What changing a channel stores at most, about: its row, and its event with the overwrites from before and after.

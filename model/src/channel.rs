@@ -141,7 +141,7 @@ impl OverwriteKind {
 }
 
 /// What a channel allows or denies one role or member beyond the guild's roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Overwrite {
     pub target: OverwriteKind,
     pub allow: Permissions,

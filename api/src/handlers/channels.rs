@@ -36,6 +36,7 @@ pub(crate) async fn arrange(call: Call) -> ApiResult<Reply> {
         channel_id: fields.required_id("id"),
         position: fields.number("position", 0..=POSITION_MAX.into()),
         parent_id: fields.clearable_id("parent_id"),
+        lock_permissions: fields.boolean("lock_permissions").unwrap_or(false),
     })?;
     call.guilds().move_channels(v1::MoveChannelsRequest { guild_id, actor_id, moves }).await?;
     Ok(Reply::empty())

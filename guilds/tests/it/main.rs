@@ -12,3 +12,4 @@ mod resumed;
 mod rig;
 mod roles;
 mod seed;
+mod sync;
