@@ -66,7 +66,7 @@ pub(crate) async fn join(at: &mut Change<'_>, user: User, roles: Vec<Role>) -> R
         return Ok(member);
     }
     if at.guild.member_count >= GUILD_MEMBERS_MAX {
-        return Err(too_many("members", GUILD_MEMBERS_MAX));
+        return Err(too_many_members());
     }
     check_room(at.changes, &user).await?;
     at.guild.member_count += 1;
@@ -82,11 +82,16 @@ pub(crate) async fn join(at: &mut Change<'_>, user: User, roles: Vec<Role>) -> R
 pub(crate) async fn check_room(changes: &Changes, user: &User) -> Result<(), Failure> {
     let is_full = !user.bot
         && changes.store.guilds_after(user.id, None, USER_GUILDS_MAX).await?.len() >= USER_GUILDS_MAX;
-    if is_full { Err(too_many("guilds", USER_GUILDS_MAX as u64)) } else { Ok(()) }
+    if !is_full {
+        return Ok(());
+    }
+    let message = format!("Maximum number of guilds reached ({USER_GUILDS_MAX})");
+    Err(Failure::new(FailureKind::Invalid, code::MAX_GUILDS, message))
 }
 
-pub(crate) fn too_many(what: &str, max: u64) -> Failure {
-    Failure::new(FailureKind::Invalid, code::MAX_GUILDS, format!("Maximum number of {what} reached ({max})"))
+pub(crate) fn too_many_members() -> Failure {
+    let message = format!("Maximum number of server members reached ({GUILD_MEMBERS_MAX})");
+    Failure::new(FailureKind::Invalid, code::MAX_MEMBERS, message)
 }
 
 #[async_trait]

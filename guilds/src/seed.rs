@@ -12,7 +12,7 @@ use crate::actor::Actors;
 use crate::changes::{Changes, Draft};
 use crate::command::{Change, Command};
 use crate::guild::{check_name, new_guild, store_new_guild};
-use crate::membership::too_many;
+use crate::membership::too_many_members;
 use crate::store::Write;
 use crate::store::keys::lower;
 use crate::validate::Fields;
@@ -76,7 +76,7 @@ impl Command for SeedBatch {
 
     async fn run(self, at: &mut Change<'_>) -> Result<Self::Reply, Failure> {
         if at.guild.member_count + self.count as u64 > GUILD_MEMBERS_MAX {
-            return Err(too_many("members", GUILD_MEMBERS_MAX));
+            return Err(too_many_members());
         }
         // Without events there is no revision either: nobody is told of this one.
         at.guild.revision = at.state.guild.revision;

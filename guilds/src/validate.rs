@@ -41,11 +41,11 @@ impl Fields {
 
     pub(crate) fn range(&mut self, path: &str, value: u64, min: u64, max: u64) -> &mut Self {
         if value < min {
-            let message = format!("Value should be greater than or equal to {min}.");
+            let message = format!("int value should be greater than or equal to {min}.");
             return self.error(path, "NUMBER_TYPE_MIN", message);
         }
         if value > max {
-            let message = format!("Value should be less than or equal to {max}.");
+            let message = format!("int value should be less than or equal to {max}.");
             return self.error(path, "NUMBER_TYPE_MAX", message);
         }
         self
@@ -56,7 +56,7 @@ impl Fields {
             return self;
         }
         let choices: Vec<_> = choices.iter().map(u32::to_string).collect();
-        self.error(path, "BASE_TYPE_CHOICES", format!("Value must be one of {{{}}}.", choices.join(", ")))
+        self.error(path, "BASE_TYPE_CHOICES", format!("Value must be one of ({}).", choices.join(", ")))
     }
 
     /// A name that identifies somebody: ASCII letters, digits, `_`, `.` and `-`.

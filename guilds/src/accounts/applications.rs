@@ -31,8 +31,8 @@ impl Accounts {
             let _owner = accounts.users.lock(&[owner_id.get()]).await;
             accounts.user(owner_id).await?;
             if accounts.changes.store.applications_of(owner_id).await?.len() >= OWNER_APPLICATIONS_MAX {
-                let message = format!("Maximum number of applications reached ({OWNER_APPLICATIONS_MAX})");
-                return Err(Failure::new(FailureKind::Invalid, code::GENERAL, message));
+                let message = format!("OAuth2 application limit reached ({OWNER_APPLICATIONS_MAX})");
+                return Err(Failure::new(FailureKind::Invalid, code::MAX_APPLICATIONS, message));
             }
             let bot_id: UserId = accounts.changes.ledger.next_id();
             let application = v1::Application {

@@ -4,6 +4,7 @@ use crate::rig::{Rig, json};
 use crate::{ask, refused};
 use futures_util::future::join_all;
 use model::EventKind;
+use model::limits::USER_TOKENS_MAX;
 use proto::failure::code;
 use proto::v1;
 use proto::v1::accounts_server::Accounts;
@@ -172,4 +173,28 @@ async fn a_changed_user_is_told_to_themselves_and_in_each_guild() {
     ask!(rig, find_user, v1::FindUserRequest { username: "bob".into() }).unwrap_err();
     // The old name is free again.
     rig.user("bob").await;
+}
+
+#[tokio::test]
+async fn whose_token_it_is_is_never_older_than_the_last_change() {
+    let rig = Rig::new().await;
+    let alice = ask!(rig, register, register("alice")).unwrap();
+    let user_id = alice.user.as_ref().unwrap().id;
+    let name =
+        async || ask!(rig, authenticate, token(&alice.token)).map(|found| found.user.unwrap().username);
+    assert_eq!(name().await.unwrap(), "alice");
+    let edit = v1::EditUserRequest { user_id, username: Some("alicia".into()), ..Default::default() };
+    ask!(rig, edit_user, edit).unwrap();
+    assert_eq!(name().await.unwrap(), "alicia");
+    // A hundred tokens are kept; the oldest goes, and whoever has it is out at once.
+    for _ in 1..USER_TOKENS_MAX {
+        ask!(rig, issue_token, v1::IssueTokenRequest { user_id }).unwrap();
+        name().await.unwrap();
+    }
+    let newest = ask!(rig, issue_token, v1::IssueTokenRequest { user_id }).unwrap();
+    name().await.unwrap_err();
+    ask!(rig, authenticate, token(&newest.token)).unwrap();
+    let told = rig.of_user(model::UserId::new(user_id).unwrap()).await;
+    let revoked = told.iter().find(|event| event.kind == EventKind::TokenRevoked).unwrap();
+    assert_eq!(revoked.token_id, Some(alice.token_id));
 }

@@ -7,6 +7,7 @@ mod channels;
 mod crash;
 mod guilds;
 mod invites;
+mod limits;
 mod members;
 mod resumed;
 mod rig;
