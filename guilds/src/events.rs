@@ -127,13 +127,18 @@ impl Event {
 
     pub(crate) fn role(guild: &Guild, before: Option<Permissions>, role: &Role) -> Self {
         let kind = if before.is_some() { EventKind::GuildRoleUpdate } else { EventKind::GuildRoleCreate };
-        let view = ViewChange::Role { id: role.id, before, after: Some(role.permissions) };
+        let view = ViewChange::Role {
+            id: role.id,
+            before,
+            after: Some(role.permissions),
+            mentionable: role.mentionable,
+        };
         let data = json!({ "guild_id": guild.id, "role": role });
         Self { view: Some(view), ..Self::of_guild(guild, kind, &data) }
     }
 
     pub(crate) fn role_delete(guild: &Guild, id: RoleId, before: Permissions) -> Self {
-        let view = ViewChange::Role { id, before: Some(before), after: None };
+        let view = ViewChange::Role { id, before: Some(before), after: None, mentionable: false };
         let data = json!({ "guild_id": guild.id, "role_id": id });
         Self { view: Some(view), ..Self::of_guild(guild, EventKind::GuildRoleDelete, &data) }
     }

@@ -64,7 +64,8 @@ impl<'a> Actor<'a> {
 
     pub(crate) fn in_channel(&self, channel: &Channel) -> Permissions {
         let standing = standing(self.state, &self.member, self.now);
-        permissions::in_channel(standing, |role| self.state.permissions_of(role), &channel.overwrites)
+        let permissions_of = |role| self.state.permissions_of(role);
+        permissions::in_channel(standing, permissions_of, channel.kind, &channel.overwrites)
     }
 
     pub(crate) fn sees(&self, channel: &Channel) -> bool {

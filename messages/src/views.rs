@@ -49,7 +49,7 @@ pub(crate) struct Access {
     pub(crate) channel: ChannelView,
     pub(crate) permissions: Permissions,
     pub(crate) member: Arc<Member>,
-    /// Those of the roles asked for that exist.
+    /// Those of the roles asked for that the user may mention.
     pub(crate) roles: Vec<RoleId>,
 }
 
@@ -92,8 +92,8 @@ impl Views {
         Ok(views)
     }
 
-    /// What the user may do in the channel; refused to whoever may not view it. `roles` are those whose existence
-    /// matters to the caller.
+    /// What the user may do in the channel; refused to whoever may not view it. `roles` are those that
+    /// the user would mention.
     pub(crate) async fn access(
         &self,
         channel: ChannelId,
@@ -230,7 +230,12 @@ fn judge(
     if !permissions.contains(Permissions::VIEW_CHANNEL) {
         return Err(Failure::missing_access());
     }
-    let roles = roles.iter().filter(|role| view.roles.contains_key(role)).copied().collect();
+    let mentions_all = permissions.contains(Permissions::MENTION_EVERYONE);
+    let may_mention = |role: &&RoleId| match mentions_all {
+        true => view.roles.contains_key(role),
+        false => view.mentionable.contains(role),
+    };
+    let roles = roles.iter().filter(may_mention).copied().collect();
     Ok(Access { guild_id: view.id, channel: channel.clone(), permissions, member, roles })
 }
 

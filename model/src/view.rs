@@ -3,7 +3,7 @@
 //! Events carry the view-relevant part of an object before and after ([`ViewChange`]); applying them in the order of
 //! the guild's revisions keeps a [`GuildView`] equal to the directory's. Objects older than what is there are ignored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::permissions::{self, Standing};
 use crate::{
@@ -53,6 +53,8 @@ pub enum ViewChange {
         id: RoleId,
         before: Option<Permissions>,
         after: Option<Permissions>,
+        /// Whether everybody may mention it afterwards.
+        mentionable: bool,
     },
     Channel {
         id: ChannelId,
@@ -76,6 +78,8 @@ pub struct GuildView {
     /// The highest revision that is in it.
     pub revision: u64,
     pub roles: BTreeMap<RoleId, Permissions>,
+    /// Those of the roles that everybody may mention.
+    pub mentionable: BTreeSet<RoleId>,
     pub channels: BTreeMap<ChannelId, ChannelView>,
 }
 
@@ -86,6 +90,7 @@ impl GuildView {
             owner_id,
             revision,
             roles: roles.iter().map(|role| (role.id, role.permissions)).collect(),
+            mentionable: roles.iter().filter(|role| role.mentionable).map(|role| role.id).collect(),
             channels: channels.iter().map(|channel| (channel.id, ChannelView::from(channel))).collect(),
         }
     }
@@ -99,11 +104,13 @@ impl GuildView {
         self.revision = revision;
         match change {
             ViewChange::Owner { after, .. } => self.owner_id = *after,
-            ViewChange::Role { id, after: Some(permissions), .. } => {
-                self.roles.insert(*id, *permissions);
-            }
-            ViewChange::Role { id, after: None, .. } => {
-                self.roles.remove(id);
+            ViewChange::Role { id, after, mentionable, .. } => {
+                self.mentionable.remove(id);
+                match after {
+                    Some(permissions) => drop(self.roles.insert(*id, *permissions)),
+                    None => drop(self.roles.remove(id)),
+                }
+                self.mentionable.extend((*mentionable && after.is_some()).then_some(*id));
             }
             ViewChange::Channel { id, after: Some(channel), .. } => {
                 self.channels.insert(*id, channel.clone());
@@ -131,7 +138,8 @@ impl GuildView {
     ) -> Permissions {
         self.channels.get(&channel_id).map_or(Permissions::NONE, |channel| {
             let standing = self.standing(user_id, member, now);
-            permissions::in_channel(standing, |role| self.roles.get(&role).copied(), &channel.overwrites)
+            let permissions_of = |role| self.roles.get(&role).copied();
+            permissions::in_channel(standing, permissions_of, channel.kind, &channel.overwrites)
         })
     }
 

@@ -46,11 +46,16 @@ fn guild() -> GuildView {
         owner_id: user(OWNER),
         revision: 1,
         roles: BTreeMap::from([(role(GUILD), Permissions::DEFAULT), (role(2), Permissions::NONE)]),
+        mentionable: BTreeSet::new(),
         channels: BTreeMap::from([
             (channel(10), text(Vec::new())),
             (channel(11), hidden_but_for(OverwriteKind::Role(role(2)))),
         ]),
     }
+}
+
+fn role_change(id: u64, after: Option<Permissions>) -> ViewChange {
+    ViewChange::Role { id: role(id), before: None, after, mentionable: false }
 }
 
 fn viewers(audience: &Audience, id: u64) -> BTreeSet<SessionKey> {
@@ -69,7 +74,7 @@ fn a_role_opens_a_channel_and_its_loss_closes_it() {
     assert_eq!(viewers(&audience, 11), BTreeSet::from([0, 1]));
     let stale = ViewChange::Member { id: user(5), before: None, after: Some(member(&[])) };
     assert_eq!(audience.apply(2, &stale), [], "a revision that is there already changes nothing");
-    let gone = ViewChange::Role { id: role(2), before: Some(Permissions::NONE), after: None };
+    let gone = role_change(2, None);
     audience.apply(3, &gone);
     let view = ViewChange::Channel {
         id: channel(11),
@@ -115,7 +120,7 @@ fn an_edit_that_does_not_matter_for_viewing_moves_nobody() {
     for id in 0..100 {
         let _ = audience.join(user(200 + id), member(&[2]), 1, id as usize, Intents::ALL);
     }
-    let edit = ViewChange::Role { id: role(2), before: None, after: Some(Permissions::KICK_MEMBERS) };
+    let edit = role_change(2, Some(Permissions::KICK_MEMBERS));
     assert_eq!(audience.apply(2, &edit), []);
     assert_eq!(audience.class_count(), 1);
 }
@@ -177,13 +182,8 @@ fn classes_stay_few_in_a_large_guild_and_a_role_edit_touches_only_its_holders() 
         let _ = audience.join(user(10_000 + id), member(&roles), 1, id as usize, Intents::ALL);
     }
     assert!(audience.class_count() <= 1_000, "{} classes", audience.class_count());
-    let role_id = role(1_049);
     let holders: BTreeSet<SessionKey> = viewers(&audience, 2_049);
-    let admin = ViewChange::Role {
-        id: role_id,
-        before: Some(Permissions::NONE),
-        after: Some(Permissions::ADMINISTRATOR),
-    };
+    let admin = role_change(1_049, Some(Permissions::ADMINISTRATOR));
     let touched: BTreeSet<SessionKey> =
         audience.apply(2, &admin).into_iter().flat_map(|shift| shift.sessions).collect();
     assert_eq!(touched, holders);
@@ -290,9 +290,7 @@ proptest! {
                     members.entry(id).and_modify(|view| *view = member(&roles));
                     ViewChange::Member { id: user(id), before: None, after: Some(member(&roles)) }
                 }
-                Step::Role(id, bits) => {
-                    ViewChange::Role { id: role(id), before: None, after: bits.map(Permissions::from_bits) }
-                }
+                Step::Role(id, bits) => role_change(id, bits.map(Permissions::from_bits)),
                 Step::Channel(id, rows) => {
                     ViewChange::Channel { id: channel(id), before: None, after: rows.map(|rows| text(overwrites(&rows))) }
                 }

@@ -22,11 +22,17 @@ pub const GENERAL: u64 = 2001;
 pub const STAFF: u64 = 2002;
 pub const SLOW: u64 = 2003;
 pub const CATEGORY: u64 = 2004;
+/// Voice, and only the owner may connect.
+pub const VOICE: u64 = 2005;
 /// Members have ids from here on.
 pub const FIRST: u64 = 1000;
 /// A user who is no member.
 pub const STRANGER: u64 = 77;
 pub const MODERATORS: u64 = 500;
+/// A role that everybody may mention.
+pub const LOUD: u64 = 502;
+/// A member that is a bot.
+pub const BOT: u64 = 101;
 
 pub fn guild() -> GuildId {
     GuildId::new(GUILD).unwrap()
@@ -67,16 +73,25 @@ impl World {
             allow: Permissions::NONE,
             deny: Permissions::VIEW_CHANNEL,
         }];
+        let mut loud = Role::new(RoleId::new(LOUD).unwrap(), "loud", Permissions::NONE);
+        loud.mentionable = true;
+        let mut voice = Channel::new(channel(VOICE), guild(), ChannelKind::Voice, "voice");
+        voice.overwrites = vec![model::Overwrite {
+            target: model::OverwriteKind::Role(guild().cast()),
+            allow: Permissions::NONE,
+            deny: Permissions::CONNECT,
+        }];
         let channels = [
             Channel::new(channel(GENERAL), guild(), ChannelKind::Text, "general"),
             Channel::new(channel(CATEGORY), guild(), ChannelKind::Category, "category"),
             slow,
             staff,
+            voice,
         ];
         let mut all: BTreeMap<_, _> = (FIRST..FIRST + members)
-            .chain([OWNER])
+            .chain([OWNER, BOT])
             .map(|id| {
-                let user = User::new(user(id), format!("user{id}"), false);
+                let user = User::new(user(id), format!("user{id}"), id == BOT);
                 (user.id, Member::new(guild(), user, Timestamp::from_ms(1)))
             })
             .collect();
@@ -85,7 +100,7 @@ impl World {
         }
         let state = State {
             revision: 1,
-            roles: [everyone, moderators].into_iter().map(|role| (role.id, role)).collect(),
+            roles: [everyone, moderators, loud].into_iter().map(|role| (role.id, role)).collect(),
             channels: channels.into_iter().map(|channel| (channel.id, channel)).collect(),
             members: all,
         };
@@ -116,9 +131,26 @@ impl World {
             let role = state.roles.get_mut(&guild().cast()).unwrap();
             let before = std::mem::replace(&mut role.permissions, permissions);
             let id = role.id;
-            (revision, ViewChange::Role { id, before: Some(before), after: Some(permissions) })
+            (
+                revision,
+                ViewChange::Role { id, before: Some(before), after: Some(permissions), mentionable: false },
+            )
         };
         self.tell(EventKind::GuildRoleUpdate, revision, None, change, tell).await;
+    }
+
+    /// Lets everybody mention a role, or no longer.
+    pub async fn set_mentionable(&self, id: u64, mentionable: bool, tell: &dyn Backplane) {
+        let (revision, change) = {
+            let mut state = self.state.lock();
+            state.revision += 1;
+            let revision = state.revision;
+            let role = state.roles.get_mut(&RoleId::new(id).unwrap()).unwrap();
+            role.mentionable = mentionable;
+            let permissions = Some(role.permissions);
+            (revision, ViewChange::Role { id: role.id, before: permissions, after: permissions, mentionable })
+        };
+        self.tell(EventKind::GuildRoleUpdate, revision, None, change, Some(tell)).await;
     }
 
     /// Times a member out, or ends it.

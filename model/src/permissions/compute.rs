@@ -1,6 +1,6 @@
 //! What a member may do: the algorithm of Discord's documentation, "Permission Overwrites" and "Implicit Permissions".
 
-use crate::{GuildId, Overwrite, OverwriteKind, Permissions, RoleId, UserId};
+use crate::{ChannelKind, GuildId, Overwrite, OverwriteKind, Permissions, RoleId, UserId};
 
 /// Who asks, as far as permissions are concerned.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,10 @@ const NEEDS_SENDING: Permissions = Permissions::from_bits(
         | Permissions::EMBED_LINKS.bits(),
 );
 
+/// What nobody has in a voice channel who may not connect to it.
+const NEEDS_CONNECTING: Permissions =
+    Permissions::from_bits(Permissions::MANAGE_CHANNELS.bits() | Permissions::MANAGE_ROLES.bits());
+
 /// Permissions in the guild as a whole: those of `@everyone` and of the member's roles. `permissions_of` gives a role's
 /// permissions, or `None` for a role that is gone.
 pub fn base(standing: Standing<'_>, permissions_of: impl Fn(RoleId) -> Option<Permissions>) -> Permissions {
@@ -33,24 +37,28 @@ pub fn base(standing: Standing<'_>, permissions_of: impl Fn(RoleId) -> Option<Pe
     if is_all(granted) { granted } else { limit(standing, granted) }
 }
 
-/// Permissions in one channel with these overwrites.
+/// Permissions in one channel of this kind and with these overwrites.
 pub fn in_channel(
     standing: Standing<'_>,
     permissions_of: impl Fn(RoleId) -> Option<Permissions>,
+    kind: ChannelKind,
     overwrites: &[Overwrite],
 ) -> Permissions {
     let granted = granted(standing, permissions_of);
     if is_all(granted) {
         return granted;
     }
-    let permissions = limit(standing, apply(standing, granted, overwrites));
+    let mut permissions = limit(standing, apply(standing, granted, overwrites));
     if !permissions.contains(Permissions::VIEW_CHANNEL) {
-        Permissions::NONE
-    } else if !permissions.contains(Permissions::SEND_MESSAGES) {
-        permissions.without(NEEDS_SENDING)
-    } else {
-        permissions
+        return Permissions::NONE;
     }
+    if !permissions.contains(Permissions::SEND_MESSAGES) {
+        permissions = permissions.without(NEEDS_SENDING);
+    }
+    if kind == ChannelKind::Voice && !permissions.contains(Permissions::CONNECT) {
+        permissions = permissions.without(NEEDS_CONNECTING);
+    }
+    permissions
 }
 
 fn granted(standing: Standing<'_>, permissions_of: impl Fn(RoleId) -> Option<Permissions>) -> Permissions {
@@ -106,6 +114,7 @@ mod tests {
 
     #[derive(Debug, Clone)]
     struct World {
+        kind: ChannelKind,
         everyone: Permissions,
         roles: std::collections::BTreeMap<u64, Permissions>,
         held: Vec<RoleId>,
@@ -124,7 +133,7 @@ mod tests {
         }
 
         fn channel(&self, standing: Standing<'_>) -> Permissions {
-            in_channel(standing, |role| self.of(role), &self.overwrites)
+            in_channel(standing, |role| self.of(role), self.kind, &self.overwrites)
         }
     }
 
@@ -141,8 +150,11 @@ mod tests {
 
     fn world() -> impl Strategy<Value = World> {
         let held = btree_set(2_u64..8, 0..4);
-        (bits(), btree_map(2_u64..8, bits(), 0..6), held, vec((target(), bits(), bits()), 0..6)).prop_map(
-            |(everyone, roles, held, rows)| World {
+        let kind = prop_oneof![Just(ChannelKind::Text), Just(ChannelKind::Voice)];
+        let rows = vec((target(), bits(), bits()), 0..6);
+        (kind, bits(), btree_map(2_u64..8, bits(), 0..6), held, rows).prop_map(
+            |(kind, everyone, roles, held, rows)| World {
+                kind,
                 everyone,
                 roles,
                 held: held.into_iter().filter_map(RoleId::new).collect(),
@@ -185,6 +197,15 @@ mod tests {
         fn without_sending_nothing_that_needs_it(world in world()) {
             let permissions = world.channel(world.standing());
             prop_assert!(permissions.contains(Permissions::SEND_MESSAGES) || (permissions & NEEDS_SENDING).is_empty());
+        }
+
+        #[test]
+        fn a_voice_channel_is_managed_by_whoever_may_connect(mut world in world()) {
+            let text = World { kind: ChannelKind::Text, ..world.clone() }.channel(world.standing());
+            world.kind = ChannelKind::Voice;
+            let voice = world.channel(world.standing());
+            let lost = if text.contains(Permissions::CONNECT) { Permissions::NONE } else { NEEDS_CONNECTING };
+            prop_assert_eq!(voice, text.without(lost));
         }
 
         #[test]

@@ -53,10 +53,11 @@ impl From<&ViewChange> for v1::ViewChange {
             ViewChange::Owner { before, after } => {
                 Change::Owner(v1::OwnerChange { before: before.get(), after: after.get() })
             }
-            ViewChange::Role { id, before, after } => Change::Role(v1::RoleChange {
+            ViewChange::Role { id, before, after, mentionable } => Change::Role(v1::RoleChange {
                 id: id.get(),
                 before: before.map(Permissions::bits),
                 after: after.map(Permissions::bits),
+                mentionable: *mentionable,
             }),
             ViewChange::Channel { id, before, after } => Change::Channel(v1::ChannelChange {
                 id: id.get(),
@@ -87,6 +88,7 @@ impl TryFrom<v1::ViewChange> for ViewChange {
                 id: id("role.id", role.id)?,
                 before: role.before.map(Permissions::from_bits),
                 after: role.after.map(Permissions::from_bits),
+                mentionable: role.mentionable,
             },
             Change::Channel(channel) => Self::Channel {
                 id: id("channel.id", channel.id)?,

@@ -362,7 +362,8 @@ impl World {
         let data = json!({"guild_id": next.guild.id, "role": role});
         next.roles.insert(id, role);
         let kind = if before.is_some() { EventKind::GuildRoleUpdate } else { EventKind::GuildRoleCreate };
-        self.view_event(next, kind, data, ViewChange::Role { id, before, after: Some(permissions) })
+        let view = ViewChange::Role { id, before, after: Some(permissions), mentionable: false };
+        self.view_event(next, kind, data, view)
     }
 
     fn member_event(
