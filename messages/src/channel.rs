@@ -125,10 +125,16 @@ pub(crate) enum Op {
 /// New parts of a message; absent ones stay.
 pub(crate) struct Edit {
     pub(crate) id: MessageId,
-    pub(crate) editor: Arc<Member>,
-    pub(crate) content: Option<(String, Mentions)>,
+    pub(crate) editor: UserId,
+    /// Otherwise the message must be the editor's.
+    pub(crate) may_edit_others: bool,
+    /// The message's author, if they are a member.
+    pub(crate) author: Option<Arc<Member>>,
+    pub(crate) content: Option<String>,
+    pub(crate) mentions: Option<Mentions>,
     pub(crate) embeds_json: Option<String>,
     pub(crate) components_json: Option<String>,
+    /// As they were asked for.
     pub(crate) flags: Option<u32>,
     pub(crate) cast: Cast,
     pub(crate) referenced: Option<Message>,

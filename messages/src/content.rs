@@ -9,8 +9,65 @@ use serde_json::Value;
 use crate::filter::Filter;
 use crate::limits::{COMPONENTS_MAX, RICH_BYTES_MAX};
 
-/// The flags that senders may set: suppress embeds, suppress notifications.
-pub(crate) const FLAGS_SETTABLE: u32 = 1 << 2 | 1 << 12;
+const SUPPRESS_EMBEDS: u32 = 1 << 2;
+const SUPPRESS_NOTIFICATIONS: u32 = 1 << 12;
+/// The message is made of components alone.
+const IS_COMPONENTS_V2: u32 = 1 << 15;
+/// The type of a component that is a text.
+const TEXT_DISPLAY: u64 = 10;
+
+/// The flags of a new message, of those that its sender asks for.
+pub(crate) fn new_flags(asked: u32) -> u32 {
+    asked & (SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | IS_COMPONENTS_V2)
+}
+
+/// The flags of an edited message. One that has become components stays so.
+pub(crate) fn edited_flags(before: u32, asked: u32) -> u32 {
+    before & !SUPPRESS_EMBEDS | asked & (SUPPRESS_EMBEDS | IS_COMPONENTS_V2)
+}
+
+/// Refuses what a message of components alone cannot have.
+pub(crate) fn check_flags(flags: u32, text: &str, embeds: &str) -> Result<(), Failure> {
+    if !is_of_components(flags) {
+        return Ok(());
+    }
+    for (field, is_used) in [("content", !text.is_empty()), ("embeds", !is_empty(embeds))] {
+        if is_used {
+            let message =
+                format!("The '{field}' field cannot be used when using MessageFlags.IS_COMPONENTS_V2");
+            let code = "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2";
+            return Err(Failure::invalid_field(field, code, message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the message is made of components alone: mentions are looked for in their texts then.
+pub(crate) fn is_of_components(flags: u32) -> bool {
+    flags & IS_COMPONENTS_V2 != 0
+}
+
+/// The texts among components.
+pub(crate) fn texts(components: &str) -> String {
+    let mut texts = Vec::new();
+    collect_texts(&serde_json::from_str(components).unwrap_or_default(), &mut texts);
+    texts.join("\n")
+}
+
+fn collect_texts(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
+        Value::Object(fields) => {
+            if value["type"] == TEXT_DISPLAY
+                && let Some(text) = value["content"].as_str()
+            {
+                texts.push(text.to_owned());
+            }
+            fields.values().for_each(|value| collect_texts(value, texts));
+        }
+        _ => {}
+    }
+}
 
 /// Checks text, embeds and components of a message as it would be stored. `None` of the parts has changed if it is not
 /// given; the whole must not be empty.

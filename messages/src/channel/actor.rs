@@ -202,10 +202,12 @@ impl<'a> Actor<'a> {
         now_ms: u64,
     ) -> Result<v1::RateLimit, Failure> {
         let rate_limit = self.limiter.take(author)?;
-        if let Some(slow) = slow {
-            self.limiter.check_slow_mode(author, slow.secs, slow.last_sent, now_ms)?;
+        let Some(slow) = slow else { return Ok(rate_limit) };
+        // Clients know the route by one bucket, whatever they are refused for.
+        match self.limiter.check_slow_mode(author, slow.secs, slow.last_sent, now_ms) {
+            Ok(()) => Ok(rate_limit),
+            Err(failure) => Err(Failure { rate_limit: Some(rate_limit), ..failure }),
         }
-        Ok(rate_limit)
     }
 
     /// Stores the changes that have gathered, when the write before is done.

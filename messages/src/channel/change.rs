@@ -15,6 +15,7 @@ use storage::{Lease, Open, OutboxEvent};
 use super::nonces::Key;
 use super::staged::{Answer, ChangeAnswer, ChangesAnswer, Staged};
 use super::{Change, Changed, Edit, Op, Reply, Shared, store_failure};
+use crate::content;
 use crate::events::{Origin, Reaction};
 use crate::limits::EDITS_PER_WRITE_MAX;
 use crate::render::Scene;
@@ -147,27 +148,31 @@ impl<'a> Plan<'a> {
 
     async fn edit(&mut self, id: u64, guild: GuildId, edit: Edit) -> Result<Bytes, Failure> {
         let mut message = self.message(edit.id).await?;
-        if message.author_id != edit.editor.user.id {
+        if message.author_id != edit.editor && !edit.may_edit_others {
             let text = "Cannot edit a message authored by another user";
             return Err(Failure::new(FailureKind::Forbidden, code::CANNOT_EDIT_OTHERS_MESSAGE, text));
         }
         let before = message.clone();
-        if let Some((content, mentions)) = edit.content {
-            message.content = content;
+        message.content = edit.content.unwrap_or(message.content);
+        if let Some(mentions) = edit.mentions {
             message.mentions = mentions.users;
             message.mention_roles = mentions.roles;
             message.mention_everyone = mentions.everyone;
         }
         message.embeds_json = edit.embeds_json.unwrap_or(message.embeds_json);
         message.components_json = edit.components_json.unwrap_or(message.components_json);
-        message.flags = edit.flags.unwrap_or(message.flags);
+        let is_rewritten = message != before;
+        message.flags = edit.flags.map_or(before.flags, |asked| content::edited_flags(before.flags, asked));
         let scene = Scene {
-            member: Some(&edit.editor),
+            member: edit.author.as_deref(),
             referenced: edit.referenced.as_ref(),
             ..Scene::new(&edit.cast)
         };
         if message != before {
-            message.edited_at = Some(Timestamp::from_ms(snowflake::timestamp_ms(id)));
+            // Flags alone change how a message is shown and not what it says.
+            if is_rewritten {
+                message.edited_at = Some(Timestamp::from_ms(snowflake::timestamp_ms(id)));
+            }
             let event = self.origin(guild).update(id, &message, &scene);
             self.events.push((id, vec![event]));
             self.shared.stats.edited.add(1);

@@ -3,7 +3,7 @@
 //! A window and not a sliding log: clients read "remaining" and "reset after" as a window that is full again at its end,
 //! and with anything else a client that obeys the headers would be refused now and then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use model::{MessageId, UserId};
@@ -16,15 +16,17 @@ use crate::limits::SLOW_SENDERS_MAX;
 
 /// The name that clients know the bucket by.
 const BUCKET: &str = "channel-message-create";
-/// Entries above which those that have run out are looked for.
-const SWEEP_LEN: usize = 1024;
+/// Windows that a new sender looks at, in turn, to drop those that have ended: more than it adds, so that they become
+/// fewer, and so few that no message pays for a search of all.
+const STEPS: usize = 4;
 
 pub(super) struct Limiter {
     config: RateLimitConfig,
     windows: HashMap<UserId, Window>,
+    /// Their users, in the order in which they are looked at.
+    turns: VecDeque<UserId>,
     /// Last messages under slow mode: what the store may not have yet. It says the same of all that was sent before.
     sent: Cache<UserId, MessageId>,
-    sweep_len: usize,
 }
 
 struct Window {
@@ -34,13 +36,17 @@ struct Window {
 
 impl Limiter {
     pub(super) fn new(config: RateLimitConfig) -> Self {
-        Self { config, windows: HashMap::new(), sent: Cache::new(SLOW_SENDERS_MAX), sweep_len: SWEEP_LEN }
+        let sent = Cache::new(SLOW_SENDERS_MAX);
+        Self { config, windows: HashMap::new(), turns: VecDeque::new(), sent }
     }
 
     /// Counts a message, or says when the next may come.
     pub(super) fn take(&mut self, user: UserId) -> Result<v1::RateLimit, Failure> {
         let now = Instant::now();
-        self.sweep(now);
+        if !self.windows.contains_key(&user) {
+            self.sweep(now);
+            self.turns.push_back(user);
+        }
         let length = Duration::from_millis(self.config.window_ms);
         let window = self.windows.entry(user).or_insert(Window { ends: now + length, count: 0 });
         if window.ends <= now {
@@ -87,9 +93,13 @@ impl Limiter {
     }
 
     fn sweep(&mut self, now: Instant) {
-        if self.windows.len() >= self.sweep_len {
-            self.windows.retain(|_, window| window.ends > now);
-            self.sweep_len = SWEEP_LEN.max(self.windows.len() * 2);
+        for _ in 0..STEPS {
+            let Some(user) = self.turns.pop_front() else { return };
+            if self.windows.get(&user).is_some_and(|window| window.ends > now) {
+                self.turns.push_back(user);
+            } else {
+                self.windows.remove(&user);
+            }
         }
     }
 }
@@ -116,6 +126,23 @@ mod tests {
             limiter.check_slow_mode(user(10 + number), 60, None, NOW_MS + 2).unwrap_err();
         });
         limiter.check_slow_mode(user(10), 60, None, NOW_MS + 2).expect("the oldest are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn senders_are_forgotten_a_few_at_a_time() {
+        let mut limiter = Limiter::new(RateLimitConfig { messages: 1, window_ms: 500 });
+        let user = |number: u64| UserId::new(number).unwrap();
+        (1..=5_000).for_each(|number| drop(limiter.take(user(number)).unwrap()));
+        limiter.take(user(1)).unwrap_err();
+        assert_eq!((limiter.windows.len(), limiter.turns.len()), (5_000, 5_000));
+        tokio::time::advance(Duration::from_millis(500)).await;
+        for number in 10_000..12_000 {
+            let before = limiter.windows.len();
+            limiter.take(user(number)).unwrap();
+            assert!(limiter.windows.len() + STEPS > before, "one message looks at few windows");
+        }
+        assert_eq!((limiter.windows.len(), limiter.turns.len()), (2_000, 2_000), "the new ones are left");
+        limiter.take(user(10_000)).unwrap_err();
     }
 
     const NOW_MS: u64 = 1_790_000_000_000;

@@ -1,13 +1,13 @@
 //! Edits, deletes and reactions: what is checked before the channel's actor has them.
 
 use model::emoji::Emoji;
-use model::{ChannelId, MessageId, Permissions, Timestamp, UserId};
+use model::{ChannelId, Message, MessageId, Permissions, Timestamp, UserId};
 use proto::convert::{id, ids, required};
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
 
 use super::{Messages, unknown_message, within_deadline};
-use crate::channel::{Change, Changed, Edit, Op, store_failure};
+use crate::channel::{Change, Changed, Edit, Op};
 use crate::content;
 use crate::limits::{BULK_DELETE_AGE_MS, BULK_DELETE_MAX};
 use crate::mentions::Mentions;
@@ -18,22 +18,40 @@ impl Messages {
         let channel: ChannelId = id("channel_id", request.channel_id)?;
         let message_id: MessageId = id("message_id", request.message_id)?;
         let editor: UserId = id("editor_id", request.editor_id)?;
-        let mut mentions = request.content.as_deref().map(Mentions::parse);
-        let roles = mentions.as_ref().map(|mentions| mentions.roles.clone()).unwrap_or_default();
-        let access = self.access(channel, editor, &roles).await?;
-        let message = self.inner.shared.store.get(channel, message_id).await;
-        let message = message.map_err(|error| store_failure(&error))?.ok_or_else(unknown_message)?;
+        let in_content = request.content.as_deref().map(Mentions::parse);
+        let components = request.components_json.as_deref();
+        let in_components = components.map(|components| Mentions::parse(&content::texts(components)));
+        let roles =
+            in_content.iter().chain(&in_components).flat_map(|mentions| mentions.roles.iter().copied());
+        let access = self.access(channel, editor, &roles.collect::<Vec<_>>()).await?;
+        let message = self.stored(channel, message_id).await?.ok_or_else(unknown_message)?;
+        let flags = request.flags.map_or(message.flags, |flags| content::edited_flags(message.flags, flags));
         if message.author_id == editor {
-            self.check_content(
-                request.content.as_deref().unwrap_or(&message.content),
-                request.embeds_json.as_deref().unwrap_or(&message.embeds_json),
-                request.components_json.as_deref().unwrap_or(&message.components_json),
-            )?;
+            let text = request.content.as_deref().unwrap_or(&message.content);
+            let embeds = request.embeds_json.as_deref().unwrap_or(&message.embeds_json);
+            self.check_content(text, embeds, components.unwrap_or(&message.components_json))?;
+            content::check_flags(flags, text, embeds)?;
         }
-        let referenced = self.answered(&message).await?;
+        let mentions = in_components.filter(|_| content::is_of_components(flags)).or(in_content);
+        let edit = self.prepare(request, mentions, &access, &message).await?;
+        let change = Change { guild: access.guild_id, op: Op::Edit(Box::new(edit)) };
+        let json = within_deadline(self.inner.channels.change(channel, change)).await?;
+        Ok(v1::MessageReply { message_json: json.unwrap_or_default() })
+    }
+
+    /// The edit with everybody whom the edited message shows.
+    async fn prepare(
+        &self,
+        request: v1::EditMessageRequest,
+        mut mentions: Option<Mentions>,
+        access: &Access,
+        message: &Message,
+    ) -> Result<Edit, Failure> {
+        let people = &self.inner.views.people;
+        let referenced = self.answered(message).await?;
         let allowed = request.allowed_mentions.as_ref();
         if let Some(mentions) = &mut mentions {
-            mentions.roles.clone_from(&access.roles);
+            mentions.roles.retain(|role| access.roles.contains(role));
             mentions.limit(allowed);
             mentions.everyone &= access.may(Permissions::MENTION_EVERYONE);
             if let Some(referenced) = &referenced
@@ -42,28 +60,36 @@ impl Messages {
                 mentions.add_replied(referenced.author_id, allowed);
             }
         }
+        let author = if message.author_id == access.member.user.id {
+            Some(access.member.clone())
+        } else {
+            people.member(access.guild_id, message.author_id).await?
+        };
         let shown = mentions.as_ref().map_or(&message.mentions, |mentions| &mentions.users);
         let answered =
             referenced.iter().flat_map(|message| message.mentions.iter().copied().chain([message.author_id]));
-        let people: Vec<_> = shown.iter().copied().chain(answered).collect();
-        let mut cast = self.inner.views.people.cast(access.guild_id, people).await?;
-        cast.add(&access.member.user);
+        let shown: Vec<_> = shown.iter().copied().chain(answered).chain([message.author_id]).collect();
+        let cast = people.cast(access.guild_id, shown).await?;
         if let Some(mentions) = &mut mentions {
             mentions.users.retain(|id| cast.get(*id).is_some());
         }
-        let edit = Edit {
-            id: message_id,
-            editor: access.member,
-            content: request.content.zip(mentions),
+        let is_of_flags = request.content.is_none()
+            && request.embeds_json.is_none()
+            && request.components_json.is_none()
+            && request.flags.is_some();
+        Ok(Edit {
+            id: message.id,
+            editor: access.member.user.id,
+            may_edit_others: is_of_flags && access.may(Permissions::MANAGE_MESSAGES),
+            author,
+            content: request.content,
+            mentions,
             embeds_json: request.embeds_json.map(content::stored),
             components_json: request.components_json.map(content::stored),
-            flags: request.flags.map(|flags| flags & content::FLAGS_SETTABLE),
+            flags: request.flags,
             cast,
             referenced,
-        };
-        let change = Change { guild: access.guild_id, op: Op::Edit(Box::new(edit)) };
-        let json = within_deadline(self.inner.channels.change(channel, change)).await?;
-        Ok(v1::MessageReply { message_json: json.unwrap_or_default() })
+        })
     }
 
     pub(super) async fn delete(&self, request: v1::DeleteMessagesRequest) -> Result<(), Failure> {

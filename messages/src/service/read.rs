@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use model::limits::{MESSAGE_LIST_DEFAULT, MESSAGE_LIST_MAX};
-use model::{ChannelId, Message, MessageId, Permissions, UserId};
+use model::{ChannelId, ChannelKind, Message, MessageId, Permissions, UserId};
 use proto::convert::{id, optional_id};
 use proto::{Failure, v1};
 
@@ -12,6 +12,7 @@ use crate::channel::store_failure;
 use crate::limits::REACTORS_PER_PAGE_MAX;
 use crate::render::Scene;
 use crate::store::Page;
+use crate::views::Access;
 
 impl Messages {
     pub(super) async fn get(&self, request: v1::GetMessageRequest) -> Result<v1::MessageReply, Failure> {
@@ -19,6 +20,7 @@ impl Messages {
         let message: MessageId = id("message_id", request.message_id)?;
         let reader: UserId = id("reader_id", request.reader_id)?;
         let access = self.access(channel, reader, &[]).await?;
+        require_entry(&access)?;
         access.require(Permissions::READ_MESSAGE_HISTORY)?;
         let message = self.stored(channel, message).await?.ok_or_else(unknown_message)?;
         Ok(v1::MessageReply { message_json: self.show(&message, reader).await?.into() })
@@ -43,6 +45,7 @@ impl Messages {
         if !access.channel.kind.has_messages() {
             return Err(super::no_text_channel());
         }
+        require_entry(&access)?;
         if !access.may(Permissions::READ_MESSAGE_HISTORY) {
             return Ok(v1::ListMessagesReply { messages_json: "[]".into() });
         }
@@ -64,6 +67,7 @@ impl Messages {
         let reader: UserId = id("reader_id", request.reader_id)?;
         let emoji = change::emoji(request.emoji)?;
         let access = self.access(channel, reader, &[]).await?;
+        require_entry(&access)?;
         access.require(Permissions::READ_MESSAGE_HISTORY)?;
         self.stored(channel, message).await?.ok_or_else(unknown_message)?;
         let limit = match request.limit {
@@ -91,7 +95,7 @@ impl Messages {
         }
     }
 
-    async fn stored(&self, channel: ChannelId, id: MessageId) -> Result<Option<Message>, Failure> {
+    pub(super) async fn stored(&self, channel: ChannelId, id: MessageId) -> Result<Option<Message>, Failure> {
         self.inner.shared.store.get(channel, id).await.map_err(|error| store_failure(&error))
     }
 
@@ -126,6 +130,17 @@ impl Messages {
     }
 }
 
+/// 0 is before everything, as 1 is.
+fn bound(number: u64) -> MessageId {
+    MessageId::new(number.max(1)).expect("it is at least 1")
+}
+
+/// Whoever may not enter a voice channel does not read what is written there.
+fn require_entry(access: &Access) -> Result<(), Failure> {
+    let is_barred = access.channel.kind == ChannelKind::Voice && !access.may(Permissions::CONNECT);
+    if is_barred { Err(Failure::missing_access()) } else { Ok(()) }
+}
+
 fn page(request: &v1::ListMessagesRequest) -> Result<Page, Failure> {
     let (before, after, around) = (request.before, request.after, request.around);
     if [before, after, around].into_iter().flatten().count() > 1 {
@@ -133,10 +148,9 @@ fn page(request: &v1::ListMessagesRequest) -> Result<Page, Failure> {
         return Err(Failure::invalid_field("before", "BASE_TYPE_CONFLICT", text));
     }
     Ok(match (before, after, around) {
-        (Some(before), ..) => Page::Before(id("before", before)?),
-        // 0 is before everything.
-        (_, Some(after), _) => Page::After(MessageId::new(after.max(1)).expect("it is at least 1")),
-        (.., Some(around)) => Page::Around(id("around", around)?),
+        (Some(before), ..) => Page::Before(bound(before)),
+        (_, Some(after), _) => Page::After(bound(after)),
+        (.., Some(around)) => Page::Around(bound(around)),
         _ => Page::Newest,
     })
 }

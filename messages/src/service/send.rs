@@ -28,8 +28,13 @@ impl Messages {
         content::check_nonce(nonce.as_ref())?;
         let parts = required("content", request.content.clone())?;
         self.check_content(&parts.content, &parts.embeds_json, &parts.components_json)?;
+        let flags = content::new_flags(request.flags);
+        content::check_flags(flags, &parts.content, &parts.embeds_json)?;
 
-        let mut mentions = Mentions::parse(&parts.content);
+        let mut mentions = match content::is_of_components(flags) {
+            true => Mentions::parse(&content::texts(&parts.components_json)),
+            false => Mentions::parse(&parts.content),
+        };
         let access = self.access(channel, author, &mentions.roles).await?;
         require_send(&access, &request, &parts)?;
         let allowed = parts.allowed_mentions.as_ref();
@@ -148,9 +153,7 @@ impl Messages {
         access: &Access,
     ) -> Result<Option<SlowMode>, Failure> {
         let secs = access.channel.rate_limit_per_user;
-        let exempt =
-            [Permissions::MANAGE_MESSAGES, Permissions::MANAGE_CHANNELS, Permissions::BYPASS_SLOWMODE];
-        if secs == 0 || exempt.into_iter().any(|permission| access.may(permission)) {
+        if secs == 0 || access.member.user.bot || access.may(Permissions::BYPASS_SLOWMODE) {
             return Ok(None);
         }
         let last_sent = self.inner.shared.store.last_sent(channel, author).await;
@@ -186,7 +189,7 @@ fn new_message(
         mention_roles: mentions.roles,
         embeds_json: content::stored(parts.embeds_json),
         components_json: content::stored(parts.components_json),
-        flags: request.flags & content::FLAGS_SETTABLE,
+        flags: content::new_flags(request.flags),
         pinned: false,
         nonce: None,
         reference,

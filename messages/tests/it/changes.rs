@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::rig::Rig;
-use crate::world::{FIRST, GENERAL, OWNER};
+use crate::world::{BOT, FIRST, GENERAL, OWNER};
 
 #[tokio::test]
 async fn edits_are_the_authors_own() {
@@ -23,6 +23,48 @@ async fn edits_are_the_authors_own() {
     assert_eq!(rig.get(OWNER, message).await.unwrap()["content"], "second");
     assert_eq!(rig.edit(FIRST, 12345, "x").await.unwrap_err().code, code::UNKNOWN_MESSAGE);
     assert_eq!(rig.edit(FIRST, message, "").await.unwrap_err().code, code::EMPTY_MESSAGE);
+}
+
+#[tokio::test]
+async fn a_moderator_changes_the_flags_of_others_and_nothing_else() {
+    const SUPPRESS_EMBEDS: u32 = 4;
+    let rig = Rig::new(2).await;
+    let (author, moderator) = (FIRST, FIRST + 1);
+    let message = rig.sent(author, "with an embed").await;
+    let mut events = rig.listen().await;
+    let edit = async |editor_id, content: Option<&str>| {
+        let request = v1::EditMessageRequest {
+            channel_id: GENERAL,
+            message_id: message,
+            editor_id,
+            content: content.map(Into::into),
+            flags: Some(SUPPRESS_EMBEDS),
+            ..v1::EditMessageRequest::default()
+        };
+        let reply = rig.client.clone().edit_message(request).await.map_err(proto::Failure::from)?;
+        Ok::<serde_json::Value, proto::Failure>(
+            serde_json::from_slice(&reply.into_inner().message_json).unwrap(),
+        )
+    };
+    assert_eq!(edit(BOT, None).await.unwrap_err().code, code::CANNOT_EDIT_OTHERS_MESSAGE);
+    let both = edit(moderator, Some("mine")).await.unwrap_err();
+    assert_eq!(both.code, code::CANNOT_EDIT_OTHERS_MESSAGE);
+    let nothing = v1::EditMessageRequest {
+        channel_id: GENERAL,
+        message_id: message,
+        editor_id: moderator,
+        ..v1::EditMessageRequest::default()
+    };
+    let refused = rig.client.clone().edit_message(nothing).await.unwrap_err();
+    assert_eq!(proto::Failure::from(refused).code, code::CANNOT_EDIT_OTHERS_MESSAGE);
+    let edited = edit(moderator, None).await.unwrap();
+    assert_eq!((&edited["flags"], &edited["edited_timestamp"]), (&json!(SUPPRESS_EMBEDS), &json!(null)));
+    let event = events.expect(EventKind::MessageUpdate).await;
+    assert_eq!(
+        (&event["author"]["id"], &event["content"]),
+        (&json!(author.to_string()), &json!("with an embed"))
+    );
+    assert_eq!(event["member"]["roles"], json!([]), "the author is shown as a member, not the moderator");
 }
 
 #[tokio::test]

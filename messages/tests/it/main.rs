@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail at any line")]
 
 mod changes;
+mod doubt;
 mod order;
 mod outcomes;
 mod permissions;

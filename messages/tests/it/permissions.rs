@@ -64,6 +64,30 @@ async fn refusals_have_their_codes() {
 }
 
 #[tokio::test]
+async fn who_is_in_a_time_out_reads_and_nothing_else() {
+    let rig = Rig::new(2).await;
+    let message = rig.sent(FIRST, "hello").await;
+    rig.react(OWNER, message, "👍").await.unwrap();
+    let until = Some(Timestamp::from_ms(START_MS + 60_000));
+    rig.world.time_out(FIRST, until, Some(&*rig.stream)).await;
+    assert_eq!(rig.get(FIRST, message).await.unwrap()["content"], "hello");
+    let typing = v1::StartTypingRequest { channel_id: GENERAL, user_id: FIRST };
+    let typing = rig.client.clone().start_typing(typing).await.map_err(proto::Failure::from);
+    for refused in [
+        rig.send(FIRST, "no").await.map(drop),
+        rig.react(FIRST, message, "🚀").await,
+        rig.react(FIRST, message, "👍").await,
+        typing.map(drop),
+        rig.delete(FIRST, &[message, message + 1], true).await,
+    ] {
+        assert_eq!(refused.unwrap_err().code, code::MISSING_PERMISSIONS);
+    }
+    rig.clock.advance(60_000);
+    rig.send(FIRST, "yes").await.unwrap();
+    rig.react(FIRST, message, "👍").await.unwrap();
+}
+
+#[tokio::test]
 async fn without_history_there_is_nothing_to_read() {
     let rig = Rig::new(2).await;
     let message = rig.sent(FIRST, "hello").await;

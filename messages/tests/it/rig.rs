@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backplane::{Backplane, Delivery, InProcess, Layout, Listener, Options, Stream, Subject};
 use doubles::{Disk, Flaky};
+use messages::store::EmbeddedStore;
 use messages::{Config, FilterConfig, Messages, RateLimitConfig};
 use model::EventKind;
 use model::clock::ManualClock;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, WorkerId};
 use tokio::runtime::Handle;
 
+use crate::doubt::Doubtful;
 use crate::world::{Directory, GENERAL, World, guild};
 
 pub const START_MS: u64 = 1_790_000_000_000;
@@ -89,6 +91,18 @@ impl Rig {
             open(&self.engine, &self.clock, &self.backplane, &self.world, self.rate_limit, &self.filter)
                 .await;
         self.client = clients::local_messages(self.messages.clone(), Handle::current());
+    }
+
+    /// Ends this service and starts the next on a store that can be made unsure of what it wrote.
+    pub async fn on_doubtful_store(&mut self) -> Arc<Doubtful> {
+        self.messages.shutdown().await;
+        let config =
+            config(&self.engine, &self.clock, &self.backplane, &self.world, self.rate_limit, &self.filter)
+                .await;
+        let store = Doubtful::new(EmbeddedStore::open(&self.engine, Arc::clone(&config.floor)).unwrap());
+        self.messages = Messages::open_on(Arc::<Doubtful>::clone(&store), config).await.unwrap();
+        self.client = clients::local_messages(self.messages.clone(), Handle::current());
+        store
     }
 
     pub async fn listen(&self) -> Events {
@@ -221,11 +235,23 @@ async fn open(
     rate_limit: RateLimitConfig,
     filter: &FilterConfig,
 ) -> Messages {
+    Messages::open(config(engine, clock, backplane, world, rate_limit, filter).await).await.unwrap()
+}
+
+/// What a service stands on that is the next owner of everything.
+async fn config(
+    engine: &Engine,
+    clock: &ManualClock,
+    backplane: &Arc<Flaky>,
+    world: &Arc<World>,
+    rate_limit: RateLimitConfig,
+    filter: &FilterConfig,
+) -> Config {
     let leases = EmbeddedLeases::start(engine).await.unwrap();
     let floor = IdFloor::open(engine).unwrap();
     let ids = Snowflakes::new(WorkerId::of_epoch(leases.epoch()), floor.recorded_ms());
     let directory = Directory(Arc::clone(world));
-    let config = Config {
+    Config {
         engine: engine.clone(),
         leases: Arc::new(leases),
         backplane: Arc::<Flaky>::clone(backplane),
@@ -236,6 +262,5 @@ async fn open(
         floor: Arc::new(floor),
         rate_limit,
         filter: filter.clone(),
-    };
-    Messages::open(config).await.unwrap()
+    }
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use backplane::{Backplane, Delivery};
 use messages::{FilterConfig, RateLimitConfig};
-use model::EventKind;
+use model::{EventKind, Permissions};
 use proto::failure::code;
 use proto::{Envelope, FailureKind, v1};
 use serde_json::{Value, json};
 use tokio::time::{advance, pause, resume};
 
 use crate::rig::{Rig, send_request};
-use crate::world::{FIRST, GENERAL, GUILD, OWNER, SLOW, STRANGER, guild};
+use crate::world::{BOT, FIRST, GENERAL, GUILD, LOUD, MODERATORS, OWNER, SLOW, STRANGER, guild};
 
 #[tokio::test]
 async fn the_sixth_message_in_a_window_is_refused_with_what_headers_need() {
@@ -33,20 +33,95 @@ async fn the_sixth_message_in_a_window_is_refused_with_what_headers_need() {
 }
 
 #[tokio::test]
-async fn slow_mode_holds_through_a_restart_and_not_for_moderators() {
+async fn slow_mode_holds_through_a_restart_and_not_for_bots_or_who_may_pass_it() {
     let mut rig = Rig::new(2).await;
     let send = |author| v1::CreateMessageRequest { channel_id: SLOW, ..send_request(author, "hello") };
-    rig.create(send(FIRST)).await.unwrap();
-    for _ in 0..2 {
+    let sends = rig.create(send(FIRST)).await.unwrap().rate_limit.unwrap();
+    let moderator = FIRST + 1;
+    rig.create(send(moderator)).await.unwrap();
+    for round in 0..2 {
         rig.clock.advance(10_000);
         let failure = rig.create(send(FIRST)).await.unwrap_err();
         assert_eq!((failure.code, failure.kind), (code::SLOWMODE, FailureKind::RateLimited));
         assert!(failure.retry_after_ms.unwrap() <= 50_000);
-        rig.create(send(FIRST + 1)).await.expect("a moderator need not wait");
+        assert_eq!(failure.rate_limit.unwrap().bucket, sends.bucket, "a route has one bucket");
+        for sender in [BOT, OWNER, BOT, OWNER] {
+            rig.create(send(sender)).await.expect("they need not wait");
+        }
+        let failure = rig.create(send(moderator)).await.unwrap_err();
+        assert_eq!(failure.code, code::SLOWMODE, "managing messages is not passing slow mode, round {round}");
         rig.restart().await;
     }
     rig.clock.advance(40_000);
     rig.create(send(FIRST)).await.unwrap();
+    let everyone = Permissions::DEFAULT | Permissions::BYPASS_SLOWMODE;
+    rig.world.set_everyone(everyone, Some(&*rig.stream)).await;
+    rig.create(send(FIRST)).await.unwrap();
+}
+
+#[tokio::test]
+async fn roles_are_mentioned_if_they_may_be_or_by_whoever_may_mention_all() {
+    let rig = Rig::new(1).await;
+    let text = format!("<@&{MODERATORS}> <@&{LOUD}> <@&501> @everyone @here");
+    let shown = async |author| {
+        let reply = rig.send(author, &text).await.unwrap();
+        let json: Value = serde_json::from_slice(&reply.message_json).unwrap();
+        (json["mention_roles"].clone(), json["mention_everyone"].clone())
+    };
+    let all = (json!([MODERATORS.to_string(), LOUD.to_string()]), json!(true));
+    assert_eq!(shown(FIRST).await, all);
+    let everyone = Permissions::DEFAULT.without(Permissions::MENTION_EVERYONE);
+    rig.world.set_everyone(everyone, Some(&*rig.stream)).await;
+    let loud = (json!([LOUD.to_string()]), json!(false));
+    assert_eq!(shown(FIRST).await, loud);
+    assert_eq!(shown(OWNER).await, all);
+    let message = rig.sent(FIRST, "plain").await;
+    let edited = rig.edit(FIRST, message, &text).await.unwrap();
+    assert_eq!((edited["mention_roles"].clone(), edited["mention_everyone"].clone()), loud);
+    rig.world.set_mentionable(MODERATORS, true, &*rig.stream).await;
+    rig.world.set_mentionable(LOUD, false, &*rig.stream).await;
+    assert_eq!(shown(FIRST).await, (json!([MODERATORS.to_string()]), json!(false)));
+}
+
+#[tokio::test]
+async fn a_message_of_components_is_of_nothing_else() {
+    const V2: u32 = 1 << 15;
+    let rig = Rig::new(1).await;
+    let components = format!(
+        r#"[{{"type":17,"components":[{{"type":10,"content":"hi <@{FIRST}>"}},{{"type":9,"content":"<@{OWNER}>"}}]}}]"#
+    );
+    let request = |content: &str, embeds: &str, flags| v1::CreateMessageRequest {
+        flags,
+        content: Some(v1::MessageContent {
+            content: content.into(),
+            embeds_json: embeds.into(),
+            components_json: components.clone(),
+            ..v1::MessageContent::default()
+        }),
+        ..send_request(FIRST, "")
+    };
+    for (content, embeds, path) in [("text", "", "content"), ("", r#"[{"title":"t"}]"#, "embeds")] {
+        let failure = rig.create(request(content, embeds, V2)).await.unwrap_err();
+        assert_eq!(failure.fields[0].path, path);
+        rig.create(request(content, embeds, 0)).await.unwrap();
+    }
+    let reply = rig.create(request("", "", V2 | 1)).await.unwrap();
+    let shown: Value = serde_json::from_slice(&reply.message_json).unwrap();
+    assert_eq!(shown["flags"], V2, "unknown flags are dropped");
+    let mentions = shown["mentions"].as_array().unwrap();
+    assert_eq!(mentions.iter().map(|user| &user["id"]).collect::<Vec<_>>(), [&json!(FIRST.to_string())]);
+    assert_eq!(rig.edit(FIRST, reply.message_id, "text").await.unwrap_err().fields[0].path, "content");
+    let edit = v1::EditMessageRequest {
+        channel_id: GENERAL,
+        message_id: reply.message_id,
+        editor_id: FIRST,
+        components_json: Some(r#"[{"type":10,"content":"nobody"}]"#.into()),
+        flags: Some(4),
+        ..v1::EditMessageRequest::default()
+    };
+    let edited = rig.client.clone().edit_message(edit).await.unwrap().into_inner();
+    let edited: Value = serde_json::from_slice(&edited.message_json).unwrap();
+    assert_eq!((&edited["flags"], &edited["mentions"]), (&json!(V2 | 4), &json!([])), "it stays what it is");
 }
 
 #[tokio::test]

@@ -3,27 +3,24 @@
 use std::sync::Arc;
 
 use model::clock::ManualClock;
-use model::{Timestamp, User};
 use storage::{Epoch, Ledger, Slot, SlotSet, Snowflakes, WorkerId};
 
 use super::*;
 use crate::people::Cast;
-
-fn member() -> Arc<Member> {
-    let user = User::new(UserId::new(1).unwrap(), "one", false);
-    Arc::new(Member::new(GuildId::new(2).unwrap(), user, Timestamp::from_ms(0)))
-}
 
 fn id() -> MessageId {
     MessageId::new(5).unwrap()
 }
 
 fn edit() -> Op {
-    let (editor, cast) = (member(), Cast::default());
+    let cast = Cast::default();
     Op::Edit(Box::new(Edit {
         id: id(),
-        editor,
+        editor: UserId::new(1).unwrap(),
+        may_edit_others: false,
+        author: None,
         content: None,
+        mentions: None,
         embeds_json: None,
         components_json: None,
         flags: None,

@@ -1,0 +1,141 @@
+//! A store that wrote and could not say so: nobody is told that nothing happened, and the next start finds out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use async_trait::async_trait;
+use messages::store::{Changes, EmbeddedStore, MessageStore, NewMessage, Page, StoreError};
+use model::emoji::Emoji;
+use model::{ChannelId, EventKind, Message, MessageId, UserId};
+use storage::{Epoch, OutboxStore, Republish, SlotSet};
+
+use crate::rig::{Rig, with_nonce};
+use crate::world::FIRST;
+
+/// The embedded store, whose writes are all made, and confirmed as long as it is sure of itself.
+pub struct Doubtful {
+    inner: EmbeddedStore,
+    doubts: AtomicBool,
+}
+
+impl Doubtful {
+    pub fn new(inner: EmbeddedStore) -> Arc<Self> {
+        Arc::new(Self { inner, doubts: AtomicBool::new(false) })
+    }
+
+    /// Writes are made from now on and not confirmed, or confirmed again.
+    pub fn set_doubts(&self, doubts: bool) {
+        self.doubts.store(doubts, SeqCst);
+    }
+
+    fn confirm(&self, written: Result<(), StoreError>) -> Result<(), StoreError> {
+        if self.doubts.load(SeqCst) { Err(StoreError::Unknown) } else { written }
+    }
+}
+
+#[async_trait]
+impl MessageStore for Doubtful {
+    async fn get(&self, channel: ChannelId, id: MessageId) -> Result<Option<Message>, StoreError> {
+        self.inner.get(channel, id).await
+    }
+
+    async fn list(&self, channel: ChannelId, page: Page, limit: usize) -> Result<Vec<Message>, StoreError> {
+        self.inner.list(channel, page, limit).await
+    }
+
+    async fn last_ids(&self, channels: &[ChannelId]) -> Result<Vec<Option<MessageId>>, StoreError> {
+        self.inner.last_ids(channels).await
+    }
+
+    async fn last_sent(&self, channel: ChannelId, user: UserId) -> Result<Option<MessageId>, StoreError> {
+        self.inner.last_sent(channel, user).await
+    }
+
+    async fn reacted(
+        &self,
+        channel: ChannelId,
+        message: MessageId,
+        user: UserId,
+        emoji: &[Emoji],
+    ) -> Result<Vec<Emoji>, StoreError> {
+        self.inner.reacted(channel, message, user, emoji).await
+    }
+
+    async fn reactors(
+        &self,
+        channel: ChannelId,
+        message: MessageId,
+        emoji: &Emoji,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        self.inner.reactors(channel, message, emoji, after, limit).await
+    }
+
+    async fn create(&self, new: &NewMessage) -> Result<(), StoreError> {
+        self.confirm(self.inner.create(new).await)
+    }
+
+    async fn change(&self, changes: &Changes) -> Result<(), StoreError> {
+        self.confirm(self.inner.change(changes).await)
+    }
+
+    async fn sweep(&self, mine: Epoch, republish: &mut dyn Republish) -> Result<u64, StoreError> {
+        self.inner.sweep(mine, republish).await
+    }
+}
+
+#[async_trait]
+impl OutboxStore for Doubtful {
+    type Error = StoreError;
+
+    async fn put_watermark(&self, set: SlotSet, epoch: Epoch, published_ms: u64) -> Result<(), StoreError> {
+        self.inner.put_watermark(set, epoch, published_ms).await
+    }
+
+    async fn prune(&self, set: SlotSet, mine: Epoch, now_ms: u64) -> Result<bool, StoreError> {
+        self.inner.prune(set, mine, now_ms).await
+    }
+}
+
+#[tokio::test]
+async fn a_send_that_nobody_knows_of_is_found_by_the_next_start_and_sent_once() {
+    let mut rig = Rig::new(1).await;
+    let store = rig.on_doubtful_store().await;
+    store.set_doubts(true);
+    for _ in 0..2 {
+        let failure = rig.create(with_nonce(FIRST, "hello", "n1")).await.unwrap_err();
+        assert!(failure.message.contains("outcome unknown"), "{failure}");
+        store.set_doubts(false);
+    }
+    assert!(rig.stored_events().await.is_empty(), "what may not be stored is not published");
+    assert_eq!(rig.messages.ids_in_flight(), 1, "and its id stays open for the next owner");
+    let other = rig.create(with_nonce(FIRST, "other", "n2")).await.unwrap();
+
+    rig.crash().await;
+    let creates = rig.stored_events().await;
+    assert_eq!(creates.iter().map(|event| event.kind).collect::<Vec<_>>(), [EventKind::MessageCreate; 2]);
+    let found = rig.create(with_nonce(FIRST, "hello", "n1")).await.unwrap();
+    assert!(found.repeated && found.message_id < other.message_id);
+    assert!(creates.iter().any(|event| event.event_id == found.message_id));
+}
+
+#[tokio::test]
+async fn a_deletion_that_nobody_knows_of_holds_the_nonce_until_the_next_start() {
+    let mut rig = Rig::new(1).await;
+    let store = rig.on_doubtful_store().await;
+    let first = rig.create(with_nonce(FIRST, "hello", "n1")).await.unwrap();
+    store.set_doubts(true);
+    let failure = rig.delete(FIRST, &[first.message_id], false).await.unwrap_err();
+    assert!(failure.message.contains("outcome unknown"), "{failure}");
+    store.set_doubts(false);
+    let failure = rig.create(with_nonce(FIRST, "hello", "n1")).await.unwrap_err();
+    assert!(failure.message.contains("outcome unknown"), "neither the old one nor a new one: {failure}");
+    assert_eq!(rig.stored_events().await.len(), 1);
+
+    rig.crash().await;
+    let kinds: Vec<_> = rig.stored_events().await.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::MessageCreate, EventKind::MessageDelete]);
+    let second = rig.create(with_nonce(FIRST, "hello", "n1")).await.unwrap();
+    assert!(!second.repeated && second.message_id > first.message_id);
+}
