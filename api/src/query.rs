@@ -40,6 +40,14 @@ impl Query {
         json::read_id(name, value).map(Some)
     }
 
+    /// The same, where 0 is a bound below every id: what libraries begin a list with.
+    pub(crate) fn bound(&self, name: &str) -> ApiResult<Option<u64>> {
+        match self.get(name) {
+            Some("0") => Ok(Some(0)),
+            _ => self.id(name),
+        }
+    }
+
     pub(crate) fn number(&self, name: &str, range: RangeInclusive<i64>, default: u32) -> ApiResult<u32> {
         let Some(value) = self.get(name) else { return Ok(default) };
         let errors = Errors::default();
@@ -78,11 +86,13 @@ mod tests {
 
     #[test]
     fn stray_separators_and_escapes_are_read() {
-        let query = Query::parse("&limit=10&&query=a%20b+c%zz&with_counts=true&empty=");
+        let query = Query::parse("&limit=10&&query=a%20b+c%zz&with_counts=true&empty=&after=0");
         assert_eq!(query.number("limit", 1..=100, 50).unwrap(), 10);
         assert_eq!(query.get("query"), Some("a b c%zz"));
         assert!(query.flag("with_counts"));
         assert_eq!(query.get("empty"), None);
+        assert_eq!((query.bound("after").unwrap(), query.bound("before").unwrap()), (Some(0), None));
+        assert!(query.id("after").is_err() && query.bound("query").is_err());
         assert!(Query::parse("limit=x").number("limit", 1..=100, 50).is_err());
         assert!(Query::parse("limit=101").number("limit", 1..=100, 50).is_err());
     }

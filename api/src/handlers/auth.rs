@@ -1,6 +1,8 @@
 //! Accounts of people: making one, signing in and out.
 
-use model::limits::{GLOBAL_NAME_CHARS_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, USERNAME_CHARS_MAX};
+use model::limits::{
+    GLOBAL_NAME_CHARS_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, USERNAME_CHARS_MAX, USERNAME_CHARS_MIN,
+};
 use proto::Malformed;
 use proto::v1;
 use serde_json::json;
@@ -11,7 +13,7 @@ use crate::reply::Reply;
 
 pub(crate) async fn register(call: Call) -> ApiResult<Reply> {
     let request = call.form(|fields| v1::RegisterRequest {
-        username: fields.required_text("username", 1..=USERNAME_CHARS_MAX),
+        username: fields.required_text("username", USERNAME_CHARS_MIN..=USERNAME_CHARS_MAX),
         password: fields.required_text("password", PASSWORD_CHARS_MIN..=PASSWORD_CHARS_MAX),
         global_name: fields.text("global_name", 0..=GLOBAL_NAME_CHARS_MAX).filter(|name| !name.is_empty()),
     })?;

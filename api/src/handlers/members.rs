@@ -38,7 +38,7 @@ pub(crate) async fn list(call: Call) -> ApiResult<Reply> {
     }
     let request = v1::ListMembersRequest {
         guild_id,
-        after: call.query.id("after")?,
+        after: call.query.bound("after")?,
         limit: call.query.number("limit", 1..=LIST_MAX, 1)?,
     };
     call.fellow_members(guild_id, &[]).await?;

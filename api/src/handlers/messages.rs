@@ -1,5 +1,7 @@
 //! Messages. Their JSON is made by the message service and passed on as it is.
 
+use std::collections::HashSet;
+
 use model::limits::{MESSAGE_LIST_DEFAULT, MESSAGE_LIST_MAX};
 use proto::failure::{Failure, FailureKind, code};
 use proto::v1;
@@ -38,9 +40,9 @@ pub(crate) async fn list(call: Call) -> ApiResult<Reply> {
     let request = v1::ListMessagesRequest {
         channel_id: call.id("channel_id")?,
         reader_id: call.user_id()?,
-        before: call.query.id("before")?,
-        after: call.query.id("after")?,
-        around: call.query.id("around")?,
+        before: call.query.bound("before")?,
+        after: call.query.bound("after")?,
+        around: call.query.bound("around")?,
         limit: call.query.number("limit", 1..=i64::from(MESSAGE_LIST_MAX), MESSAGE_LIST_DEFAULT)?,
     };
     if [request.before, request.after, request.around].iter().flatten().count() > 1 {
@@ -83,7 +85,14 @@ pub(crate) async fn delete(call: Call) -> ApiResult<Reply> {
 pub(crate) async fn bulk_delete(call: Call) -> ApiResult<Reply> {
     let message_ids = call.form(|fields| {
         fields.required("messages");
-        fields.ids("messages", 10 * BULK_MAX).unwrap_or_default()
+        let items = fields.list("messages", 10 * BULK_MAX).unwrap_or_default();
+        let mut known = HashSet::new();
+        for item in &items {
+            if item.id().is_some_and(|id| !known.insert(id)) {
+                item.wrong("SET_TYPE_ALREADY_CONTAINS_VALUE", "The Set already contains this value");
+            }
+        }
+        known.into_iter().collect::<Vec<u64>>()
     })?;
     if !(BULK_MIN..=BULK_MAX).contains(&message_ids.len()) {
         let message = "You can only bulk delete between 2 and 100 messages";

@@ -33,10 +33,15 @@ pub(crate) async fn list(call: Call) -> ApiResult<Reply> {
         message_id: call.id("message_id")?,
         reader_id: call.user_id()?,
         emoji: Some(emoji(&call)?),
-        after: call.query.id("after")?,
+        after: call.query.bound("after")?,
         limit: call.query.number("limit", 1..=LIST_MAX, LIST_DEFAULT)?,
     };
-    let users = call.messages().list_reactions(request).await?.into_inner().users;
+    let is_of_bursts = call.query.number("type", 0..=1, 0)? == 1;
+    let mut users = call.messages().list_reactions(request).await?.into_inner().users;
+    if is_of_bursts {
+        // There are none.
+        users.clear();
+    }
     let users = users.into_iter().map(|user| User::try_from(user).map_err(ApiError::from));
     Reply::json(&users.collect::<ApiResult<Vec<_>>>()?)
 }

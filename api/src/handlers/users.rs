@@ -40,8 +40,8 @@ pub(crate) async fn get(call: Call) -> ApiResult<Reply> {
 pub(crate) async fn guilds(call: Call) -> ApiResult<Reply> {
     let request = v1::ListUserGuildsRequest {
         user_id: call.user_id()?,
-        before: call.query.id("before")?,
-        after: call.query.id("after")?,
+        before: call.query.bound("before")?,
+        after: call.query.bound("after")?,
         limit: call.query.number("limit", 1..=i64::from(GUILDS_LIST_MAX), GUILDS_LIST_MAX)?,
         details: true,
     };

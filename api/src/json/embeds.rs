@@ -13,6 +13,9 @@ const FIELD_VALUE_CHARS_MAX: usize = 1024;
 const FOOTER_CHARS_MAX: usize = 2048;
 const AUTHOR_CHARS_MAX: usize = 256;
 const URL_CHARS_MAX: usize = 2048;
+/// What there is to see of an embed: one of these at least.
+const SHOWN: [&str; 9] =
+    ["title", "description", "url", "timestamp", "image", "thumbnail", "footer", "author", "fields"];
 
 /// The embeds as a JSON array; empty text when there are none.
 pub(super) fn read(item: &Item<'_>) -> String {
@@ -67,6 +70,9 @@ fn embed(fields: &Fields<'_>, chars: &mut usize) -> Value {
     if !rows.is_empty() {
         let rows = rows.iter().filter_map(Item::fields).map(|row| embed_field(&row, chars)).collect();
         embed.insert("fields".into(), Value::Array(rows));
+    }
+    if !SHOWN.iter().any(|name| fields.is_used(name)) {
+        fields.wrong("description", "BASE_TYPE_REQUIRED", "This field is required");
     }
     Value::Object(embed)
 }

@@ -180,14 +180,19 @@ impl<'a> Fields<'a> {
 
     /// Refuses a feature that is not there, unless it is asked for emptily.
     pub(crate) fn unsupported(&self, name: &str, message: &str) {
-        let used = |value: &Value| match value {
-            Value::Array(values) => !values.is_empty(),
-            Value::String(text) => !text.is_empty(),
-            _ => true,
-        };
-        if self.item(name).is_some_and(|item| used(item.value)) {
+        if self.is_used(name) {
             self.wrong(name, "NOT_SUPPORTED", message);
         }
+    }
+
+    /// Whether the field is there with something in it.
+    pub(crate) fn is_used(&self, name: &str) -> bool {
+        self.item(name).is_some_and(|item| match item.value {
+            Value::Array(values) => !values.is_empty(),
+            Value::Object(values) => !values.is_empty(),
+            Value::String(text) => !text.is_empty(),
+            _ => true,
+        })
     }
 
     pub(crate) fn text(&self, name: &str, chars: RangeInclusive<usize>) -> Option<String> {

@@ -61,6 +61,11 @@ async fn wrong_fields_are_named_all_at_once() {
             "MAX_EMBED_SIZE_EXCEEDED",
         ),
         (json!({"embeds": [{"url": "ftp://x"}]}), "/embeds/0/url", "URL_TYPE_INVALID_SCHEME"),
+        (
+            json!({"content": "a", "embeds": [{"color": 1, "title": "", "fields": [], "image": {}}]}),
+            "/embeds/0/description",
+            "BASE_TYPE_REQUIRED",
+        ),
         (json!({"embeds": vec![json!({}); 11]}), "/embeds", "BASE_TYPE_MAX_LENGTH"),
         (
             json!({"content": "a", "allowed_mentions": {"parse": ["users"], "users": ["1"]}}),
@@ -86,10 +91,41 @@ async fn wrong_fields_are_named_all_at_once() {
         let error = answer.json().pointer(&format!("/errors{path}/_errors/0/code")).cloned();
         assert_eq!(error, Some(json!(code)), "{body}: {}", answer.json());
     }
+    let delete = format!("/api/v10/channels/{CHANNEL}/messages/bulk-delete");
+    let answer = server.ask("POST", &delete, r#"{"messages":["7","8",7]}"#).await;
+    let error = &answer.json()["errors"]["messages"]["2"]["_errors"][0]["code"];
+    assert_eq!((answer.status, error), (400, &json!("SET_TYPE_ALREADY_CONTAINS_VALUE")));
+    let register = r#"{"username":"x","password":"short"}"#;
+    let answer = server.ask("POST", "/api/v10/auth/register", register).await;
+    assert_eq!(answer.json()["errors"].as_object().unwrap().len(), 2, "{}", answer.json());
     let answer = send(&server, &json!({"content": 5, "tts": 5})).await;
     assert_eq!(answer.json()["errors"].as_object().unwrap().len(), 2);
     let answer = send(&server, &json!({"content": " "})).await;
     assert_eq!(answer.json(), json!({"code": 50006, "message": "Cannot send an empty message"}));
+}
+
+#[tokio::test]
+async fn lists_begin_after_nothing_and_there_are_no_bursts() {
+    let server = Server::start().await;
+    let thumb = format!("/channels/{CHANNEL}/messages/9/reactions/%F0%9F%91%8D");
+    for (path, asked) in [
+        (format!("/channels/{CHANNEL}/messages?after=0&limit=5"), "after: Some(0)"),
+        (format!("/channels/{CHANNEL}/messages?before=0"), "before: Some(0)"),
+        (format!("/channels/{CHANNEL}/messages?around=0"), "around: Some(0)"),
+        (format!("/guilds/{GUILD}/members?after=0&limit=5"), "after: Some(0)"),
+        ("/users/@me/guilds?after=0".into(), "after: Some(0)"),
+        (format!("{thumb}?after=0"), "after: Some(0)"),
+    ] {
+        let answer = server.ask("GET", &format!("/api/v10{path}"), "").await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        assert!(server.fakes.asked().contains(asked), "{path}: {}", server.fakes.asked());
+    }
+    for (kind, count) in [("", 1), ("?type=0", 1), ("?type=1", 0)] {
+        let answer = server.ask("GET", &format!("/api/v10{thumb}{kind}"), "").await;
+        assert_eq!(answer.json().as_array().map(Vec::len), Some(count), "{kind}");
+    }
+    let answer = server.ask("GET", &format!("/api/v10{thumb}?type=2"), "").await;
+    assert_eq!((answer.status, &answer.json()["code"]), (400, &json!(50035)));
 }
 
 #[tokio::test]
