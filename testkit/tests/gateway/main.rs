@@ -4,6 +4,7 @@
 
 mod bad_clients;
 mod close_codes;
+mod doors;
 mod fuzz;
 mod lifecycle;
 mod resume;
