@@ -6,7 +6,7 @@
 //! 1. **A durable write that many callers share** ([`Engine`]). Fill a [`Batch`], `engine.commit(batch).await`,
 //!    and when it returns the rows are on the disk. One thread gathers all batches that wait, writes them,
 //!    calls fdatasync once, and wakes all of them. Reads ([`Table`]) are plain calls.
-//! 2. **Who may write** ([`slots`], [`leases`]). Channels, guilds and users hash onto 1,024 slots each; a
+//! 2. **Who may write** ([`slots`] of `model`, [`leases`]). Channels, guilds and users hash onto 1,024 slots each; a
 //!    [`Lease`] with an [`Epoch`] says who owns a slot. Embedded, the sole process owns them all, and each
 //!    start is the next epoch.
 //! 3. **What was stored but perhaps not published** ([`Outbox`]). Rows and markers are put into the same
@@ -56,8 +56,9 @@ pub mod keys;
 pub mod leases;
 pub mod ledger;
 pub mod outbox;
-pub mod slots;
 pub mod worker;
+
+pub use model::slots::{self, Slot, SlotSet};
 
 pub use engine::{
     Batch, BatchError, CloseError, CommitError, Engine, EngineOptions, EngineStats, OpenError, ReadError,
@@ -69,5 +70,4 @@ pub use outbox::{
     Bucket, Marker, Outbox, OutboxError, OutboxEvent, OutboxKeeper, OutboxRow, OutboxStore, PruneError,
     PruneReport, Republish, RepublishError, SWEEP_TRIES, Subject, SweepError, SweepReport, Unpublished,
 };
-pub use slots::{Slot, SlotSet};
 pub use worker::{IdFloor, Snowflakes, WorkerId};
