@@ -161,7 +161,7 @@ impl Republish for Sweeper {
 }
 
 fn not_owner(error: &storage::NotOwner) -> Failure {
-    Failure::new(FailureKind::NotOwner, proto::failure::code::GENERAL, error.to_string())
+    Failure::not_owner(error.set, error.slot, None)
 }
 
 /// What a caller is told whose change is stored, or may be, but not published in time.

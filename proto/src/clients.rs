@@ -1,7 +1,8 @@
-//! One client type per service, and what makes a client of a service in this process.
+//! One client type per service, and what makes clients and servers of it.
 //!
 //! ```ignore
-//! let messages = clients::local_messages(service, Handle::current());
+//! let messages = clients::local_messages(service, Handle::current());    // in this process
+//! let messages = clients::remote_messages(&replicas);                    // across the network
 //! let reply = messages.clone().create_message(request).await.map_err(Failure::from)?;
 //! ```
 
@@ -9,6 +10,7 @@ use model::limits::RPC_MESSAGE_BYTES_MAX;
 use tokio::runtime::Handle;
 
 use crate::transport::Transport;
+use crate::transport::remote::Remote;
 use crate::v1;
 
 pub type AccountsClient = v1::accounts_client::AccountsClient<Transport>;
@@ -16,36 +18,49 @@ pub type GuildsClient = v1::guilds_client::GuildsClient<Transport>;
 pub type MessagesClient = v1::messages_client::MessagesClient<Transport>;
 pub type PresenceClient = v1::presence_service_client::PresenceServiceClient<Transport>;
 
-macro_rules! local {
-    ($(#[$doc:meta])* $name:ident, $trait:path, $server:path, $client:ident) => {
-        $(#[$doc])*
-        pub fn $name(service: impl $trait, runtime: Handle) -> $client {
-            let server = <$server>::new(service)
+macro_rules! service {
+    ($what:literal, $contract:path, $server:ident in $module:ident, $client:ident,
+     $local:ident, $remote:ident, $over:ident, $serve:ident) => {
+        #[doc = concat!("A client of ", $what, " in this process.")]
+        pub fn $local(service: impl $contract, runtime: Handle) -> $client {
+            $over(Transport::local($serve(service), runtime))
+        }
+
+        #[doc = concat!("A client of the replicas of ", $what, " across the network.")]
+        pub fn $remote(replicas: &Remote) -> $client {
+            $over(Transport::remote(replicas))
+        }
+
+        #[doc = concat!("A client of ", $what, " over any transport.")]
+        pub fn $over(transport: Transport) -> $client {
+            $client::new(transport)
                 .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX);
-            $client::new(Transport::local(server, runtime))
+                .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX)
+        }
+
+        #[doc = concat!("What serves ", $what, ".")]
+        pub fn $serve<S: $contract>(service: S) -> v1::$module::$server<S> {
+            v1::$module::$server::new(service)
                 .max_decoding_message_size(RPC_MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(RPC_MESSAGE_BYTES_MAX)
         }
     };
 }
 
-local!(
-    /// A client of an accounts service in this process.
-    local_accounts, v1::accounts_server::Accounts, v1::accounts_server::AccountsServer<_>, AccountsClient
+service!(
+    "an accounts service", v1::accounts_server::Accounts, AccountsServer in accounts_server, AccountsClient,
+    local_accounts, remote_accounts, accounts_over, accounts_server
 );
-local!(
-    /// A client of a guilds service in this process.
-    local_guilds, v1::guilds_server::Guilds, v1::guilds_server::GuildsServer<_>, GuildsClient
+service!(
+    "a guilds service", v1::guilds_server::Guilds, GuildsServer in guilds_server, GuildsClient,
+    local_guilds, remote_guilds, guilds_over, guilds_server
 );
-local!(
-    /// A client of a message service in this process.
-    local_messages, v1::messages_server::Messages, v1::messages_server::MessagesServer<_>, MessagesClient
+service!(
+    "a message service", v1::messages_server::Messages, MessagesServer in messages_server, MessagesClient,
+    local_messages, remote_messages, messages_over, messages_server
 );
-local!(
-    /// A client of a presence service in this process.
-    local_presence,
-    v1::presence_service_server::PresenceService,
-    v1::presence_service_server::PresenceServiceServer<_>,
-    PresenceClient
+service!(
+    "a presence service", v1::presence_service_server::PresenceService,
+    PresenceServiceServer in presence_service_server, PresenceClient,
+    local_presence, remote_presence, presence_over, presence_server
 );

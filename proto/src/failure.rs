@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use model::{Slot, SlotSet};
 use prost::Message as _;
 use tonic::{Code, Status};
 
@@ -23,6 +24,8 @@ pub struct Failure {
     pub fields: Vec<FieldError>,
     pub retry_after_ms: Option<u64>,
     pub rate_limit: Option<v1::RateLimit>,
+    /// With [`FailureKind::NotOwner`]: which slot it is, and who owns it.
+    pub owner: Option<v1::Owner>,
 }
 
 /// The public API's JSON error codes that Starling uses.
@@ -69,7 +72,7 @@ pub mod code {
 impl Failure {
     pub fn new(kind: FailureKind, code: u32, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, code, message, fields: Vec::new(), retry_after_ms: None, rate_limit: None }
+        Self { kind, code, message, fields: Vec::new(), retry_after_ms: None, rate_limit: None, owner: None }
     }
 
     /// "Unknown Channel" and its like.
@@ -121,6 +124,18 @@ impl Failure {
         Self { retry_after_ms: Some(retry_after_ms), rate_limit, ..failure }
     }
 
+    /// Another replica owns the slot: at `address`, where that is known. Nothing was done; the transport asks the owner.
+    pub fn not_owner(set: SlotSet, slot: Slot, address: Option<String>) -> Self {
+        let owner = v1::Owner {
+            set: set.code().into(),
+            slot: slot.get().into(),
+            address: address.unwrap_or_default(),
+        };
+        let message = format!("this replica does not own slot {} of {set:?}; ask its owner", slot.get());
+        let failure = Self::new(FailureKind::NotOwner, code::GENERAL, message);
+        Self { owner: Some(owner), ..failure }
+    }
+
     fn status_code(&self) -> Code {
         match self.kind {
             FailureKind::Unspecified | FailureKind::Internal => Code::Internal,
@@ -160,6 +175,7 @@ impl From<Failure> for Status {
             fields: failure.fields.clone(),
             retry_after_ms: failure.retry_after_ms,
             rate_limit: failure.rate_limit.clone(),
+            owner: failure.owner.clone(),
         };
         Self::with_details(failure.status_code(), failure.message, details.encode_to_vec().into())
     }
@@ -176,6 +192,7 @@ impl From<Status> for Failure {
             fields: details.fields,
             retry_after_ms: details.retry_after_ms,
             rate_limit: details.rate_limit,
+            owner: details.owner,
         }
     }
 }
@@ -185,7 +202,10 @@ impl Failure {
     fn from_plain(status: &Status) -> Self {
         let message = format!("{}: {}", status.code().description(), status.message());
         match status.code() {
-            Code::InvalidArgument => Self::new(FailureKind::Invalid, code::GENERAL, message),
+            // Out of range is what tonic calls a message that is too large.
+            Code::InvalidArgument | Code::OutOfRange => {
+                Self::new(FailureKind::Invalid, code::GENERAL, message)
+            }
             Code::DeadlineExceeded | Code::Unavailable | Code::Cancelled | Code::Aborted => {
                 Self::unavailable(message, 1000)
             }
@@ -202,6 +222,7 @@ mod tests {
     fn a_failure_survives_the_wire() {
         let mut failure = Failure::invalid_field("embeds.0.title", "BASE_TYPE_MAX_LENGTH", "too long");
         failure.retry_after_ms = Some(5);
+        failure.owner = Some(v1::Owner { set: 2, slot: 1_023, address: "10.0.0.1:9091".into() });
         assert_eq!(Failure::from(Status::from(failure.clone())), failure);
     }
 

@@ -1,11 +1,15 @@
-//! How a call reaches a service: here, inside the process.
+//! How a call reaches a service: here, inside the process, or at a replica across the network.
 //!
-//! A local call goes through the same generated client and server code as one over the network, with the same encoding,
-//! status codes and deadlines; only the sockets are missing. So a caller cannot tell, and what works in one process
-//! fails in no new way in a cluster.
+//! A caller cannot tell which. Both ways go through the same generated client and server code, with the same encoding,
+//! status codes, deadlines and size limits; a local call only lacks the sockets. So what works in one process fails in
+//! no new way in a cluster, and one suite of behaviour runs on both (`tests/transport`).
 //!
-//! The service's work runs on the service's own runtime, in a task of its own: a caller that goes away (a client that
-//! hangs up, a deadline that passes) never leaves a change half made.
+//! Every call has a deadline, which goes along as `grpc-timeout`. The service's work runs on the service's own runtime,
+//! in a task of its own: a caller that goes away (a client that hangs up, a deadline that passes) never leaves a change
+//! half made.
+
+mod local;
+pub mod remote;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,11 +18,16 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use model::limits;
+use model::limits::RPC_DEADLINE_MS;
 use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
+
+use crate::deadline;
+use crate::serving::Servable;
+use remote::Remote;
 
 /// Carries calls to one service. Cheap to clone.
 #[derive(Clone)]
@@ -27,51 +36,34 @@ pub struct Transport {
     deadline: Duration,
 }
 
+/// One way to a service.
 trait Call: Send + Sync {
-    fn call(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, Status>>;
+    /// Makes a call that nobody waits for after `until`.
+    fn call(
+        &self,
+        request: Request<Body>,
+        until: Instant,
+    ) -> BoxFuture<'static, Result<Response<Body>, Status>>;
 }
 
 impl Transport {
     /// Calls a service in this process; its work runs on `runtime`.
-    pub fn local<S>(service: S, runtime: Handle) -> Self
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = std::convert::Infallible>,
-        S: Clone + Send + Sync + 'static,
-        S::Future: Send + 'static,
-    {
-        let deadline = Duration::from_millis(limits::RPC_DEADLINE_MS);
-        Self { call: Arc::new(Local { service, runtime }), deadline }
+    pub fn local(service: impl Servable, runtime: Handle) -> Self {
+        Self::new(local::Local::new(service, runtime))
     }
 
-    /// The same with another deadline.
+    /// Calls the replicas of a service across the network.
+    pub fn remote(replicas: &Remote) -> Self {
+        Self::new(replicas.clone())
+    }
+
+    fn new(call: impl Call + 'static) -> Self {
+        Self { call: Arc::new(call), deadline: Duration::from_millis(RPC_DEADLINE_MS) }
+    }
+
+    /// The same with another deadline. A caller may ask for less with `Request::set_timeout`.
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
-    }
-}
-
-struct Local<S> {
-    service: S,
-    runtime: Handle,
-}
-
-impl<S> Call for Local<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = std::convert::Infallible>,
-    S: Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-{
-    fn call(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, Status>> {
-        let mut service = self.service.clone();
-        let work = self.runtime.spawn(async move { service.call(request).await });
-        async move {
-            match work.await {
-                Ok(Ok(response)) => Ok(response),
-                Ok(Err(never)) => match never {},
-                Err(error) if error.is_panic() => Err(Status::internal("the service failed at this call")),
-                Err(_) => Err(Status::unavailable("the service is shutting down")),
-            }
-        }
-        .boxed()
     }
 }
 
@@ -84,9 +76,17 @@ impl Service<Request<Body>> for Transport {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = tokio::time::timeout(self.deadline, self.call.call(request));
-        async move { answer.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time"))) }
-            .boxed()
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let asked = match deadline::read(request.headers()) {
+            Ok(asked) => asked.unwrap_or(self.deadline),
+            Err(malformed) => {
+                return std::future::ready(Err(Status::invalid_argument(malformed.to_string()))).boxed();
+            }
+        };
+        let within = asked.min(self.deadline);
+        let until = Instant::now() + within;
+        request.headers_mut().insert(deadline::TIMEOUT, deadline::write(within));
+        let answer = timeout_at(until, self.call.call(request, until));
+        async move { answer.await.unwrap_or_else(|_| Err(deadline::passed())) }.boxed()
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn acquire(shared: &Shared, channel: ChannelId) -> Result<Lease
 }
 
 pub(super) fn not_owner(error: &storage::NotOwner) -> Failure {
-    Failure::new(FailureKind::NotOwner, 0, error.to_string())
+    Failure::not_owner(error.set, error.slot, None)
 }
 
 async fn read(shared: &Shared, channel: ChannelId) -> Result<Nonces, StoreError> {
