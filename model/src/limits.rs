@@ -276,6 +276,8 @@ pub const API_STOP_MS: u64 = 5_000;
 pub const GATEWAY_STOP_MS: u64 = 3_000;
 /// How long accepting rests after it failed, most likely for want of file descriptors.
 pub const LISTENER_PAUSE_MS: u64 = 50;
+/// How often a role looks whether those that it calls are there.
+pub const PEERS_CHECK_MS: u64 = 250;
 /// Members that one call of `starling admin seed` makes: few enough for its deadline, and for progress to be seen.
 pub const SEED_CALL_MEMBERS: u32 = 1_000;
 /// How long killed tasks get to be gone.

@@ -1,7 +1,7 @@
 //! The one error of every call between services: precise enough to answer an outside client with.
 //!
-//! It travels as the details of a gRPC status, so a caller in another language reads the status code and message, and
-//! ours the whole.
+//! It travels in the details of a gRPC status, in the form that all gRPC libraries know (`google.rpc.Status` with an
+//! `Any`): a caller in another language reads the status code and message, or the whole with its library's means.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub struct Failure {
     pub retry_after_ms: Option<u64>,
     pub rate_limit: Option<v1::RateLimit>,
     /// With [`FailureKind::NotOwner`]: which slot it is, and who owns it.
-    pub owner: Option<v1::Owner>,
+    pub owner: Option<Box<v1::Owner>>,
 }
 
 /// The public API's JSON error codes that Starling uses.
@@ -133,7 +133,7 @@ impl Failure {
         };
         let message = format!("this replica does not own slot {} of {set:?}; ask its owner", slot.get());
         let failure = Self::new(FailureKind::NotOwner, code::GENERAL, message);
-        Self { owner: Some(owner), ..failure }
+        Self { owner: Some(Box::new(owner)), ..failure }
     }
 
     fn status_code(&self) -> Code {
@@ -168,23 +168,13 @@ impl From<Malformed> for Failure {
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
-        let details = v1::Failure {
-            kind: failure.kind.into(),
-            code: failure.code,
-            message: failure.message.clone(),
-            fields: failure.fields.clone(),
-            retry_after_ms: failure.retry_after_ms,
-            rate_limit: failure.rate_limit.clone(),
-            owner: failure.owner.clone(),
-        };
-        Self::with_details(failure.status_code(), failure.message, details.encode_to_vec().into())
+        failure.into_status(None)
     }
 }
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        let details = v1::Failure::decode(status.details()).ok().filter(|_| !status.details().is_empty());
-        let Some(details) = details else { return Self::from_plain(&status) };
+        let Some(details) = read_details(status.details()) else { return Self::from_plain(&status) };
         Self {
             kind: details.kind(),
             code: details.code,
@@ -192,12 +182,58 @@ impl From<Status> for Failure {
             fields: details.fields,
             retry_after_ms: details.retry_after_ms,
             rate_limit: details.rate_limit,
-            owner: details.owner,
+            owner: details.owner.map(Box::new),
         }
     }
 }
 
+/// `google.rpc.Status`, as it lies in `grpc-status-details-bin`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+/// `google.protobuf.Any`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+const TYPE_URL: &str = "type.googleapis.com/starling.v1.Failure";
+
+fn read_details(bytes: &[u8]) -> Option<v1::Failure> {
+    let status = RpcStatus::decode(bytes).ok()?;
+    let ours = status.details.iter().find(|any| any.type_url == TYPE_URL)?;
+    v1::Failure::decode(&*ours.value).ok()
+}
+
 impl Failure {
+    /// As a status; with another code than its kind's where one is given.
+    pub(crate) fn into_status(self, code: Option<Code>) -> Status {
+        let code = code.unwrap_or_else(|| self.status_code());
+        let message = self.message.clone();
+        let details = v1::Failure {
+            kind: self.kind.into(),
+            code: self.code,
+            message: self.message,
+            fields: self.fields,
+            retry_after_ms: self.retry_after_ms,
+            rate_limit: self.rate_limit,
+            owner: self.owner.map(|owner| *owner),
+        };
+        let any = Any { type_url: TYPE_URL.to_owned(), value: details.encode_to_vec() };
+        let status = RpcStatus { code: code.into(), message: message.clone(), details: vec![any] };
+        Status::with_details(code, message, status.encode_to_vec().into())
+    }
+
     /// What a status without our details means: something between the services.
     fn from_plain(status: &Status) -> Self {
         let message = format!("{}: {}", status.code().description(), status.message());
@@ -222,8 +258,24 @@ mod tests {
     fn a_failure_survives_the_wire() {
         let mut failure = Failure::invalid_field("embeds.0.title", "BASE_TYPE_MAX_LENGTH", "too long");
         failure.retry_after_ms = Some(5);
-        failure.owner = Some(v1::Owner { set: 2, slot: 1_023, address: "10.0.0.1:9091".into() });
+        let owner = v1::Owner { set: 2, slot: 1_023, address: "10.0.0.1:9091".into() };
+        failure.owner = Some(Box::new(owner));
         assert_eq!(Failure::from(Status::from(failure.clone())), failure);
+    }
+
+    #[test]
+    fn the_details_agree_with_the_status() {
+        // Libraries that find another code in the details take the whole answer for a broken one.
+        let status = Failure::rate_limited(5, None).into_status(Some(Code::Aborted));
+        let details = RpcStatus::decode(status.details()).unwrap();
+        assert_eq!((details.code, &*details.message), (Code::Aborted.into(), status.message()));
+        assert_eq!(Failure::from(status), Failure::rate_limited(5, None));
+    }
+
+    #[test]
+    fn details_of_another_kind_are_no_failure_of_ours() {
+        let status = Status::with_details(Code::NotFound, "x", vec![8, 7, 0xff].into());
+        assert_eq!(Failure::from(status).kind, FailureKind::Internal);
     }
 
     #[test]

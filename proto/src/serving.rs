@@ -25,7 +25,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use model::limits::{
     RPC_CONNECTION_AGE_MS, RPC_CONNECTION_GRACE_MS, RPC_CONNECTIONS_MAX, RPC_SERVER_CALLS_MAX, RPC_STOP_MS,
     UNAVAILABLE_RETRY_MS,
@@ -163,9 +162,7 @@ impl Drop for Server {
 /// The answer of a server that has too much to do: nothing was done.
 fn shed() -> Status {
     let failure = Failure::unavailable("too many calls at once, nothing was done", UNAVAILABLE_RETRY_MS);
-    let status = Status::from(failure);
-    let details = Bytes::copy_from_slice(status.details());
-    Status::with_details(Code::ResourceExhausted, status.message(), details)
+    failure.into_status(Some(Code::ResourceExhausted))
 }
 
 /// Whether it is that answer, and not a caller's own limit.

@@ -184,6 +184,13 @@ impl Remote {
     }
 }
 
+/// With the last client the connections go.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
 impl Call for Remote {
     fn call(
         &self,

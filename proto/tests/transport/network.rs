@@ -11,7 +11,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::replica::{Replica, all_up, client, connect, connect_with, create, eventually, get, text, who};
+use crate::replica::{
+    Replica, all_up, begin, client, connect, connect_with, create, end, eventually, get, text, who,
+};
 use crate::service::{ECHO, Scripted, WAIT};
 use crate::suite::{Rig, transport_suite};
 
@@ -59,10 +61,10 @@ async fn a_replica_that_dies_leaves_the_outcome_unknown() {
     let channel = channel_of(&remote, &one, "one").await;
     let (before, others) = (one.service.started(), two.service.started());
     let mut caller = client(&remote);
-    let call = tokio::spawn(async move { caller.create_message(create(channel, WAIT, false)).await });
+    let call = begin(async move { caller.create_message(create(channel, WAIT, false)).await });
     one.service.wait_for_started(before + 1).await;
     one.die();
-    let failure = Failure::from(call.await.unwrap().unwrap_err());
+    let failure = Failure::from(end(call).await.unwrap_err());
     assert_eq!(failure.kind, FailureKind::Unavailable);
     assert!(failure.message.contains("outcome unknown"), "{failure}");
     assert_eq!(two.service.started(), others, "it was not made again");
@@ -79,7 +81,7 @@ async fn a_call_that_does_no_harm_twice_is_made_again() {
         let before = one.service.started();
         two.service.let_through(1);
         let mut caller = client(&remote);
-        let call = tokio::spawn(async move {
+        let call = begin(async move {
             if is_create {
                 let reply = caller.create_message(create(channel, WAIT, true)).await;
                 text(reply.map(|reply| reply.into_inner().message_json))
@@ -90,7 +92,7 @@ async fn a_call_that_does_no_harm_twice_is_made_again() {
         });
         one.service.wait_for_started(before + 1).await;
         one.die();
-        assert_eq!(call.await.unwrap(), Ok("two".to_owned()));
+        assert_eq!(end(call).await, Ok("two".to_owned()));
     }
 }
 
@@ -161,7 +163,7 @@ async fn repeats_end_with_the_budget() {
     // Takes connections and requests, and hangs up on each.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let hang_up = tokio::spawn(async move {
+    let hang_up = begin(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             let (mut buffer, mut taken) = ([0; 1024], 0);
@@ -188,5 +190,5 @@ async fn repeats_end_with_the_budget() {
         counts.lost <= u64::from(calls + RPC_BUDGET_RESERVE + calls * RPC_BUDGET_PERCENT / 100),
         "{counts:?}"
     );
-    hang_up.abort();
+    drop(hang_up);
 }

@@ -10,6 +10,7 @@ use proto::transport::remote::{self, Remote, Targets};
 use proto::{Failure, v1};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinSet;
 use tonic::Status;
 
 use crate::service::{ECHO, Scripted};
@@ -76,6 +77,15 @@ pub fn connect_with(config: remote::Config) -> Remote {
 
 pub fn client(remote: &Remote) -> MessagesClient {
     clients::remote_messages(remote)
+}
+
+/// Begins something that is waited for with [`end`], or ends when it is dropped.
+pub fn begin<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinSet<T> {
+    JoinSet::from_iter([work])
+}
+
+pub async fn end<T: 'static>(mut work: JoinSet<T>) -> T {
+    work.join_next().await.unwrap().unwrap()
 }
 
 /// Waits for something that will be so soon.

@@ -11,7 +11,7 @@ use proto::transport::remote::{self, Resolve, Targets};
 use proto::{FailureKind, v1};
 use tokio::sync::watch;
 
-use crate::replica::{Replica, all_up, client, connect, connect_with, eventually, get, who};
+use crate::replica::{Replica, all_up, begin, client, connect, connect_with, end, eventually, get, who};
 use crate::service::{WAIT, not_owner};
 
 /// Addresses as the test has them.
@@ -166,7 +166,7 @@ async fn replicas_come_and_go_without_an_error() {
     let before = one.service.started();
     let channel = (1..40).find(|channel| !moved.contains(channel)).unwrap();
     let mut caller = client(&remote);
-    let call = tokio::spawn(async move { caller.get_message(get(channel, WAIT)).await });
+    let call = begin(async move { caller.get_message(get(channel, WAIT)).await });
     one.service.wait_for_started(before + 1).await;
     names.set(&[&two]);
     eventually("one is no longer known", || remote.replicas().len() == 1).await;
@@ -174,7 +174,7 @@ async fn replicas_come_and_go_without_an_error() {
         assert_eq!(who(&client(&remote), channel).await, Ok("two".to_owned()));
     }
     one.service.let_through(1);
-    assert_eq!(call.await.unwrap().unwrap().into_inner().message_json, "one");
+    assert_eq!(end(call).await.unwrap().into_inner().message_json, "one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

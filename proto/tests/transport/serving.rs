@@ -5,7 +5,7 @@ use proto::{Failure, FailureKind, v1};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::replica::{Replica, all_up, client, connect, get, who};
+use crate::replica::{Replica, all_up, begin, client, connect, end, get, who};
 use crate::service::{ECHO, WAIT};
 
 const KEY: fn(u64) -> v1::LastMessageIdsRequest =
@@ -16,7 +16,7 @@ async fn what_is_too_much_is_told_to_come_again() {
     let one = Replica::start_with("one", Config { calls_max: 1, ..Config::default() }).await;
     let remote = connect(&[&one]);
     let mut caller = client(&remote);
-    let call = tokio::spawn(async move { caller.get_message(get(1, WAIT)).await });
+    let call = begin(async move { caller.get_message(get(1, WAIT)).await });
     one.service.wait_for_started(1).await;
     let status = client(&remote).get_message(get(1, ECHO)).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::ResourceExhausted);
@@ -24,7 +24,7 @@ async fn what_is_too_much_is_told_to_come_again() {
     assert_eq!(failure.kind, FailureKind::Unavailable);
     assert!(failure.message.contains("nothing was done") && failure.retry_after_ms.is_some(), "{failure}");
     one.service.let_through(1);
-    call.await.unwrap().unwrap();
+    end(call).await.unwrap();
     one.service.wait_for_finished(1).await;
     assert_eq!(one.server.as_ref().unwrap().counts()().shed, 1);
 }
@@ -36,14 +36,14 @@ async fn a_call_that_any_replica_answers_leaves_a_full_one() {
     let (only_one, both) = (connect(&[&one]), connect(&[&one, &two]));
     all_up(&both, 2).await;
     let mut caller = client(&only_one);
-    let call = tokio::spawn(async move { caller.last_message_ids(KEY(WAIT)).await });
+    let call = begin(async move { caller.last_message_ids(KEY(WAIT)).await });
     one.service.wait_for_started(1).await;
     for _ in 0..10 {
         client(&both).last_message_ids(KEY(ECHO)).await.unwrap();
     }
     assert_eq!(two.service.started(), 10);
     one.service.let_through(1);
-    call.await.unwrap().unwrap();
+    end(call).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +57,7 @@ async fn a_server_that_ends_finishes_its_calls_and_takes_no_more() {
     }
     let before = one.service.started();
     let mut caller = client(&remote);
-    let call = tokio::spawn(async move { caller.get_message(get(channel, WAIT)).await });
+    let call = begin(async move { caller.get_message(get(channel, WAIT)).await });
     one.service.wait_for_started(before + 1).await;
     let (service, others) = (one.service.clone(), client(&remote));
     let calls = async {
@@ -66,7 +66,7 @@ async fn a_server_that_ends_finishes_its_calls_and_takes_no_more() {
         service.let_through(1);
     };
     tokio::join!(one.shutdown(), calls);
-    assert_eq!(call.await.unwrap().unwrap().into_inner().message_json, "one");
+    assert_eq!(end(call).await.unwrap().into_inner().message_json, "one");
     assert!(TcpStream::connect(one.addr).await.is_err(), "nobody listens any more");
 }
 

@@ -181,7 +181,7 @@ impl Attempts<'_> {
         }
     }
 
-    fn redirect(&mut self, replica: &Replica, owner: Option<v1::Owner>) -> Next {
+    fn redirect(&mut self, replica: &Replica, owner: Option<Box<v1::Owner>>) -> Next {
         count(&self.inner.stats.redirects);
         self.redirected = true;
         if let Some(owner) = owner {

@@ -58,33 +58,42 @@ impl Discovery {
     /// Looks again and again; for a list, which does not change, once. Replicas that are still there keep their
     /// connections, those that are not finish the calls that are under way.
     pub(super) async fn run(&self, known: &watch::Sender<Known>) {
-        let Targets::Dns { host, port } = &self.targets else {
-            if let Targets::List(names) = &self.targets {
+        match &self.targets {
+            Targets::List(names) => {
                 self.take(known, names);
+                std::future::pending().await
             }
-            return std::future::pending().await;
+            Targets::Dns { host, port } => loop {
+                self.look_up(known, host, *port).await;
+                self.pause().await;
+            },
+        }
+    }
+
+    async fn look_up(&self, known: &watch::Sender<Known>, host: &str, port: u16) {
+        let limit = Duration::from_millis(RPC_RESOLVE_MS);
+        match timeout(limit, self.resolver.resolve(host, port)).await {
+            Ok(Ok(addresses)) if !addresses.is_empty() => {
+                let names: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+                self.take(known, &names);
+            }
+            Ok(Ok(_)) => self.keep_last(known, "it has no address"),
+            Ok(Err(error)) => self.keep_last(known, &error.to_string()),
+            Err(_) => self.keep_last(known, "no answer in time"),
+        }
+    }
+
+    /// Until the next look is due, or somebody asks for it.
+    async fn pause(&self) {
+        let every = self.every.as_millis() as u64;
+        let due = Duration::from_millis(every / 2 + model::entropy::below(every + 1));
+        let asked = async {
+            self.look.notified().await;
+            sleep(Duration::from_millis(LOOK_MS_MIN)).await;
         };
-        loop {
-            let limit = Duration::from_millis(RPC_RESOLVE_MS);
-            let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-            match timeout(limit, self.resolver.resolve(host, *port)).await.unwrap_or_else(|_| Err(late())) {
-                Ok(addresses) if !addresses.is_empty() => {
-                    let names: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-                    self.take(known, &names);
-                }
-                Ok(_) => self.keep_last(known, "it has no address"),
-                Err(error) => self.keep_last(known, &error.to_string()),
-            }
-            let every = self.every.as_millis() as u64;
-            let pause = Duration::from_millis(every / 2 + model::entropy::below(every + 1));
-            let asked = async {
-                self.look.notified().await;
-                sleep(Duration::from_millis(LOOK_MS_MIN)).await;
-            };
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = asked => {}
-            }
+        tokio::select! {
+            () = sleep(due) => {}
+            () = asked => {}
         }
     }
 
@@ -129,8 +138,12 @@ impl Discovery {
 
     /// A name that can't be resolved takes nobody away: the connections know better who is there.
     fn keep_last(&self, known: &watch::Sender<Known>, why: &str) {
-        tracing::warn!(service = self.service, targets = %self.targets, why, "no addresses; keeping those known");
-        known.send_modify(|known| known.trouble = Some(why.into()));
+        let is_news = known.borrow().trouble.as_deref() != Some(why);
+        if is_news {
+            let (service, targets) = (self.service, &self.targets);
+            tracing::warn!(service, %targets, why, "no addresses; keeping those known");
+            known.send_modify(|known| known.trouble = Some(why.into()));
+        }
     }
 }
 

@@ -47,7 +47,7 @@ enum State {
 pub(super) enum Outcome {
     Answered(Response<Body>),
     /// Nothing was done: another replica owns the slot.
-    NotOwner(Option<v1::Owner>),
+    NotOwner(Option<Box<v1::Owner>>),
     /// Nothing was done: the replica has too much to do.
     Full(Response<Body>),
     /// The service never saw the call.
