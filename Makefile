@@ -13,15 +13,15 @@ ARGS       ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check lint fmt deny advisories fuzz clients tracer servers clean
+.PHONY: help run test check lint fmt deny advisories fuzz clients tracer servers grpcurl clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## build and start everything with the demo data, in ./starling-data (needs Rust, a C compiler and make)
+run: ## build and start everything with the demo data, in ./starling-data (needs Rust and a C compiler)
 	$(CARGO) run --release --locked -p starling -- --demo $(ARGS)
 
-test: clients tracer servers lint check ## install what the tests need into ignored folders, then lint and run every test
+test: clients tracer servers grpcurl lint check ## install what the tests need into ignored folders, then lint and run every test
 
 # The tests that start the program use the one that cargo builds with them.
 check: ## every test of the workspace, nothing else
@@ -52,6 +52,9 @@ tracer: ## strace, for two tests of durability (as root or with sudo, on Debian)
 
 servers: ## the servers that the tests start, in .cache/tools (needs Python)
 	@scripts/install-servers
+
+grpcurl: ## grpcurl, for the examples of docs/grpc.md, in .cache/tools (needs Go)
+	@scripts/install-grpcurl
 
 clean: ## remove builds and installed tools, but no data
 	$(CARGO) clean

@@ -13,12 +13,12 @@ pub mod clients;
 pub mod convert;
 mod deadline;
 pub mod envelope;
+mod executor;
 pub mod failure;
 mod fuzz;
 pub mod methods;
 mod secret;
 pub mod serving;
-mod tasks;
 pub mod tls;
 pub mod transport;
 

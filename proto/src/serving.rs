@@ -29,15 +29,14 @@ use model::limits::{
     RPC_CONNECTION_AGE_MS, RPC_CONNECTION_GRACE_MS, RPC_CONNECTIONS_MAX, RPC_SERVER_CALLS_MAX, RPC_STOP_MS,
     UNAVAILABLE_RETRY_MS,
 };
+use tasks::{Ended, Tasks};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
+use crate::executor::Executor;
 use crate::failure::{Failure, FailureKind};
 use crate::secret::Secret;
-use crate::tasks::Tasks;
 use crate::tls::ServerTls;
 use accept::Acceptor;
 use desk::Desk;
@@ -65,13 +64,8 @@ pub struct Server {
     local_addr: SocketAddr,
     desk: Arc<Desk>,
     health: tonic_health::server::HealthReporter,
+    /// The accept loop, connections, and what belongs to them.
     tasks: Tasks,
-    /// No new connections and calls.
-    stop: CancellationToken,
-    /// Nothing any more.
-    abort: CancellationToken,
-    /// Accepting is over, for whatever reason.
-    over: CancellationToken,
 }
 
 impl Default for Config {
@@ -94,16 +88,13 @@ impl Server {
         let local_addr = listener.local_addr()?;
         let (health, services) = services.with_health();
         let runtime = Handle::current();
-        let tasks = Tasks::new(runtime.clone());
-        let [stop, abort, over] = [(); 3].map(|()| CancellationToken::new());
+        let tasks = Tasks::new("gRPC server");
+        let (executor, stop) =
+            (Executor::new(runtime.clone(), tasks.spawner().clone()), tasks.spawner().stop_token().clone());
         let desk = Arc::new(Desk::new(services, config.secret.clone(), config.calls_max, Work::new(runtime)));
-        let acceptor = Acceptor::new(config, desk.clone(), tasks.clone(), stop.clone(), abort.clone());
-        let guard = over.clone().drop_guard();
-        tasks.spawn(async move {
-            let _over = guard;
-            acceptor.run(listener).await;
-        });
-        let server = Self { local_addr, desk, health, tasks, stop, abort, over };
+        let acceptor = Acceptor::new(config, desk.clone(), executor.clone(), stop);
+        executor.spawn_lasting("its accept loop", acceptor.run(listener));
+        let server = Self { local_addr, desk, health, tasks };
         server.set_serving(false).await;
         Ok(server)
     }
@@ -127,35 +118,18 @@ impl Server {
         move || desk.counts()
     }
 
-    /// Answers with the name of the task that ended by itself, which only a defect does; never otherwise.
-    pub async fn ended(&self) -> &'static str {
-        self.over.cancelled().await;
-        if self.stop.is_cancelled() {
-            std::future::pending::<()>().await;
-        }
-        "accept"
+    /// Waits for a task that ends by itself, which only a defect does.
+    pub async fn ended(&self) -> Ended {
+        self.tasks.ended().await
     }
 
     /// Takes no further calls, and ends when those that are under way are answered, or when their time is over.
     pub async fn shutdown(self) {
         self.set_serving(false).await;
-        self.stop.cancel();
-        let limit = Duration::from_millis(RPC_STOP_MS);
-        if timeout(limit, self.tasks.ended()).await.is_err() {
-            tracing::warn!("connections that did not end in time are cut");
-            self.abort.cancel();
-            self.tasks.ended().await;
-        }
-        if timeout(limit, self.desk.idle()).await.is_err() {
-            tracing::warn!("calls that nobody waits for any more have not ended in time");
-        }
-    }
-}
-
-/// A server that is dropped accepts nothing any more.
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
+        let grace = Duration::from_millis(RPC_STOP_MS);
+        self.tasks.shutdown(grace).await;
+        // Nobody waits for these any more.
+        self.desk.shutdown(grace).await;
     }
 }
 

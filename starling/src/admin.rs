@@ -31,6 +31,8 @@ use metrics::Readings;
 pub enum Readiness {
     /// What is being done.
     Starting(&'static str),
+    /// What is missing: another process that this one needs.
+    Waiting(&'static str),
     Ready,
     Draining,
 }
@@ -62,7 +64,8 @@ pub struct Admin {
 struct Shared {
     readiness: Gate,
     readings: Mutex<Vec<Readings>>,
-    calls: OnceLock<Calls>,
+    /// `None` inside where it answers none.
+    calls: OnceLock<Option<Calls>>,
 }
 
 struct Calls {
@@ -94,9 +97,14 @@ impl Admin {
     /// From now on answers calls with this token.
     pub fn serve_calls(&self, clients: Clients, credentials: &Credentials) {
         let calls = Calls { handlers: Handlers { clients }, token: credentials.token.clone() };
-        if self.shared.calls.set(calls).is_err() {
+        if self.shared.calls.set(Some(calls)).is_err() {
             tracing::error!("the admin listener answers calls already");
         }
+    }
+
+    /// Calls are answered by another process, not by this one.
+    pub fn answers_no_calls(&self) {
+        self.shared.calls.get_or_init(|| None);
     }
 
     /// Waits for a task that ends by itself, which only a defect does.

@@ -17,6 +17,9 @@ Examples:
   starling --data-dir /var/lib/starling --api-listen 0.0.0.0:8080 --gateway-listen 0.0.0.0:8081 \\
     --public-api-url https://chat.example --public-gateway-url wss://gateway.chat.example
   STARLING_LOG=debug starling --config starling.toml
+  starling --grpc-listen 10.0.0.1:9091             the same, and other processes may call its services
+  starling api --guilds-grpc 10.0.0.1:9091 --messages-grpc 10.0.0.1:9091 \\
+    --public-gateway-url wss://gateway.chat.example   one more HTTP edge; STARLING_GRPC_SECRET as there
   starling config --config starling.toml           what is in force, and where it comes from
   starling admin user create carol                 on the running server of ./starling-data
   starling completions bash > /etc/bash_completion.d/starling
@@ -51,6 +54,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the HTTP edge alone: it calls the directory and the message service of other processes
+    Api {
+        /// A TOML file with settings
+        #[arg(long, value_name = "FILE", env = CONFIG, help_heading = "Data")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
     /// Print the effective configuration as TOML, with the place of each value; secrets are masked
     Config {
         /// A TOML file with settings
@@ -208,7 +219,8 @@ pub fn parse() -> Cli {
 
 /// The arguments with the help of the settings.
 pub fn command() -> clap::Command {
-    with_help(Cli::command()).mut_subcommand("config", with_help)
+    let command = with_help(Cli::command());
+    command.mut_subcommand("config", with_help).mut_subcommand("api", with_help)
 }
 
 fn with_help(mut command: clap::Command) -> clap::Command {

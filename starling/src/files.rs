@@ -8,21 +8,28 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Writes the file as a whole or not at all, with mode 0600.
+/// Writes the value as JSON, as a whole or not at all, with mode 0600.
 pub fn write_private(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other)?;
     bytes.push(b'\n');
-    let new = path.with_extension("json.new");
-    let removed = std::fs::remove_file(&new);
+    write_private_bytes(path, &bytes)
+}
+
+/// The same for bytes.
+pub fn write_private_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    let removed = std::fs::remove_file(new);
     if let Err(error) = removed
         && error.kind() != io::ErrorKind::NotFound
     {
         return Err(error);
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(&bytes)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&new, path)?;
+    std::fs::rename(new, path)?;
     // The name is durable only when the directory is.
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }

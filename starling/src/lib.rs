@@ -1,6 +1,7 @@
 //! The composition root: configuration, wiring, and the operator's commands. Everything else is in the other crates.
 //!
 //! - [`settings`] is the one table of settings; [`cli`] the arguments.
+//! - [`role`] is what a process runs, and which settings that needs.
 //! - [`process`] is a run of the server: logging, runtime, signals, exit code.
 //! - [`server`] joins the services and starts and stops them in order; [`Server`] can run inside a test as well.
 //! - [`admin`] is the operator's side of a running server (health, metrics, calls), [`operate`] the commands that call it.
@@ -13,6 +14,7 @@ mod files;
 mod logging;
 pub mod operate;
 pub mod process;
+pub mod role;
 pub mod server;
 pub mod settings;
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use starling::cli::{self, Command};
+use starling::role::Role;
 use starling::settings::load;
 use starling::{operate, process};
 
@@ -15,14 +16,16 @@ const EXIT_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = cli::parse();
-    let (flags, config) = match cli.command {
-        None => (cli.flags, cli.config),
+    let (role, flags, config) = match cli.command {
+        None => (Role::All, cli.flags, cli.config),
+        Some(Command::Api { flags, config }) => (Role::Api, *flags, config),
         Some(Command::Config { flags, config }) => return show_config(*flags, config),
         Some(Command::Completions { shell }) => return cli::print_completions(shell),
         Some(Command::Admin(admin)) => return operate::run(admin),
     };
-    match load::load(flags, config.as_deref(), &load::variables()) {
-        Ok(loaded) => process::run(&loaded),
+    let loaded = load::load(flags, config.as_deref(), &load::variables());
+    match loaded.and_then(|loaded| role.check(&loaded).map(|()| loaded)) {
+        Ok(loaded) => process::run(&loaded, role),
         Err(error) => refuse(&error),
     }
 }

@@ -12,27 +12,39 @@ use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::demo;
 use crate::logging;
-use crate::server::{Server, Wrap};
+use crate::role::Role;
+use crate::server::{ApiServer, Running, Server, Wrap};
+use crate::settings::Settings;
 use crate::settings::load::Loaded;
 
 /// Panics of this process, contained or not.
 pub static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Runs the server until it is told to end.
-pub fn run(loaded: &Loaded) -> ExitCode {
-    run_on(loaded, |streams| streams)
+/// Runs a role until it is told to end.
+pub fn run(loaded: &Loaded, role: Role) -> ExitCode {
+    match role {
+        Role::All => run_on(loaded, |streams| streams),
+        Role::Api => execute(loaded, ApiServer::start),
+    }
 }
 
-/// The same, on whatever `wrap` makes of the streams.
+/// Runs everything, on whatever `wrap` makes of the streams.
 pub fn run_on(loaded: &Loaded, wrap: Wrap) -> ExitCode {
+    execute(loaded, |settings| Server::start_on(settings, wrap))
+}
+
+fn execute<R: Running, S: Future<Output = anyhow::Result<R>>>(
+    loaded: &Loaded,
+    start: impl FnOnce(Settings) -> S,
+) -> ExitCode {
     logging::start(&loaded.settings);
     watch_panics();
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("services").enable_all().build();
-    let outcome =
-        runtime.context("start the runtime").and_then(|runtime| runtime.block_on(serve(loaded, wrap)));
+    let outcome = runtime
+        .context("start the runtime")
+        .and_then(|runtime| runtime.block_on(serve(start(loaded.settings.clone()))));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -42,18 +54,17 @@ pub fn run_on(loaded: &Loaded, wrap: Wrap) -> ExitCode {
     }
 }
 
-async fn serve(loaded: &Loaded, wrap: Wrap) -> anyhow::Result<()> {
+async fn serve<R: Running>(start: impl Future<Output = anyhow::Result<R>>) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("listen for signals")?;
-    let settings = &loaded.settings;
     let server = tokio::select! {
         biased;
         number = signals.next() => {
             tracing::info!(number, "told to end before the start was over");
             return Ok(());
         }
-        started = Server::start_on(settings.clone(), wrap) => started?,
+        started = start => started?,
     };
-    print_start(&server, settings.data_dir.display());
+    print_start(&server);
     let outcome = tokio::select! {
         number = signals.next() => {
             tracing::info!(number, "ending; another signal ends at once");
@@ -113,19 +124,9 @@ fn raise_file_limit() {
 }
 
 /// The start-up lines: an interface, see docs/configuration.md.
-fn print_start(server: &Server, data_dir: impl std::fmt::Display) {
-    let mut lines = format!(
-        "starling {}\ndata in {data_dir}\nadmin listening on http://{}\ngateway listening on ws://{}\n\
-         api listening on http://{}/api/v10\nready\n",
-        env!("CARGO_PKG_VERSION"),
-        server.admin_addr,
-        server.gateway_addr,
-        server.api_addr,
-    );
-    if let Some(made) = &server.demo {
-        lines.push_str(&demo::guide(made));
-    }
-    print(&lines);
+fn print_start(server: &impl Running) {
+    let lines = server.lines().into_iter().map(|line| line + "\n").collect::<String>();
+    print(&format!("starling {}\n{lines}ready\n{}", env!("CARGO_PKG_VERSION"), server.guide()));
 }
 
 /// Prints to stdout; a reader that has gone away is no error.

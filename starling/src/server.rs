@@ -1,36 +1,61 @@
-//! Joins the parts, starts them in order, and stops them in the opposite one.
+//! Joins the parts, starts them in order, and stops them in the opposite one: all of them in [`Server`], the HTTP edge alone
+//! in [`ApiServer`]. All of them:
 //!
 //! 1. The admin listener, so that `/livez` and `/readyz` answer from the beginning.
 //! 2. The engine, and the services on it; they publish what an earlier run left before they answer anything.
 //! 3. The demo data, if it is asked for.
-//! 4. Gateway and API. Then the server is ready.
+//! 4. Gateway and API, and gRPC for other programs, if it is asked for. Then the server is ready.
 
 mod address;
+mod api;
+mod grpc;
+mod peers;
 mod services;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::api::Api;
 use anyhow::Context as _;
-use api::Api;
 use backplane::PodName;
 use gateway::Gateway;
 use model::limits::{API_STOP_MS, GATEWAY_STOP_MS, windows_fit};
 use tasks::Tasks;
 use tokio::net::TcpListener;
 
+pub use self::api::ApiServer;
 use crate::admin::{Admin, Credentials, Readiness};
-use crate::demo::{self, Demo, page};
+use crate::demo::{self, Demo};
 use crate::settings::Settings;
 pub use address::Urls;
 pub use services::{Clients, Services, Wrap};
+
+/// What a process runs, once it is started.
+pub trait Running {
+    /// The start-up lines before `ready`: where it listens.
+    fn lines(&self) -> Vec<String>;
+
+    /// What people may want to read after it.
+    fn guide(&self) -> String {
+        String::new()
+    }
+
+    /// Answers when a part that must not end has ended.
+    fn failed(&self) -> impl Future<Output = anyhow::Error>;
+
+    /// Stops everything in order.
+    fn shutdown(self) -> impl Future<Output = anyhow::Result<()>>;
+}
 
 /// A running server.
 pub struct Server {
     pub api_addr: SocketAddr,
     pub gateway_addr: SocketAddr,
     pub admin_addr: SocketAddr,
+    /// With `grpc_listen`.
+    pub grpc_addr: Option<SocketAddr>,
     /// How clients reach it.
     pub urls: Urls,
     /// With `demo`: the demo data.
@@ -42,6 +67,7 @@ pub struct Server {
     admin: Admin,
     gateway: Gateway,
     api: Api,
+    grpc: Option<proto::serving::Server>,
     services: Services,
     chores: Tasks,
 }
@@ -69,13 +95,22 @@ impl Server {
             false => None,
         };
         let gateway = start_gateway(gateway_listener, &settings, &urls, &services).await?;
-        let api = start_api(api_listener, &settings, &urls, &services)?;
+        let api =
+            api::start(api_listener, &settings, &urls, services.clients.clone().into(), &services.clock)?;
+        let grpc = match settings.grpc_listen.0 {
+            Some(address) => Some(grpc::start(address, &settings, &services).await?),
+            None => None,
+        };
 
         admin.add_metrics(services.readings());
         admin.add_metrics(Arc::new(crate::admin::metrics::gateway(gateway.stats_reader())));
         let credentials = Credentials::new(admin.addr);
         credentials.write(&settings.data_dir).context("write admin.json")?;
         admin.serve_calls(services.clients.clone(), &credentials);
+        if let Some(grpc) = &grpc {
+            admin.add_metrics(Arc::new(grpc::readings(grpc.counts())));
+            grpc.set_serving(true).await;
+        }
         admin.readiness.set(Readiness::Ready);
         let chores = Tasks::new("process");
         chores.spawner().spawn_lasting("the expiry of its streams", services.expire());
@@ -83,6 +118,7 @@ impl Server {
             api_addr,
             gateway_addr,
             admin_addr: admin.addr,
+            grpc_addr: grpc.as_ref().map(proto::serving::Server::local_addr),
             urls,
             demo,
             clients: services.clients.clone(),
@@ -91,17 +127,41 @@ impl Server {
             admin,
             gateway,
             api,
+            grpc,
             services,
             chores,
         })
     }
+}
 
-    /// Answers when a part that must not end has ended.
-    pub async fn failed(&self) -> anyhow::Error {
+impl Running for Server {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![
+            format!("data in {}", self.settings.data_dir.display()),
+            format!("admin listening on http://{}", self.admin_addr),
+            format!("gateway listening on ws://{}", self.gateway_addr),
+            format!("api listening on http://{}/api/v10", self.api_addr),
+        ];
+        lines.extend(self.grpc_addr.map(|address| format!("grpc listening on {address}")));
+        lines
+    }
+
+    fn guide(&self) -> String {
+        self.demo.as_ref().map_or_else(String::new, demo::guide)
+    }
+
+    async fn failed(&self) -> anyhow::Error {
+        let grpc = async {
+            match &self.grpc {
+                Some(grpc) => grpc.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         let ended = tokio::select! {
             ended = self.admin.ended() => ended,
             ended = self.gateway.ended() => ended,
             ended = self.api.ended() => ended,
+            ended = grpc => ended,
             ended = self.services.messages.ended() => ended,
             ended = self.services.directory.ended() => ended,
             ended = self.services.presence.ended() => ended,
@@ -111,11 +171,17 @@ impl Server {
         ended.into()
     }
 
-    /// Stops everything in order. What was accepted is finished and stored.
-    pub async fn shutdown(self) -> anyhow::Result<()> {
+    /// What was accepted is finished and stored.
+    async fn shutdown(self) -> anyhow::Result<()> {
         self.admin.readiness.set(Readiness::Draining);
+        if let Some(grpc) = &self.grpc {
+            grpc.set_serving(false).await;
+        }
         self.gateway.shutdown(Duration::from_millis(GATEWAY_STOP_MS)).await;
         self.api.shutdown(Duration::from_millis(API_STOP_MS)).await;
+        if let Some(grpc) = self.grpc {
+            grpc.shutdown().await;
+        }
         self.chores.kill().await;
         self.admin.shutdown().await;
         drop(self.clients);
@@ -163,33 +229,4 @@ async fn start_gateway(
         },
     };
     Gateway::start(config).await.context("start the gateway")
-}
-
-fn start_api(
-    listener: TcpListener,
-    settings: &Settings,
-    urls: &Urls,
-    services: &Services,
-) -> anyhow::Result<Api> {
-    let mut limits = api::Limits::default();
-    limits.global.requests = settings.requests_per_sec.get_u32();
-    if !settings.route_limits {
-        for limit in [&mut limits.reads, &mut limits.writes, &mut limits.logins, &mut limits.invalid] {
-            limit.requests = 0;
-        }
-    }
-    let clients = services.clients.clone();
-    let config = api::Config {
-        accounts: clients.accounts,
-        guilds: clients.guilds,
-        messages: clients.messages,
-        public_gateway_url: urls.gateway.clone(),
-        public_api_url: urls.api_origin.clone(),
-        clock: services.clock.clone(),
-        index_html: page::html(urls, settings.demo).into(),
-        identify_concurrency: settings.max_concurrency.get_u32(),
-        behind_proxy: settings.behind_proxy,
-        limits,
-    };
-    Api::start(listener, config).context("start the API")
 }

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 
 use model::limits;
 use value::{
-    Endpoint, Endpoints, HttpUrl, LogFilter, LogFormat, Number, Patterns, Secret, Value, Words, WsUrl,
+    Endpoint, Endpoints, HttpUrl, Listen, LogFilter, LogFormat, Number, Patterns, PemFile, Replicas, Secret,
+    ServerName, SharedSecret, Value, Words, WsUrl,
 };
 
 /// One row of the table.
@@ -121,6 +122,24 @@ settings! {
             "How clients reach the gateway, such as wss://gateway.chat.example; empty: its address";
         behind_proxy: bool = false, "STARLING_BEHIND_PROXY", "BOOL",
             "Believe the last address of X-Forwarded-For; only behind a proxy that sets it", [num_args = 0..=1, require_equals = true, default_missing_value = "true"];
+    }
+    "Cluster" {
+        grpc_listen: Listen = Listen::default(), "STARLING_GRPC_LISTEN", "IP:PORT",
+            "Where the services answer other programs over gRPC, such as 127.0.0.1:9091; empty: nowhere";
+        grpc_secret: SharedSecret = SharedSecret::default(), "STARLING_GRPC_SECRET", "TEXT",
+            "What is sent with calls over gRPC to be let in, 16 to 256 characters; empty: what is in grpc.secret in the data directory";
+        grpc_tls_cert: PemFile = PemFile::default(), "STARLING_GRPC_TLS_CERT", "FILE",
+            "Certificate of this process for gRPC (PEM), shown by servers, and by callers that have one; empty: no TLS to this process";
+        grpc_tls_key: PemFile = PemFile::default(), "STARLING_GRPC_TLS_KEY", "FILE",
+            "Key of that certificate (PEM)";
+        grpc_tls_authority: PemFile = PemFile::default(), "STARLING_GRPC_TLS_AUTHORITY", "FILE",
+            "Who signs the certificates of the cluster (PEM): callers use TLS then, and servers want a certificate of theirs";
+        grpc_tls_name: ServerName = ServerName("starling".to_owned()), "STARLING_GRPC_TLS_NAME", "NAME",
+            "Name that the certificates of servers are for, whatever address they have";
+        guilds_grpc: Replicas = Replicas::default(), "STARLING_GUILDS_GRPC", "TARGETS",
+            "For a role that calls them: the replicas of the directory, dns:///HOST:PORT or HOST:PORT separated by commas";
+        messages_grpc: Replicas = Replicas::default(), "STARLING_MESSAGES_GRPC", "TARGETS",
+            "Likewise the replicas of the message service";
     }
     "Gateway" {
         gateway_shards: Number<0, 64> = Number::new(0), "STARLING_GATEWAY_SHARDS", "COUNT",

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::desk::Desk;
-use crate::tasks::Tasks;
+use crate::executor::Executor;
 use crate::tls::ServerTls;
 
 #[derive(Clone)]
@@ -30,22 +30,16 @@ pub(super) struct Acceptor {
     places: Arc<Semaphore>,
     age: Duration,
     grace: Duration,
-    tasks: Tasks,
+    executor: Executor,
+    /// No new connections and calls.
     stop: CancellationToken,
-    abort: CancellationToken,
 }
 
 impl Acceptor {
-    pub(super) fn new(
-        config: Config,
-        desk: Arc<Desk>,
-        tasks: Tasks,
-        stop: CancellationToken,
-        abort: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(config: Config, desk: Arc<Desk>, executor: Executor, stop: CancellationToken) -> Self {
         let places = Arc::new(Semaphore::new(config.connections_max));
         let (age, grace) = (config.connection_age, config.connection_grace);
-        Self { desk, tls: config.tls, places, age, grace, tasks, stop, abort }
+        Self { desk, tls: config.tls, places, age, grace, executor, stop }
     }
 
     /// Accepts until the server ends. A handshake holds nobody up: it has a task of its own.
@@ -68,7 +62,7 @@ impl Acceptor {
             let Ok(place) = self.places.clone().try_acquire_owned() else { continue };
             self.desk.count_connection();
             let acceptor = self.clone();
-            self.tasks.spawn(async move {
+            self.executor.spawn(async move {
                 let _place = place;
                 if let Err(error) = acceptor.handle(stream).await {
                     tracing::debug!(%peer, error, "a gRPC connection failed");
@@ -100,7 +94,7 @@ impl Acceptor {
             let desk = desk.clone();
             async move { Ok::<_, Infallible>(desk.answer(request).await) }
         });
-        let connection = http2::Builder::new(self.tasks.clone())
+        let connection = http2::Builder::new(self.executor.clone())
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_millis(RPC_KEEPALIVE_MS))
             .keep_alive_timeout(Duration::from_millis(RPC_KEEPALIVE_TIMEOUT_MS))
@@ -116,11 +110,7 @@ impl Acceptor {
             () = self.stop.cancelled() => {}
         }
         connection.as_mut().graceful_shutdown();
-        tokio::select! {
-            ended = connection => ended,
-            () = sleep(self.grace) => Ok(()),
-            () = self.abort.cancelled() => Ok(()),
-        }
+        timeout(self.grace, connection).await.unwrap_or(Ok(()))
     }
 }
 

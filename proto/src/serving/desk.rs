@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -64,9 +65,9 @@ impl Desk {
         count(&self.connections);
     }
 
-    /// Waits until no service works on a call.
-    pub(super) async fn idle(&self) {
-        self.work.clone().idle().await;
+    /// Waits so long for services that work on calls.
+    pub(super) async fn shutdown(&self, grace: Duration) {
+        self.work.shutdown(grace).await;
     }
 
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {

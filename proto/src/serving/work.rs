@@ -5,12 +5,14 @@
 //! 3. The service works in a task of its own, which nothing but itself ends: a change is made or not made, never half.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use model::limits::{RPC_DEADLINE_MAX_MS, RPC_DEADLINE_MS};
+use tasks::Tasks;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
@@ -18,7 +20,7 @@ use tonic::body::Body;
 use tonic::codegen::Service;
 
 use crate::deadline;
-use crate::tasks::Tasks;
+use crate::executor::Executor;
 
 /// What answers calls: a generated server of `proto::v1`.
 pub trait Servable:
@@ -42,12 +44,16 @@ impl<S> Servable for S where
 /// Where calls are worked on. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Work {
-    tasks: Tasks,
+    /// Each call holds them too: with the last client of a local service its last calls are not killed.
+    tasks: Arc<Tasks>,
+    executor: Executor,
 }
 
 impl Work {
     pub(crate) fn new(runtime: Handle) -> Self {
-        Self { tasks: Tasks::new(runtime) }
+        let tasks = Tasks::new("calls");
+        let executor = Executor::new(runtime, tasks.spawner().clone());
+        Self { tasks: Arc::new(tasks), executor }
     }
 
     /// Makes the call; `held` is dropped when the work is over, whoever waits for it.
@@ -61,8 +67,9 @@ impl Work {
             .map_err(|malformed| Status::invalid_argument(malformed.to_string()))?
             .unwrap_or(Duration::from_millis(RPC_DEADLINE_MS));
         let until = Instant::now() + asked.min(Duration::from_millis(RPC_DEADLINE_MAX_MS));
+        let owner = self.tasks.clone();
         let work = async move {
-            let _held = held;
+            let _held = (held, owner);
             let request =
                 timeout_at(until, whole(request)).await.unwrap_or_else(|_| Err(deadline::passed()))?;
             // The runtime may have been busy: a timer that is late is no reason to start late.
@@ -72,18 +79,18 @@ impl Work {
             let Ok(response) = service.call(request).await;
             Ok(response)
         };
-        let task = self.tasks.spawn(work);
+        let task = self.executor.spawn(work);
         match timeout_at(until, task).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(Some(answer))) => answer,
             Ok(Err(error)) if error.is_panic() => Err(Status::internal("the service failed at this call")),
-            Ok(Err(_)) => Err(Status::unavailable("the service is shutting down")),
+            Ok(Ok(None) | Err(_)) => Err(Status::unavailable("the service is shutting down")),
             Err(_) => Err(deadline::passed()),
         }
     }
 
-    /// Waits until nothing is under way any more.
-    pub(crate) async fn idle(&self) {
-        self.tasks.ended().await;
+    /// Takes no further calls, and waits so long for those that are under way.
+    pub(crate) async fn shutdown(&self, grace: Duration) {
+        self.tasks.shutdown(grace).await;
     }
 }
 

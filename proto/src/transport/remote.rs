@@ -25,16 +25,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use model::limits::{RPC_CALLS_MAX, RPC_RESOLVE_MS, RPC_STOP_MS};
+use tasks::{Ended, Tasks};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 
 use super::Call;
+use crate::executor::Executor;
 use crate::secret::Secret;
-use crate::tasks::Tasks;
 use crate::tls::ClientTls;
 use budget::Budget;
 use choice::Owners;
@@ -71,8 +71,8 @@ struct Inner {
     places: Arc<Semaphore>,
     stats: Stats,
     look: Arc<Notify>,
+    /// Discovery, connections, and what belongs to them.
     tasks: Tasks,
-    stop: CancellationToken,
 }
 
 /// What has happened so far.
@@ -120,20 +120,20 @@ impl Remote {
     /// Begins to look for replicas and to connect to them, on this runtime.
     pub fn start(config: Config, runtime: Handle) -> Self {
         let Config { service, targets, secret, tls, resolver, resolve_every } = config;
-        let (tasks, stop, look) = (Tasks::new(runtime), CancellationToken::new(), Arc::new(Notify::new()));
+        let (tasks, look) = (Tasks::new("transport"), Arc::new(Notify::new()));
+        let executor = Executor::new(runtime, tasks.spawner().clone());
         let (sender, known) = watch::channel(Known::default());
         let discovery = Discovery {
             service,
             targets: targets.clone(),
             resolver,
             every: resolve_every,
-            connector: Connector { tls, tasks: tasks.clone() },
-            tasks: tasks.clone(),
+            connector: Connector { tls, executor: executor.clone() },
             look: look.clone(),
         };
-        let until = stop.clone();
-        tasks.spawn(async move {
-            until.run_until_cancelled(discovery.run(&sender)).await;
+        let stop = tasks.spawner().stop_token().clone();
+        executor.spawn_lasting("the discovery of replicas", async move {
+            stop.run_until_cancelled(discovery.run(&sender)).await;
             // The connections end with their replicas.
             sender.send_replace(Known::default());
         });
@@ -148,7 +148,6 @@ impl Remote {
             stats: Stats::default(),
             look,
             tasks,
-            stop,
         }))
     }
 
@@ -175,19 +174,14 @@ impl Remote {
         Counts { calls, redirects, repeats, refused, lost }
     }
 
+    /// Waits for a task that ends by itself, which only a defect does.
+    pub async fn ended(&self) -> Ended {
+        self.0.tasks.ended().await
+    }
+
     /// Closes all connections once the calls that are under way are answered. New calls fail.
     pub async fn shutdown(&self) {
-        self.0.stop.cancel();
-        if timeout(Duration::from_millis(RPC_STOP_MS), self.0.tasks.ended()).await.is_err() {
-            tracing::warn!(service = self.0.service, "connections to a service have not ended in time");
-        }
-    }
-}
-
-/// With the last client the connections go.
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.stop.cancel();
+        self.0.tasks.shutdown(Duration::from_millis(RPC_STOP_MS)).await;
     }
 }
 

@@ -107,6 +107,7 @@ fn readyz(readiness: Readiness) -> Answer {
     let (status, reason) = match readiness {
         Readiness::Ready => return json_answer(StatusCode::OK, &json!({"status": "ready"})),
         Readiness::Starting(what) => ("starting", what),
+        Readiness::Waiting(what) => ("waiting", what),
         Readiness::Draining => ("draining", "the process is ending"),
     };
     json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": status, "reason": reason}))
@@ -115,6 +116,12 @@ fn readyz(readiness: Readiness) -> Answer {
 async fn call(request: Request<Incoming>, shared: &Shared) -> Answer {
     let Some(calls) = shared.calls.get() else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "the server is still starting; try again");
+    };
+    let Some(calls) = calls else {
+        return error(
+            StatusCode::NOT_FOUND,
+            "this role answers no calls; ask a process that has the directory",
+        );
     };
     if !is_authorized(&request, calls) {
         let text = "the token is not this server's: it changes at each start, and lies in admin.json in its data directory";

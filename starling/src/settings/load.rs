@@ -54,8 +54,25 @@ pub enum ConfigError {
     UnknownVariable { name: String, hint: String },
     #[error("{place}: {name}: {problem}")]
     Bad { place: Place, name: &'static str, problem: String },
+    #[error("the role `{role}` needs {name} ({flag} or {variable}): {help}")]
+    Missing {
+        role: &'static str,
+        name: &'static str,
+        flag: String,
+        variable: &'static str,
+        help: &'static str,
+    },
+    #[error("{place}: {name}: {}", foreign(role))]
+    Foreign { place: Place, name: &'static str, role: &'static str },
     #[error("{place}: {name}: {problem} ({other_name} stands at {other})")]
     Clash { place: Place, name: &'static str, problem: String, other_name: &'static str, other: Place },
+}
+
+fn foreign(role: &str) -> String {
+    match role {
+        "all" => "a process with everything in it calls no other; leave it out, or choose a role".to_owned(),
+        role => format!("the role `{role}` does nothing with it; leave it out"),
+    }
 }
 
 /// The settings that are in force, and where each one comes from.
@@ -120,9 +137,13 @@ impl Loaded {
 
     /// What no single value shows.
     fn check(&self) -> Result<(), ConfigError> {
-        let Settings { api_listen, gateway_listen, admin_listen, .. } = &self.settings;
-        let listeners =
-            [("api_listen", api_listen), ("gateway_listen", gateway_listen), ("admin_listen", admin_listen)];
+        let Settings { api_listen, gateway_listen, admin_listen, grpc_listen, .. } = &self.settings;
+        let mut listeners = vec![
+            ("api_listen", api_listen),
+            ("gateway_listen", gateway_listen),
+            ("admin_listen", admin_listen),
+        ];
+        listeners.extend(grpc_listen.0.as_ref().map(|address| ("grpc_listen", address)));
         for (index, (name, address)) in listeners.iter().enumerate() {
             let taken = listeners[..index].iter().find(|(_, other)| other == address && address.port() != 0);
             if let Some((other_name, _)) = taken {

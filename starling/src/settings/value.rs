@@ -1,5 +1,6 @@
 //! The types of settings: each reads a value of the file, or the text of a flag or variable, and says what is allowed.
 
+mod cluster;
 mod list;
 mod log;
 mod secret;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use toml::Value as Toml;
 
+pub use cluster::{Listen, PemFile, Replicas, ServerName, SharedSecret};
 pub use list::{Endpoint, Endpoints, Patterns, Words};
 pub use log::{LogFilter, LogFormat};
 pub use secret::Secret;

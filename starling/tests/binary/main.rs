@@ -5,6 +5,8 @@
 mod admin;
 mod config;
 mod demo;
+mod grpc;
 mod health;
+mod roles;
 mod server;
 mod signals;

@@ -1,9 +1,9 @@
 //! Starts the binary on free ports and talks to it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -42,6 +42,42 @@ pub struct Server {
     pub api: String,
     pub gateway: String,
     pub admin: String,
+    /// With `--grpc-listen`.
+    pub grpc: Option<String>,
+}
+
+/// What a process prints.
+pub struct Lines(mpsc::Receiver<String>);
+
+impl Lines {
+    pub fn read(stdout: ChildStdout) -> Self {
+        let (lines, received) = mpsc::sync_channel(256);
+        // Ends with the process's stdout.
+        let _reader = std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                if lines.send(line.unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(received)
+    }
+
+    /// The lines before it says that it is ready.
+    pub fn until_ready(&self) -> Vec<String> {
+        let mut before = Vec::new();
+        loop {
+            match self.0.recv_timeout(START).expect("the server did not get ready") {
+                line if line == "ready" => return before,
+                line => before.push(line),
+            }
+        }
+    }
+}
+
+/// An address of this machine at which nobody listens.
+pub fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// An answer over HTTP.
@@ -75,33 +111,18 @@ impl Server {
         ];
         let mut command = starling(&["--data-dir", dir.to_str().unwrap(), "--log", "warn"]);
         let mut child = command.args(free).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (lines, received) = mpsc::sync_channel(256);
-        // Ends with the process's stdout.
-        let _reader = std::thread::spawn(move || {
-            for line in stdout.lines() {
-                if lines.send(line.unwrap()).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut before = Vec::new();
-        loop {
-            match received.recv_timeout(START).expect("the server did not get ready").as_str() {
-                "ready" => break,
-                line => before.push(line.to_owned()),
-            }
-        }
+        let before = Lines::read(child.stdout.take().unwrap()).until_ready();
         let address = |what: &str| {
             let prefix = format!("{what} listening on ");
-            let line = before.iter().find_map(|line| line.strip_prefix(&prefix));
-            line.unwrap_or_else(|| panic!("{what} is missing in {before:?}")).to_owned()
+            before.iter().find_map(|line| line.strip_prefix(&prefix)).map(str::to_owned)
         };
+        let needed = |what: &str| address(what).unwrap_or_else(|| panic!("{what} is missing in {before:?}"));
         assert_eq!(before[1], format!("data in {}", dir.display()));
         Self {
-            api: address("api"),
-            gateway: address("gateway"),
-            admin: address("admin"),
+            api: needed("api"),
+            gateway: needed("gateway"),
+            admin: needed("admin"),
+            grpc: address("grpc"),
             child,
             dir: dir.to_owned(),
         }

@@ -19,7 +19,7 @@ enum May {
 const ALLOWED: &[(&str, May)] = &[
     ("model", May::Use(&[])),
     ("tasks", May::Use(&["model"])),
-    ("proto", May::Use(&["model"])),
+    ("proto", May::Use(&["model", "tasks"])),
     ("backplane", May::Use(&["model", "tasks", "proto"])),
     ("storage", May::Use(&["model", "proto"])),
     ("guilds", May::Use(FOUNDATION_AND_STORAGE)),

@@ -135,7 +135,9 @@ impl Attempts<'_> {
         }
         let Inner { service, targets, .. } = self.inner;
         let text = match &self.inner.known.borrow().trouble {
-            _ if self.inner.stop.is_cancelled() => format!("the connections to {service} are closed"),
+            _ if self.inner.tasks.spawner().is_stopping() => {
+                format!("the connections to {service} are closed")
+            }
             Some(why) => format!("no replica of {service} is known: {targets}: {why}"),
             None => format!("no replica of {service} is known: {targets} has not been resolved yet"),
         };

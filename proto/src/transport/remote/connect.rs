@@ -12,12 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::tasks::Tasks;
+use crate::executor::Executor;
 use crate::tls::ClientTls;
 
 /// What a request is sent with.
 pub(super) type Sender = SendRequest<Full<Bytes>>;
-pub(super) type Connection = http2::Connection<TokioIo<Box<dyn Socket>>, Full<Bytes>, Tasks>;
+pub(super) type Connection = http2::Connection<TokioIo<Box<dyn Socket>>, Full<Bytes>, Executor>;
 
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -40,7 +40,7 @@ pub(super) enum ConnectError {
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) tls: Option<ClientTls>,
-    pub(super) tasks: Tasks,
+    pub(super) executor: Executor,
 }
 
 impl Connector {
@@ -61,7 +61,7 @@ impl Connector {
                 Box::new(secured.await.map_err(ConnectError::Tls)?)
             }
         };
-        http2::Builder::new(self.tasks.clone())
+        http2::Builder::new(self.executor.clone())
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_millis(RPC_KEEPALIVE_MS))
             .keep_alive_timeout(Duration::from_millis(RPC_KEEPALIVE_TIMEOUT_MS))

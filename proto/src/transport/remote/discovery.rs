@@ -14,7 +14,6 @@ use tokio::time::{sleep, timeout};
 use super::connect::Connector;
 use super::replica::Replica;
 use super::targets::Targets;
-use crate::tasks::Tasks;
 
 /// The port to names: what addresses a host has at the moment.
 #[async_trait]
@@ -49,7 +48,6 @@ pub(super) struct Discovery {
     pub(super) resolver: Arc<dyn Resolve>,
     pub(super) every: Duration,
     pub(super) connector: Connector,
-    pub(super) tasks: Tasks,
     /// Somebody believes that there is news.
     pub(super) look: Arc<Notify>,
 }
@@ -132,7 +130,7 @@ impl Discovery {
 
     fn start(&self, name: &str) -> Option<Arc<Replica>> {
         let authority: Authority = name.parse().ok()?;
-        let replica = Replica::start(name.into(), authority, self.connector.clone(), &self.tasks);
+        let replica = Replica::start(name.into(), authority, self.connector.clone());
         Some(Arc::new(replica))
     }
 

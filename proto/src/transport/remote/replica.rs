@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -23,7 +24,6 @@ use tonic::{Code, Status};
 
 use super::connect::{Connector, Sender};
 use crate::failure::{Failure, FailureKind};
-use crate::tasks::Tasks;
 use crate::{serving, v1};
 
 /// A replica as callers have it. Its task ends with the last of them.
@@ -65,12 +65,13 @@ pub(super) struct Message {
 
 impl Replica {
     /// Begins to connect to `name`, which is `host:port`.
-    pub(super) fn start(name: Arc<str>, authority: Authority, connector: Connector, tasks: &Tasks) -> Self {
+    pub(super) fn start(name: Arc<str>, authority: Authority, connector: Connector) -> Self {
         let (sender, state) = watch::channel(State::Connecting);
         let stop = CancellationToken::new();
         let scheme = if connector.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let keep = keep(name.clone(), connector, sender);
-        tasks.spawn(stop.clone().run_until_cancelled_owned(keep));
+        let executor = connector.executor.clone();
+        let keep = stop.clone().run_until_cancelled_owned(keep(name.clone(), connector, sender));
+        executor.spawn_passing("the connection to a replica", keep.map(drop));
         Self { name, authority, scheme, state, _task: stop.drop_guard() }
     }
 

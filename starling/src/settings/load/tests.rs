@@ -51,6 +51,14 @@ fn every_setting_can_be_given_in_three_ways() {
         ("api_listen", ("'[::1]:1'", "[::1]:1")),
         ("gateway_listen", ("'0.0.0.0:0'", "0.0.0.0:0")),
         ("admin_listen", ("'127.0.0.1:2'", "127.0.0.1:2")),
+        ("grpc_listen", ("'127.0.0.1:3'", "127.0.0.1:3")),
+        ("grpc_tls_cert", ("'/c.pem'", "/c.pem")),
+        ("grpc_tls_key", ("'/k.pem'", "/k.pem")),
+        ("grpc_tls_authority", ("'/a.pem'", "/a.pem")),
+        ("grpc_tls_name", ("'n.example'", "n.example")),
+        ("guilds_grpc", ("['a:1', 'b:2']", "a:1,b:2")),
+        ("messages_grpc", ("'dns:///m.example:1'", "dns:///m.example:1")),
+        ("grpc_secret", ("'correct-horse-battery'", "correct-horse-battery")),
         ("public_api_url", ("'https://a.example'", "https://a.example/")),
         ("public_gateway_url", ("'wss://g.example/x'", "wss://g.example/x")),
         ("behind_proxy", ("true", "true")),
@@ -96,7 +104,7 @@ fn every_setting_can_be_given_in_three_ways() {
 
 #[test]
 fn an_error_names_the_setting_the_place_and_what_is_allowed() {
-    let rows: [(&str, Variables<'_>, &str); 12] = [
+    let rows: [(&str, Variables<'_>, &str); 16] = [
         (
             "\napi_listn = 'x'",
             &[],
@@ -134,6 +142,26 @@ fn an_error_names_the_setting_the_place_and_what_is_allowed() {
             "voice_key = '12'",
             &[],
             "starling.toml:1: voice_key: the value is not allowed; expected 64 hex digits, or nothing",
+        ),
+        (
+            "grpc_listen = '9091'",
+            &[],
+            "starling.toml:1: grpc_listen: \"9091\" is not allowed; expected IP:PORT, such as 127.0.0.1:8080 or [::]:8080; port 0 takes a free one, or nothing",
+        ),
+        (
+            "grpc_secret = 'hunter2'",
+            &[],
+            "starling.toml:1: grpc_secret: the value is not allowed: a secret has 16 to 256 visible ASCII characters",
+        ),
+        (
+            "guilds_grpc = 'guilds'",
+            &[],
+            "starling.toml:1: guilds_grpc: \"guilds\" is not allowed; expected dns:///HOST:PORT, or HOST:PORT separated by commas, in the file also an array of texts: `guilds` is not HOST:PORT",
+        ),
+        (
+            "grpc_listen = '127.0.0.1:8081'",
+            &[],
+            "starling.toml:1: grpc_listen: 127.0.0.1:8081 is the address of gateway_listen as well; give each its own",
         ),
         ("x = ", &[], "starling.toml:1: string values must be quoted"),
         (
