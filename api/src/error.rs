@@ -88,7 +88,7 @@ impl ApiError {
         let is_limited = self.status == StatusCode::TOO_MANY_REQUESTS;
         let exhausted =
             || v1::RateLimit { limit: 1, remaining: 0, reset_after_ms: waits_ms, bucket: bucket.to_owned() };
-        self.failure.rate_limit.clone().or_else(|| is_limited.then(exhausted))
+        self.failure.rate_limit.as_deref().cloned().or_else(|| is_limited.then(exhausted))
     }
 
     /// Whose limit was hit. That of a channel is its own and not the caller's.

@@ -23,7 +23,7 @@ pub struct Failure {
     pub message: String,
     pub fields: Vec<FieldError>,
     pub retry_after_ms: Option<u64>,
-    pub rate_limit: Option<v1::RateLimit>,
+    pub rate_limit: Option<Box<v1::RateLimit>>,
     /// With [`FailureKind::NotOwner`]: which slot it is, and who owns it.
     pub owner: Option<Box<v1::Owner>>,
 }
@@ -121,6 +121,7 @@ impl Failure {
     pub fn rate_limited(retry_after_ms: u64, rate_limit: Option<v1::RateLimit>) -> Self {
         let message = "You are being rate limited.";
         let failure = Self::new(FailureKind::RateLimited, code::GENERAL, message);
+        let rate_limit = rate_limit.map(Box::new);
         Self { retry_after_ms: Some(retry_after_ms), rate_limit, ..failure }
     }
 
@@ -181,7 +182,7 @@ impl From<Status> for Failure {
             message: details.message,
             fields: details.fields,
             retry_after_ms: details.retry_after_ms,
-            rate_limit: details.rate_limit,
+            rate_limit: details.rate_limit.map(Box::new),
             owner: details.owner.map(Box::new),
         }
     }
@@ -226,7 +227,7 @@ impl Failure {
             message: self.message,
             fields: self.fields,
             retry_after_ms: self.retry_after_ms,
-            rate_limit: self.rate_limit,
+            rate_limit: self.rate_limit.map(|state| *state),
             owner: self.owner.map(|owner| *owner),
         };
         let any = Any { type_url: TYPE_URL.to_owned(), value: details.encode_to_vec() };

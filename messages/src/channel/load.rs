@@ -2,7 +2,7 @@
 
 use model::limits::NONCE_MS;
 use model::{ChannelId, MessageId, snowflake};
-use proto::{Failure, FailureKind};
+use proto::Failure;
 use storage::{Lease, LeaseError, Slot, SlotSet};
 
 use super::nonces::Nonces;

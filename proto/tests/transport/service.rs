@@ -102,7 +102,12 @@ pub fn whole_failure() -> Failure {
         message: "Langsam, bitte: ü".into(),
         fields: vec![field],
         retry_after_ms: Some(1_234),
-        rate_limit: Some(v1::RateLimit { limit: 5, remaining: 0, reset_after_ms: 99, bucket: "b".into() }),
+        rate_limit: Some(Box::new(v1::RateLimit {
+            limit: 5,
+            remaining: 0,
+            reset_after_ms: 99,
+            bucket: "b".into(),
+        })),
         owner: None,
     }
 }
