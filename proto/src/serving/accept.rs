@@ -73,19 +73,26 @@ impl Acceptor {
 
     async fn handle(&self, stream: TcpStream) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stream.set_nodelay(true)?;
-        let limit = Duration::from_millis(RPC_HANDSHAKE_MS);
-        let late = || io::Error::new(io::ErrorKind::TimedOut, "no handshake in time");
         match &self.tls {
             None => {
-                timeout(limit, stream.readable()).await.map_err(|_| late())??;
+                self.in_time(stream.readable()).await?;
                 self.serve(stream).await?;
             }
             Some(tls) => {
-                let secured = timeout(limit, tls.0.accept(stream)).await.map_err(|_| late())??;
+                let secured = self.in_time(tls.0.accept(stream)).await?;
                 self.serve(secured).await?;
             }
         }
         Ok(())
+    }
+
+    /// Whoever connects has to go on at once; a server that ends does not wait for them.
+    async fn in_time<T>(&self, handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let limit = Duration::from_millis(RPC_HANDSHAKE_MS);
+        let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake in time"));
+        let ends = || Err(io::Error::other("the server ends"));
+        let done = self.stop.run_until_cancelled(timeout(limit, handshake)).await;
+        done.map_or_else(ends, |in_time| in_time.unwrap_or_else(|_| late()))
     }
 
     async fn serve(&self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<()> {

@@ -83,7 +83,9 @@ impl Work {
         match timeout_at(until, task).await {
             Ok(Ok(Some(answer))) => answer,
             Ok(Err(error)) if error.is_panic() => Err(Status::internal("the service failed at this call")),
-            Ok(Ok(None) | Err(_)) => Err(Status::unavailable("the service is shutting down")),
+            Ok(Ok(None) | Err(_)) => {
+                Err(Status::unavailable("the service is shutting down, outcome unknown"))
+            }
             Err(_) => Err(deadline::passed()),
         }
     }

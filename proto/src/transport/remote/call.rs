@@ -16,7 +16,7 @@ use tonic::body::Body;
 
 use super::Inner;
 use super::choice::choose;
-use super::replica::{Message, Outcome, Replica, backoff};
+use super::replica::{FRAME_HEAD_BYTES, Message, Outcome, Replica, backoff};
 use crate::deadline;
 use crate::failure::Failure;
 use crate::methods::{self, Place};
@@ -91,7 +91,10 @@ impl Attempts<'_> {
     async fn run(mut self) -> Result<Response<Body>, Status> {
         let mut last = unavailable(&format!("no replica of {} can be asked", self.inner.service));
         for _ in 0..RPC_ATTEMPTS_MAX {
-            let replica = self.next_replica().await?;
+            let replica = match self.next_replica().await {
+                Ok(replica) => replica,
+                Err(status) => return Err(self.unknown.unwrap_or(status)),
+            };
             let left = self.until.saturating_duration_since(Instant::now());
             self.message.headers.insert(deadline::TIMEOUT, deadline::write(left));
             self.tried.push(replica.name().clone());
@@ -220,6 +223,3 @@ fn unavailable(text: &str) -> Status {
 fn count(counter: &AtomicU64) -> u64 {
     counter.fetch_add(1, Ordering::Relaxed)
 }
-
-/// A flag and a length stand before a message.
-const FRAME_HEAD_BYTES: usize = 5;

@@ -228,4 +228,4 @@ impl fmt::Display for Chain<'_> {
 }
 
 /// A flag and a length stand before a message.
-const FRAME_HEAD_BYTES: usize = 5;
+pub(super) const FRAME_HEAD_BYTES: usize = 5;
