@@ -153,8 +153,10 @@ async fn replicas_come_and_go_without_an_error() {
     let names = Names::of(&[&one]);
     let remote = connect_with(names.config());
     assert_eq!(who(&client(&remote), 1).await, Ok("one".to_owned()));
+    names.asked_again().await;
     names.set(&[&one, &two]);
     all_up(&remote, 2).await;
+    assert_eq!(one.server.as_ref().unwrap().counts()().connections, 1, "who stays keeps the connection");
     let mut moved = Vec::new();
     for channel in 1..40 {
         if who(&client(&remote), channel).await.unwrap() == "two" {
