@@ -50,8 +50,9 @@ clients: ## the foreign client libraries that the tests drive (needs Node.js wit
 tracer: ## strace, for two tests of durability (as root or with sudo, on Debian)
 	@scripts/install-strace
 
-servers: ## the servers that the tests start, in .cache/tools (needs Python)
+servers: ## the servers that the tests start: NATS in .cache/tools (needs Python), Redis (as root or with sudo, on Debian)
 	@scripts/install-servers
+	@scripts/install-redis
 
 grpcurl: ## grpcurl, for the examples of docs/grpc.md, in .cache/tools (needs Go)
 	@scripts/install-grpcurl

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod conformance;
+mod daemon;
 pub mod faulty;
 pub mod gateway_client;
 pub mod nats;

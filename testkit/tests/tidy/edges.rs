@@ -8,7 +8,6 @@ use crate::tree::Tree;
 const FOUNDATION: &[&str] = &["model", "tasks", "proto", "backplane"];
 const FOUNDATION_AND_REDIS: &[&str] = &["model", "tasks", "proto", "redis-link", "backplane"];
 const FOUNDATION_AND_STORAGE: &[&str] = &["model", "tasks", "proto", "backplane", "storage"];
-<<<<<<< HEAD
 
 /// Which crates of this workspace a crate may name.
 enum May {
@@ -22,83 +21,19 @@ const ALLOWED: &[(&str, May)] = &[
     ("model", May::Use(&[])),
     ("tasks", May::Use(&["model"])),
     ("proto", May::Use(&["model", "tasks"])),
-    ("backplane", May::Use(&["model", "tasks", "proto"])),
+    ("redis-link", May::Use(&["model", "tasks"])),
+    ("backplane", May::Use(&["model", "tasks", "proto", "redis-link"])),
     ("storage", May::Use(&["model", "proto"])),
     ("guilds", May::Use(FOUNDATION_AND_STORAGE)),
     ("messages", May::Use(FOUNDATION_AND_STORAGE)),
     ("presence", May::Use(FOUNDATION)),
     ("fanout", May::Use(FOUNDATION)),
     ("gateway", May::Use(FOUNDATION)),
-    ("api", May::Use(FOUNDATION)),
+    ("api", May::Use(FOUNDATION_AND_REDIS)),
     ("starling", May::UseAllBefore),
     ("doubles", May::Use(FOUNDATION)),
     ("testkit", May::UseAllBefore),
     ("loadtest", May::UseAllBefore),
-=======
-const ALL_BELOW_THE_BINARY: &[&str] = &[
-    "model",
-    "tasks",
-    "proto",
-    "redis-link",
-    "backplane",
-    "storage",
-    "guilds",
-    "messages",
-    "presence",
-    "fanout",
-    "gateway",
-    "api",
-];
-const ALL_BELOW_THE_TESTKIT: &[&str] = &[
-    "model",
-    "tasks",
-    "proto",
-    "redis-link",
-    "backplane",
-    "storage",
-    "guilds",
-    "messages",
-    "presence",
-    "fanout",
-    "gateway",
-    "api",
-    "starling",
-];
-const ALL_BELOW_THE_LOAD_TEST: &[&str] = &[
-    "model",
-    "tasks",
-    "proto",
-    "redis-link",
-    "backplane",
-    "storage",
-    "guilds",
-    "messages",
-    "presence",
-    "fanout",
-    "gateway",
-    "api",
-    "starling",
-    "testkit",
-];
-
-/// Every crate with the crates of this workspace that it may name. A new edge is a decision: it is made here.
-const ALLOWED: &[(&str, &[&str])] = &[
-    ("model", &[]),
-    ("tasks", &["model"]),
-    ("proto", &["model"]),
-    ("redis-link", &["model", "tasks"]),
-    ("backplane", &["model", "tasks", "proto", "redis-link"]),
-    ("storage", &["model", "proto"]),
-    ("guilds", FOUNDATION_AND_STORAGE),
-    ("messages", FOUNDATION_AND_STORAGE),
-    ("presence", FOUNDATION),
-    ("fanout", FOUNDATION),
-    ("gateway", FOUNDATION),
-    ("api", FOUNDATION_AND_REDIS),
-    ("starling", ALL_BELOW_THE_BINARY),
-    ("testkit", ALL_BELOW_THE_TESTKIT),
-    ("loadtest", ALL_BELOW_THE_LOAD_TEST),
->>>>>>> f240c2b (redis-link: one connection to Redis for all who need one)
 ];
 
 /// Crates from outside with the only ones of ours that may name them.
