@@ -206,7 +206,7 @@ impl<'a> Actor<'a> {
         // Clients know the route by one bucket, whatever they are refused for.
         match self.limiter.check_slow_mode(author, slow.secs, slow.last_sent, now_ms) {
             Ok(()) => Ok(rate_limit),
-            Err(failure) => Err(Failure { rate_limit: Some(rate_limit), ..failure }),
+            Err(failure) => Err(Failure { rate_limit: Some(Box::new(rate_limit)), ..failure }),
         }
     }
 
