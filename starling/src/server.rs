@@ -21,7 +21,7 @@ use ::api::Api;
 use anyhow::Context as _;
 use backplane::PodName;
 use gateway::Gateway;
-use model::limits::{API_STOP_MS, GATEWAY_STOP_MS, windows_fit};
+use model::limits::{API_STOP_MS, GATEWAY_STOP_MS};
 use tasks::Tasks;
 use tokio::net::TcpListener;
 
@@ -80,7 +80,6 @@ impl Server {
 
     /// The same, on whatever `wrap` makes of the streams.
     pub async fn start_on(settings: Settings, wrap: Wrap) -> anyhow::Result<Self> {
-        windows_fit().map_err(anyhow::Error::msg).context("check that the windows fit together")?;
         let admin_listener = bind("admin", settings.admin_listen).await?;
         let admin = Admin::start(admin_listener).context("start the admin listener")?;
         admin.readiness.set(Readiness::Starting("the database is being opened"));

@@ -8,6 +8,7 @@ pub mod gateway_client;
 pub mod nats;
 pub mod proc;
 pub mod proxy;
+pub mod redis;
 pub mod rest;
 pub mod server;
 pub mod ws;

@@ -132,9 +132,9 @@ fn what_was_closed_to_the_owner_is_closed_when_they_no_longer_own() {
     let opened = hidden_but_for(OverwriteKind::Member(user(5)));
     guild.channels.insert(channel(12), opened.clone());
     let mut audience = Audience::new(guild);
-    let _ = audience.join(user(5), member(&[]), 1, 0);
+    let _ = audience.join(user(5), member(&[]), 1, 0, Intents::ALL);
     // Has the same channels as user 5, so their class stays.
-    let _ = audience.join(user(6), member(&[]), 1, 1);
+    let _ = audience.join(user(6), member(&[]), 1, 1, Intents::ALL);
     let by_name = ViewChange::Channel {
         id: channel(12),
         before: Some(opened.clone()),

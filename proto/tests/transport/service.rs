@@ -1,12 +1,14 @@
 //! A message service that does what a test says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{Slot, SlotSet};
 use proto::v1::messages_server::Messages;
 use proto::{Failure, FailureKind, FieldError, v1};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 /// What `GetMessage` does, by the message that is asked for.
@@ -50,11 +52,11 @@ impl Scripted {
     }
 
     pub async fn wait_for_started(&self, count: u32) {
-        self.0.started.subscribe().wait_for(|now| *now >= count).await.expect("the sender is here");
+        reached(&self.0.started, count).await;
     }
 
     pub async fn wait_for_finished(&self, count: u32) {
-        self.0.finished.subscribe().wait_for(|now| *now >= count).await.expect("the sender is here");
+        reached(&self.0.finished, count).await;
     }
 
     /// Lets waiting calls through.
@@ -90,6 +92,13 @@ impl Scripted {
         self.0.finished.send_modify(|count| *count += 1);
         Ok(v1::MessageReply { message_json: text.into() })
     }
+}
+
+/// Waits for a count, but not for ever: what does not happen fails the test.
+async fn reached(counter: &watch::Sender<u32>, count: u32) {
+    let mut counter = counter.subscribe();
+    let reached = timeout(Duration::from_secs(20), counter.wait_for(|now| *now >= count)).await;
+    reached.expect("it is soon so").expect("the sender is here");
 }
 
 /// A failure with everything that one can hold.

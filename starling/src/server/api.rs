@@ -58,6 +58,7 @@ pub(super) fn start(
         index_html: page::html(urls, settings.demo).into(),
         identify_concurrency: settings.max_concurrency.get_u32(),
         behind_proxy: settings.behind_proxy,
+        global_limit: None,
         limits,
     };
     Api::start(listener, config).context("start the API")
