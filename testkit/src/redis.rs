@@ -10,7 +10,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -157,7 +157,7 @@ impl RedisServer {
         Self { daemon, folder, port, flags, _temporary: temporary }
     }
 
-    fn launch(folder: &PathBuf, port: u16, flags: &[String], is_shared: bool) -> io::Result<Daemon> {
+    fn launch(folder: &Path, port: u16, flags: &[String], is_shared: bool) -> io::Result<Daemon> {
         let (path, port_text) = (program(), port.to_string());
         let fixed =
             ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"];

@@ -20,7 +20,8 @@ async fn watching(sim: &Sim) -> (Client, Client) {
         client.beat();
         sim.settle().await;
     }
-    (client.news(), carol.news());
+    client.news();
+    carol.news();
     (client, carol)
 }
 
