@@ -10,7 +10,7 @@ pub use peers::{Peer, PeersOptions, Serve};
 
 const EXAMPLES: &str = "\
 Examples:
-  A server to test, and its process id:
+  A server to test, and its process id (the rest can run once it says `ready`):
     starling --data-dir /tmp/load --requests-per-sec 0 --route-limits false --sends-per-window 1000000 & PID=$!
 
   1,000 receivers, 30 messages a second for 20 seconds:

@@ -31,7 +31,7 @@ Examples:
   starling admin user create carol --password correct-horse
   starling admin bot create helper --owner carol --privileged all
   starling admin guild create 'Book club' --owner carol
-  starling admin guild add 1234567890123456789 helper
+  starling admin guild add 1234567890123456789 bob
   starling admin token issue carol
   starling admin seed --members 10000 --json > seed.json
 
