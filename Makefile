@@ -43,7 +43,7 @@ clients: ## the foreign client libraries that the tests drive (needs Node.js wit
 tracer: ## strace, for two tests of durability (as root or with sudo, on Debian)
 	@scripts/install-strace
 
-servers: ## the servers that the tests start, in .cache/tools (needs Python)
+servers: ## the servers that the tests start, in .cache/tools (needs Python; Java 17 and Maven for Cassandra)
 	@scripts/install-servers
 
 clean: ## remove builds and installed tools, but no data

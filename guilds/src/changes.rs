@@ -7,16 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use backplane::Backplane;
 use model::Timestamp;
 use model::clock::SharedClock;
 use model::limits::{STORE_RETRY_MS, UNAVAILABLE_RETRY_MS};
 use proto::{Failure, FailureKind, Writer};
-use storage::{
-    Bucket, Epoch, Lease, Leases, Ledger, Open, OutboxEvent, OutboxRow, Republish, RepublishError,
-    SWEEP_TRIES, Slot, SlotSet, Unpublished,
-};
+use storage::{Bucket, Lease, Leases, Ledger, Open, OutboxEvent, OutboxRow, Slot, SlotSet};
 use tasks::Spawner;
 
 use crate::events::Event;
@@ -65,18 +61,15 @@ impl Changes {
     }
 
     /// The lease on what has this id.
-    pub(crate) async fn lease(&self, set: SlotSet, id: u64) -> Result<Lease, Failure> {
-        self.leases.acquire(set, Slot::of(id)).await.map_err(|error| match error {
-            storage::LeaseError::NotOwner(error) => not_owner(&error),
-            error => Failure::unavailable(error.to_string(), UNAVAILABLE_RETRY_MS),
-        })
+    pub(crate) fn lease(&self, set: SlotSet, id: u64) -> Result<Lease, Failure> {
+        self.leases.lease(set, Slot::of(id)).map_err(|error| not_owner(&error))
     }
 
     /// Makes a change durable. A failure means that nothing was stored, except where it says that the outcome is
     /// unknown, which happens at shutdown only.
     pub(crate) async fn store(&self, lease: &Lease, draft: Draft) -> Result<Stored, Failure> {
         self.leases.check(lease).map_err(|error| not_owner(&error))?;
-        let open = self.ledger.begin(lease.set);
+        let open = self.ledger.begin(lease).map_err(|error| not_owner(&error))?;
         let Lease { set, slot, epoch } = *lease;
         let writer = Writer { set: set.code(), slot: slot.get(), epoch: epoch.0 };
         let (for_guild, for_users): (Vec<_>, Vec<_>) =
@@ -132,35 +125,10 @@ impl Changes {
         stored.open.close();
         Ok(())
     }
-
-    /// Publishes what earlier epochs left, before anything is accepted.
-    pub(crate) async fn sweep(&self, set: SlotSet, mine: Epoch) -> Result<u64, StoreError> {
-        let mut publisher = Sweeper { backplane: self.backplane.clone(), clock: self.clock.clone() };
-        self.store.sweep(set, mine, &mut publisher).await
-    }
 }
 
-struct Sweeper {
-    backplane: Arc<dyn Backplane>,
-    clock: SharedClock,
-}
-
-#[async_trait]
-impl Republish for Sweeper {
-    async fn republish(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
-        let Unpublished::Row(row) = unpublished else {
-            return Err("the directory writes no markers: the slot set has another writer".into());
-        };
-        for OutboxEvent { subject, event_id, envelope } in &row.events {
-            let again = |attempts| attempts < SWEEP_TRIES;
-            let (backplane, clock) = (&*self.backplane, &*self.clock);
-            backplane::publish(backplane, clock, *subject, *event_id, envelope, again).await?;
-        }
-        Ok(())
-    }
-}
-
-fn not_owner(error: &storage::NotOwner) -> Failure {
+/// What a caller is told who has come to the wrong replica. Nothing was done.
+pub(crate) fn not_owner(error: &storage::NotOwner) -> Failure {
     Failure::new(FailureKind::NotOwner, proto::failure::code::GENERAL, error.to_string())
 }
 

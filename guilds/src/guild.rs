@@ -58,7 +58,7 @@ pub(crate) async fn store_new_guild(
     draft.writes.extend(rows.roles.iter().map(|role| Write::PutRole(guild_id, role.clone())));
     draft.writes.extend(rows.channels.iter().cloned().map(Write::PutChannel));
     draft.writes.push(Write::PutMember(Box::new(owner), None));
-    let lease = changes.lease(SlotSet::Guilds, guild_id.get()).await?;
+    let lease = changes.lease(SlotSet::Guilds, guild_id.get())?;
     changes.store(&lease, draft).await
 }
 

@@ -12,7 +12,7 @@
 use async_trait::async_trait;
 use model::{ApplicationId, Channel, ChannelId, Guild, GuildId, Invite, Member, Role, RoleId, User, UserId};
 use proto::v1;
-use storage::{Epoch, OutboxRow, OutboxStore, Republish, SlotSet};
+use storage::{Lease, OutboxRow, OutboxStore, Pass, Republish};
 
 pub mod embedded;
 pub mod keys;
@@ -145,11 +145,13 @@ pub trait DirectoryStore: OutboxStore<Error = StoreError> + 'static {
 
     // --- Writing
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
-    /// Gives what epochs before this one stored but perhaps did not publish to `republish`.
+    /// Gives what epochs before these leases', all of one set, stored in their slots, and perhaps did not publish, to
+    /// `republish`: in the late pass as what may have come too late. A store of which only one process writes has nothing
+    /// late.
     async fn sweep(
         &self,
-        set: SlotSet,
-        mine: Epoch,
+        leases: &[Lease],
+        pass: Pass,
         republish: &mut dyn Republish,
-    ) -> Result<u64, StoreError>;
+    ) -> Result<(), StoreError>;
 }

@@ -20,7 +20,7 @@ use model::emoji::Emoji;
 use model::limits::CHANNEL_QUEUE_MAX;
 use model::{ChannelId, GuildId, Member, Message, MessageId, UserId};
 use parking_lot::Mutex;
-use proto::{Failure, v1};
+use proto::{Failure, FailureKind, v1};
 use storage::{Leases, Ledger};
 use tasks::Spawner;
 use tokio::sync::mpsc::error::TrySendError;
@@ -254,6 +254,11 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
         StoreError::Refused(_) => Failure::internal("the message store does not take this, nothing was done"),
         StoreError::Corrupt { .. } => Failure::internal("a stored message is damaged"),
     }
+}
+
+/// What a caller is told who has come to the wrong replica. Nothing was done.
+pub(crate) fn not_owner(error: &storage::NotOwner) -> Failure {
+    Failure::new(FailureKind::NotOwner, 0, error.to_string())
 }
 
 fn unknown_outcome() -> Failure {

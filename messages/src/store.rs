@@ -9,7 +9,7 @@
 use async_trait::async_trait;
 use model::emoji::Emoji;
 use model::{ChannelId, Message, MessageId, UserId};
-use storage::{Epoch, Lease, OutboxEvent, OutboxStore, Republish};
+use storage::{Lease, OutboxEvent, OutboxStore, Pass, Republish};
 
 pub mod embedded;
 
@@ -54,8 +54,14 @@ pub trait MessageStore: OutboxStore<Error = StoreError> + 'static {
     /// Stores changes durably, all or none, with their events.
     async fn change(&self, changes: &Changes) -> Result<(), StoreError>;
 
-    /// Gives what epochs before `mine` stored and perhaps did not publish to `republish`. How much it was.
-    async fn sweep(&self, mine: Epoch, republish: &mut dyn Republish) -> Result<u64, StoreError>;
+    /// Gives what epochs before these leases' stored in their slots, and perhaps did not publish, to `republish`: in the
+    /// late pass as what may have come too late. A store of which only one process writes has nothing late.
+    async fn sweep(
+        &self,
+        leases: &[Lease],
+        pass: Pass,
+        republish: &mut dyn Republish,
+    ) -> Result<(), StoreError>;
 }
 
 /// Which messages of a channel are meant.

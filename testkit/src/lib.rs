@@ -1,6 +1,7 @@
 //! What tests share: faulty adapters, and the suites that every adapter of a port has to pass.
 
 pub mod binary;
+pub mod cassandra;
 pub mod conformance;
 pub mod faulty;
 pub mod gateway_client;
@@ -9,4 +10,5 @@ pub mod proc;
 pub mod proxy;
 pub mod rest;
 pub mod server;
+mod watched;
 pub mod ws;

@@ -10,7 +10,8 @@ use proto::{Malformed, v1};
 use std::ops::Bound;
 use std::sync::Arc;
 use storage::{
-    Batch, CommitError, Engine, Epoch, IdFloor, Outbox, OutboxStore, Republish, SlotSet, SweepError, Table,
+    Batch, CommitError, Engine, Epoch, IdFloor, Lease, Outbox, OutboxStore, Pass, Republish, Scope, SlotSet,
+    SweepError, Table, Watermark,
 };
 
 use super::keys::{self, account, guild, member};
@@ -270,12 +271,14 @@ impl DirectoryStore for EmbeddedStore {
 
     async fn sweep(
         &self,
-        set: SlotSet,
-        mine: Epoch,
+        leases: &[Lease],
+        pass: Pass,
         republish: &mut dyn Republish,
-    ) -> Result<u64, StoreError> {
-        match self.outbox.sweep(set, mine, republish).await {
-            Ok(report) => Ok(report.events),
+    ) -> Result<(), StoreError> {
+        // All slots have one epoch, and are swept together.
+        let (Some(lease), Pass::First) = (leases.first(), pass) else { return Ok(()) };
+        match self.outbox.sweep(lease.set, lease.epoch, republish).await {
+            Ok(_) => Ok(()),
             Err(SweepError::Commit(error)) => Err(error.into()),
             Err(SweepError::Outbox(error)) => Err(StoreError::Corrupt(error.to_string())),
             Err(error @ SweepError::Republish { .. }) => Err(StoreError::Unavailable(error.to_string())),
@@ -287,7 +290,12 @@ impl DirectoryStore for EmbeddedStore {
 impl OutboxStore for EmbeddedStore {
     type Error = StoreError;
 
-    async fn put_watermark(&self, set: SlotSet, epoch: Epoch, published_ms: u64) -> Result<(), StoreError> {
+    fn scope(&self) -> Scope {
+        Scope::Set
+    }
+
+    async fn put_watermark(&self, watermark: Watermark) -> Result<(), StoreError> {
+        let Watermark { set, epoch, published_ms, .. } = watermark;
         let mut batch = Batch::new();
         self.outbox.put_watermark(&mut batch, set, epoch, published_ms);
         Ok(self.engine.commit(batch).await?)

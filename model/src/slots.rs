@@ -3,8 +3,12 @@
 //! The hash is persisted (outbox rows carry slots) and shared by every replica, so it never changes: the top
 //! ten bits of the splitmix64 finalizer of the id. Snowflakes of one moment differ in their low bits only;
 //! the finalizer spreads them evenly.
+//!
+//! Which replica is asked for a slot first is rendezvous hashing ([`replica_weight`]): every caller and every replica
+//! comes to the same order of replicas without talking to anybody, and a replica that comes or goes moves only the slots
+//! that it gets or had. It says whom to ask; who may write is said by leases alone.
 
-use model::limits::SLOTS_PER_SET;
+use crate::limits::SLOTS_PER_SET;
 
 /// What is hashed onto the slots of a set. The numbers are persisted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +68,17 @@ impl Slot {
     }
 }
 
+/// How much a replica is preferred for a slot: the one with the highest weight comes first. Replicas are known by a name
+/// that all agree on, such as `10.0.0.7:9091`.
+pub fn replica_weight(replica: &str, set: SlotSet, slot: Slot) -> u64 {
+    // FNV-1a of the name; the finalizer below spreads names that differ in one digit.
+    let name = replica.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let place = u64::from(set.code()) << 16 | u64::from(slot.get());
+    splitmix64(name ^ splitmix64(place))
+}
+
 fn splitmix64(id: u64) -> u64 {
     let mut z = id.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -97,6 +112,42 @@ mod tests {
             counts[usize::from(Slot::of((1_000_000_000_000 << 22) + increment).get())] += 1;
         }
         assert!(counts.iter().all(|&count| (50..=160).contains(&count)), "expected about 100 in each");
+    }
+
+    fn preferred<'a>(replicas: &[&'a str], slot: Slot) -> &'a str {
+        replicas
+            .iter()
+            .max_by_key(|name| replica_weight(name, SlotSet::Channels, slot))
+            .expect("there are replicas")
+    }
+
+    #[test]
+    fn replicas_share_the_slots_evenly() {
+        let replicas = ["10.0.0.1:9091", "10.0.0.2:9091", "10.0.0.3:9091", "10.0.0.4:9091"];
+        for replica in replicas {
+            let count = Slot::all().filter(|slot| preferred(&replicas, *slot) == replica).count();
+            assert!((200..=312).contains(&count), "{replica} has {count} of 1,024, expected about 256");
+        }
+    }
+
+    #[test]
+    fn a_replica_that_goes_moves_its_own_slots_only() {
+        let before = ["10.0.0.1:9091", "10.0.0.2:9091", "10.0.0.3:9091"];
+        let after = &before[..2];
+        for slot in Slot::all().filter(|slot| preferred(&before, *slot) != before[2]) {
+            assert_eq!(preferred(&before, slot), preferred(after, slot));
+        }
+    }
+
+    #[test]
+    fn weights_never_change() {
+        // Replicas of two versions run beside each other during an upgrade and have to agree.
+        let slot = Slot::of(41_771_983_423_143_937);
+        assert_eq!(replica_weight("10.0.0.1:9091", SlotSet::Channels, slot), 2_276_553_567_281_711_775);
+        assert_eq!(
+            replica_weight("messages-0.messages:9091", SlotSet::Users, slot),
+            8_736_297_284_979_175_878
+        );
     }
 
     #[test]
