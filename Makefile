@@ -43,8 +43,9 @@ clients: ## the foreign client libraries that the tests drive (needs Node.js wit
 tracer: ## strace, for two tests of durability (as root or with sudo, on Debian)
 	@scripts/install-strace
 
-servers: ## the servers that the tests start, in .cache/tools (needs Python)
+servers: ## the servers that the tests start: NATS in .cache/tools (needs Python), Redis (as root or with sudo, on Debian)
 	@scripts/install-servers
+	@scripts/install-redis
 
 clean: ## remove builds and installed tools, but no data
 	$(CARGO) clean

@@ -54,7 +54,7 @@ struct Peer(IpAddr);
 impl App {
     pub fn new(config: Config) -> Self {
         let shared = Arc::new(Shared {
-            gate: Gate::new(&config.clock, config.limits),
+            gate: Gate::new(&config.clock, config.limits, config.global_limit.clone()),
             bodies: Bodies::new(&config.limits),
             workers: Semaphore::new(config.limits.requests_max),
             config,
@@ -181,9 +181,8 @@ impl Shared {
         let working = self.work()?;
         let caller = auth::authenticate(&self.config.accounts, &parts.headers).await?;
         drop(working);
-        let user_id = caller.user.id.get();
-        self.gate.pass_global(user_id)?;
-        *limit = self.gate.pass_route(Subject::User(user_id), route, major_id)?;
+        self.gate.pass_global(caller.user.id)?;
+        *limit = self.gate.pass_route(Subject::User(caller.user.id.get()), route, major_id)?;
         Ok(Some(caller))
     }
 

@@ -1,9 +1,13 @@
 //! What the HTTP edge is given by whoever starts it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use model::clock::SharedClock;
 use model::limits;
 use proto::clients::{AccountsClient, GuildsClient, MessagesClient};
+
+use crate::ratelimit::GlobalLimit;
 
 /// Everything that an [`crate::App`] needs.
 #[derive(Clone)]
@@ -23,6 +27,8 @@ pub struct Config {
     /// Believe the last address of `X-Forwarded-For`: only behind a proxy that sets it.
     pub behind_proxy: bool,
     pub limits: Limits,
+    /// Counts users over all pods of the edge; `None` where this is the only one.
+    pub global_limit: Option<Arc<dyn GlobalLimit>>,
 }
 
 /// So many requests in a window; 0 requests means no limit.

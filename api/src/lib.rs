@@ -28,5 +28,6 @@ mod shape;
 
 pub use app::App;
 pub use config::{Config, Limits, WindowLimit};
+pub use ratelimit::{Count, GlobalLimit, LocalLimit, SlicedLimit};
 pub use routes::{RouteInfo, route_list};
 pub use server::Api;

@@ -6,6 +6,8 @@
 mod inbox;
 mod log;
 mod registry;
+mod roster;
+mod sessions;
 mod users;
 
 use std::ops::RangeInclusive;
@@ -29,6 +31,8 @@ use crate::subject::{Ephemeral, Layout, Partition, Stream, Subject};
 use inbox::Inboxes;
 use log::Log;
 pub use registry::InMemoryRegistry;
+pub use roster::InMemoryRoster;
+pub use sessions::InMemorySessions;
 use users::UserStream;
 
 /// What an in-process backplane keeps at most. The bounds of storage hold for each stream.

@@ -25,9 +25,15 @@
 //!
 //! What is stored is published with [`publish()`], which repeats it until it is acknowledged.
 //!
+//! # Sessions and pods
+//!
+//! Beside the events stand three small ports for what pods tell each other and may lose at any time: [`Registry`] (which
+//! pods hold sessions of a user), [`Sessions`] (who owns a session) and [`Roster`] (which gateway pods live). [`redis`]
+//! has them for a cluster.
+//!
 //! # To add an adapter
 //!
-//! Implement [`Backplane`] (and [`Registry`]) beside [`in_process`] and [`nats`], then run `testkit`'s conformance suite on it:
+//! Implement [`Backplane`] beside [`in_process`] and [`nats`], then run `testkit`'s conformance suite on it:
 //! `testkit::backplane_conformance!(make)`. The places where adapters go wrong: an acknowledgement before the event is
 //! stored; a subscription that drops without a gap; a `listen` that answers before the subscription stands; a tail of an
 //! earlier incarnation.
@@ -41,15 +47,21 @@ mod outlet;
 pub mod port;
 pub mod position;
 pub mod publish;
+pub mod redis;
 pub mod registry;
+pub mod roster;
+pub mod sessions;
 pub mod subject;
 
 pub use chain::LostCause;
 pub use follow::{FollowCounts, FollowStats, FollowStatus, Followed, FollowedEvent, Follower};
-pub use in_process::{InMemoryRegistry, InProcess, Options};
+pub use in_process::{InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Options};
 pub use nats::Nats;
 pub use port::{Ack, Backplane, Delivery, Listener, ReadError, Stored, StreamState, Unavailable, UserEvent};
 pub use position::{Position, PositionError};
 pub use publish::publish;
+pub use redis::{RedisRegistry, RedisRoster, RedisSessions};
 pub use registry::{PodName, Registry};
+pub use roster::Roster;
+pub use sessions::{OwnedSession, Owner, Parked, SessionEntry, Sessions, Taken};
 pub use subject::{Ephemeral, Layout, Partition, Stream, Subject};

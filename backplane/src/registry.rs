@@ -38,6 +38,6 @@ pub trait Registry: Send + Sync + 'static {
     /// The user's last session on the pod has ended.
     async fn unregister(&self, pod: &PodName, user: UserId) -> Result<(), Unavailable>;
 
-    /// The pods that hold sessions of the user.
-    async fn pods(&self, user: UserId) -> Result<Vec<PodName>, Unavailable>;
+    /// The pods that hold sessions of each of the users, in their order.
+    async fn pods(&self, users: &[UserId]) -> Result<Vec<Vec<PodName>>, Unavailable>;
 }

@@ -56,7 +56,7 @@ impl Layout {
 }
 
 /// The finalizer of MurmurHash3: snowflakes differ in few bits, and every bit of the result depends on all of them.
-fn spread(id: u64) -> u64 {
+pub(crate) fn spread(id: u64) -> u64 {
     let id = (id ^ (id >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let id = (id ^ (id >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     id ^ (id >> 33)

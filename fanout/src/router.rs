@@ -196,23 +196,16 @@ impl Router {
 
     /// Where the users are; asks until the registry answers.
     async fn places(&self, users: &[UserId]) -> Places {
-        let mut places = Places::with_capacity(users.len());
-        for &user in users {
-            let mut backoff = Backoff::new();
-            loop {
-                match self.config.registry.pods(user).await {
-                    Ok(pods) => {
-                        places.insert(user, pods);
-                        break;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%user, %error, "can't look up the pods of a user");
-                        self.pause(&mut backoff).await;
-                    }
+        let mut backoff = Backoff::new();
+        loop {
+            match self.config.registry.pods(users).await {
+                Ok(pods) => return users.iter().copied().zip(pods).collect(),
+                Err(error) => {
+                    tracing::warn!(users = users.len(), %error, "can't look up the pods of users");
+                    self.pause(&mut backoff).await;
                 }
             }
         }
-        places
     }
 
     async fn pause(&self, backoff: &mut Backoff) {

@@ -121,8 +121,8 @@ async fn a_pod_that_dies_in_the_middle_holds_nobody_up() {
     assert_eq!(take(&mut lives, 2).await, [(1, 2), (1, 3)]);
     acknowledged(&fanout, 3).await;
     assert_eq!(
-        setup.registry.pods(user(1)).await.unwrap(),
-        [pod("lives")],
+        setup.registry.pods(&[user(1)]).await.unwrap(),
+        [[pod("lives")]],
         "it is taken out of the registry"
     );
     assert!(fanout.stats().to_gone_pods > 0);
@@ -193,7 +193,7 @@ impl Registry for Broken {
         Ok(())
     }
 
-    async fn pods(&self, _: UserId) -> Result<Vec<PodName>, Unavailable> {
+    async fn pods(&self, _: &[UserId]) -> Result<Vec<Vec<PodName>>, Unavailable> {
         panic!("a defect")
     }
 }
@@ -228,10 +228,10 @@ impl Registry for Away {
         self.registry.unregister(pod, user).await
     }
 
-    async fn pods(&self, user: UserId) -> Result<Vec<PodName>, Unavailable> {
+    async fn pods(&self, users: &[UserId]) -> Result<Vec<Vec<PodName>>, Unavailable> {
         match self.is_away.load(Ordering::SeqCst) {
             true => Err(Unavailable("away".into())),
-            false => self.registry.pods(user).await,
+            false => self.registry.pods(users).await,
         }
     }
 }

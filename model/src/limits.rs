@@ -41,10 +41,16 @@ pub const INVALID_REQUESTS_PER_10_MIN: u32 = 10_000;
 pub const API_CONNECTIONS_MAX: usize = 8192;
 /// How long a connection may stay without a whole request head: clients keep connections alive between requests.
 pub const API_IDLE_MS: u64 = 60_000;
+/// How long a pod of the HTTP edge counts as one of those that share a limit, and how often it says that it is there.
+pub const API_POD_LEASE_MS: u64 = 15_000;
+pub const API_POD_RENEW_MS: u64 = 5_000;
 pub const API_REQUESTS_MAX: usize = 1024;
 pub const COMPONENTS_BYTES_MAX: usize = 64 * 1024;
 /// Logins and registrations of one address.
 pub const LOGINS_PER_MIN: u32 = 60;
+/// Questions for more of a user's allowance that wait, and those that are asked at one time.
+pub const RATE_ASKS_MAX: usize = 4096;
+pub const RATE_ASKS_BATCH_MAX: usize = 256;
 /// Counters of one kind that the HTTP edge keeps.
 pub const RATE_BUCKETS_MAX: usize = 64 * 1024;
 /// All request bodies that are held at one time.
@@ -67,6 +73,10 @@ pub const FENCE_IDS_MAX: usize = 2048;
 pub const POD_INBOX_BATCHES_MAX: usize = 64;
 /// Users whose pods one in-memory registry holds at most.
 pub const REGISTRY_USERS_MAX: usize = 4_000_000;
+/// Sessions whose owners one in-memory registry holds at most.
+pub const REGISTRY_SESSIONS_MAX: usize = 4_000_000;
+/// What a session may leave for its next owner.
+pub const SESSION_RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// Events that one read of a repair asks for at most.
 pub const REPAIR_EVENTS_MAX: usize = 1000;
 /// What one in-process stream keeps at most, whatever its age.
@@ -140,6 +150,14 @@ pub const OPENING_EVENTS_MAX: usize = 4096;
 pub const OPENINGS_PER_SESSION_MAX: usize = 16;
 pub const PRESENCE_BATCH_MAX: usize = 1000;
 pub const PRESENCE_BATCH_MS: u64 = 50;
+/// Users in guilds whose presences a pod keeps copies of.
+pub const PRESENCE_COPIES_MAX: usize = 4_000_000;
+/// How long a question about presences may take: then the answer comes from copies.
+pub const PRESENCE_READ_MS: u64 = 1_000;
+/// Pause before a comparison that failed is tried again.
+pub const PRESENCE_RETRY_MS: u64 = 1_000;
+/// How often the lease is renewed while presence does not know everything.
+pub const PRESENCE_UNSETTLED_RENEW_MS: u64 = 1_000;
 pub const PRESENCES_PER_GUILD_MAX: u32 = 1000;
 pub const RETRY_MS_MAX: u64 = 10_000;
 pub const RETRY_MS_MIN: u64 = 20;
@@ -245,6 +263,8 @@ pub const FANOUT_BATCH_EVENTS_MAX: usize = 256;
 pub const FANOUT_DELIVER_MS: u64 = 5_000;
 /// A user's presence is published at most once in this time.
 pub const PRESENCE_COALESCE_MS: u64 = 1_000;
+/// Guilds that are compared in one call.
+pub const PRESENCE_COMPARE_MAX: usize = 1000;
 /// Ended sessions whose epoch is remembered, so that a late message does not revive them.
 pub const PRESENCE_ENDED_MAX: usize = 262_144;
 pub const PRESENCE_ENDED_MS: u64 = 300_000;
@@ -254,6 +274,9 @@ pub const PRESENCE_PODS_MAX: usize = 1024;
 pub const PRESENCE_QUEUE_MAX: usize = 1024;
 /// Sessions of pods whose lease has ended that become offline in a second.
 pub const PRESENCE_RELEASES_PER_SEC: usize = 1_000;
+/// How often the roster is read: seldom, and while a lease waits for its word.
+pub const PRESENCE_ROSTER_MS: u64 = 5_000;
+pub const PRESENCE_ROSTER_URGENT_MS: u64 = 500;
 pub const PRESENCE_SESSION_ID_BYTES_MAX: usize = 128;
 pub const PRESENCE_USER_SESSIONS_MAX: usize = 1024;
 pub const VOICE_PUBLISHES_MAX: usize = 64;
@@ -291,6 +314,18 @@ pub const TAIL_TOLD_MS: u64 = 2_000;
 /// Events of one partition that a publisher tells of at one time, the newest.
 pub const TAIL_EVENTS_MAX: usize = 1024;
 
+// --- Redis ---------------------------------------------------------------------------------------------------------
+/// Without an answer for this long Redis is away.
+pub const REDIS_ANSWER_MS: u64 = 1_000;
+pub const REDIS_CONNECT_MS: u64 = 1_000;
+/// A connection on which nothing is acknowledged for this long is dead.
+pub const REDIS_DEAD_MS: u64 = 5_000;
+/// How often a Redis that is away is asked whether it is back: more and more seldom.
+pub const REDIS_PROBE_MS_MAX: u64 = 1_000;
+pub const REDIS_PROBE_MS_MIN: u64 = 20;
+/// Pipelines that wait for the connection, beyond which callers wait.
+pub const REDIS_QUEUE_MAX: usize = 1024;
+
 // --- Windows -------------------------------------------------------------------------------------------------------
 pub const DRAIN_MS: u64 = 60_000;
 /// A publish with the same event id within it is a repeat.
@@ -301,6 +336,10 @@ pub const OUTBOX_ROW_MS: u64 = 900_000;
 pub const POD_TAKE_MS: u64 = 2_000;
 pub const PRESENCE_LEASE_MS: u64 = 60_000;
 pub const PRESENCE_RENEW_MS: u64 = 15_000;
+/// So long after its start a replica of presence can trust the roster to name every pod, even if that was emptied.
+pub const PRESENCE_SETTLE_MS: u64 = 20_000;
+/// While the session registry is away pods read the events of their users themselves, this often.
+pub const REGISTRY_AWAY_READ_MS: u64 = 2_000;
 pub const REGISTRY_BATCH_MAX: usize = 1000;
 pub const REGISTRY_ENTRY_MS: u64 = 90_000;
 pub const REGISTRY_RENEW_MS: u64 = 30_000;
@@ -342,6 +381,9 @@ pub const fn windows_fit() -> Result<(), &'static str> {
     }
     if SLOT_LEASE_STOP_MS >= SLOT_LEASE_MS || PRESENCE_RENEW_MS * 3 > PRESENCE_LEASE_MS {
         return Err("a lease must end later than its holder stops or renews");
+    }
+    if PRESENCE_SETTLE_MS < PRESENCE_RENEW_MS + RPC_DEADLINE_MS {
+        return Err("PRESENCE_SETTLE_MS must cover a renewal of every pod");
     }
     Ok(())
 }

@@ -150,10 +150,11 @@ async fn start_gateway(
         shards,
         backplane: services.backplane.clone(),
         registry: services.registry.clone(),
+        roster: services.roster.clone(),
         accounts: clients.accounts,
         guilds: clients.guilds,
         messages: clients.messages,
-        presence: clients.presence,
+        presence: vec![clients.presence],
         clock: services.clock.clone(),
         settings: gateway::Settings {
             heartbeat_interval_ms: settings.heartbeat_interval_ms.get(),
@@ -189,6 +190,7 @@ fn start_api(
         index_html: page::html(urls, settings.demo).into(),
         identify_concurrency: settings.max_concurrency.get_u32(),
         behind_proxy: settings.behind_proxy,
+        global_limit: None,
         limits,
     };
     Api::start(listener, config).context("start the API")

@@ -2,11 +2,14 @@
 
 pub mod binary;
 pub mod conformance;
+mod daemon;
 pub mod faulty;
 pub mod gateway_client;
 pub mod nats;
 pub mod proc;
 pub mod proxy;
+pub mod redis;
 pub mod rest;
 pub mod server;
+pub mod switch;
 pub mod ws;

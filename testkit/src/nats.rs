@@ -3,14 +3,12 @@
 //! One server serves a whole test binary ([`shared`]); each test takes a prefix of its own, so that they are apart. Only
 //! a test that harms its server starts one itself ([`NatsServer::start`]); [`NatsServer::cluster`] starts three.
 //!
-//! The program is `STARLING_NATS_SERVER`, else what `make servers` installed, else `nats-server` of the `PATH`. A small
-//! shell stands between: it kills the server when this process ends, however it ends, and removes what nobody drops.
+//! The program is `STARLING_NATS_SERVER`, else what `make servers` installed, else `nats-server` of the `PATH`.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
-use std::net::{TcpListener, TcpStream};
+use std::fs;
+use std::io::{self, Read};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, thread};
@@ -18,17 +16,16 @@ use std::{env, thread};
 use backplane::nats::{Config, migrate};
 use backplane::{Layout, Nats};
 use doubles::until;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::conformance::backplane::fresh;
+use crate::daemon::{Daemon, Program, START_PATIENCE_MS, free_port, on_a_free_port, read_log};
 
 /// A running server, or one that was killed and can be started again.
 #[derive(Debug)]
 pub struct NatsServer {
-    /// The shell, whose end is the server's, and the server's process id.
-    child: Child,
-    pid: u32,
+    daemon: Daemon,
     folder: PathBuf,
     port: u16,
     /// Removes the folder at the end; none where the shell does.
@@ -94,22 +91,22 @@ impl NatsServer {
     }
 
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.daemon.pid()
     }
 
     /// Everything that it has printed.
     pub fn log(&self) -> String {
-        read_log(&self.folder)
+        read_log(&self.folder.join(LOG))
     }
 
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
-        self.end_by(Signal::KILL);
+        self.daemon.end_by(Signal::KILL);
     }
 
     /// SIGTERM, and waits for the end.
     pub fn terminate(&mut self) {
-        self.end_by(Signal::TERM);
+        self.daemon.end_by(Signal::TERM);
     }
 
     /// Starts it again on the same port and the same folder, after a kill or an end.
@@ -117,10 +114,7 @@ impl NatsServer {
     /// # Panics
     /// When it does not start.
     pub fn restart(&mut self) {
-        match launch(&self.folder, self.port, false) {
-            Ok((child, pid)) => (self.child, self.pid) = (child, pid),
-            Err(error) => panic!("{error}"),
-        }
+        self.daemon = launch(&self.folder, self.port, false).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Removes what it has stored, while it does not run.
@@ -129,16 +123,6 @@ impl NatsServer {
     /// When it can't be removed.
     pub fn forget(&self) {
         fs::remove_dir_all(self.folder.join(STORE)).expect("the folder is ours");
-    }
-
-    fn end_by(&mut self, signal: Signal) {
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw)
-            && matches!(self.child.try_wait(), Ok(None))
-        {
-            // It may have ended by itself.
-            let _ = kill_process(pid, signal);
-        }
-        let _ = self.child.wait();
     }
 }
 
@@ -175,40 +159,22 @@ pub async fn backplane(config: &Config) -> std::sync::Arc<Nats> {
 }
 
 fn launch_on_a_free_port(folder: PathBuf, cluster: Option<&str>, is_shared: bool) -> io::Result<NatsServer> {
-    let mut attempts = 0;
-    loop {
-        let port = free_port();
+    let (daemon, port) = on_a_free_port(|port| {
         write_config(&folder, port, cluster)?;
-        match launch(&folder, port, is_shared) {
-            Ok((child, pid)) => return Ok(NatsServer { child, pid, folder, port, _temporary: None }),
-            // Somebody else may have taken the port meanwhile.
-            Err(error) if attempts >= ATTEMPTS_MAX => return Err(error),
-            Err(_) => attempts += 1,
-        }
-    }
+        Ok((launch(&folder, port, is_shared)?, port))
+    })?;
+    Ok(NatsServer { daemon, folder, port, _temporary: None })
 }
 
-fn launch(folder: &Path, port: u16, is_shared: bool) -> io::Result<(Child, u32)> {
-    let log = File::options().create(true).append(true).open(folder.join(LOG))?;
-    let mut shell = Command::new("sh");
-    shell.args(["-c", WATCH, "watch"]).arg(if is_shared { folder } else { Path::new("") });
-    shell.arg(program()).arg("-c").arg(folder.join(CONFIG));
-    let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::from(log)).spawn()?;
-    let mut first = String::new();
-    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut first)?;
-    let pid = first.trim().parse().map_err(|_| io::Error::other("the shell named no process"))?;
-    for _ in 0..START_PATIENCE_MS / POLL_MS {
-        if is_ready(port) {
-            return Ok((child, pid));
-        }
-        if !matches!(child.try_wait(), Ok(None)) {
-            break;
-        }
-        thread::sleep(Duration::from_millis(POLL_MS));
-    }
-    drop(child.stdin.take());
-    let _ = child.wait();
-    Err(io::Error::other(format!("nats-server did not start on port {port}:\n{}", read_log(folder))))
+fn launch(folder: &Path, port: u16, is_shared: bool) -> io::Result<Daemon> {
+    let (path, config) = (program(), folder.join(CONFIG));
+    let program = Program {
+        path: path.as_os_str(),
+        arguments: &["-c".as_ref(), config.as_os_str()],
+        log: &folder.join(LOG),
+        removes: is_shared.then_some(folder),
+    };
+    Daemon::launch(&program, || is_ready(port))
 }
 
 /// Whether the server greets. It listens to clients once its streams are there.
@@ -240,28 +206,7 @@ fn program() -> PathBuf {
     if installed.is_file() { installed } else { "nats-server".into() }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-    listener.local_addr().expect("a bound socket has an address").port()
-}
-
-fn read_log(folder: &Path) -> String {
-    fs::read_to_string(folder.join(LOG)).unwrap_or_default()
-}
-
-/// Starts the program and says its process id; ends when it ends. When standard input ends, so does the program, and
-/// the folder goes where one is given.
-const WATCH: &str = r#"folder=$1; shift
-"$@" >&2 &
-server=$!
-echo $server
-exec 3<&0 >&2
-( cat <&3 >/dev/null; kill -9 $server 2>/dev/null; [ -z "$folder" ] || { sleep 0.1; rm -rf "$folder"; } ) &
-wait $server"#;
-const ATTEMPTS_MAX: u32 = 3;
 const CONFIG: &str = "nats.conf";
 const LOG: &str = "nats.log";
-const POLL_MS: u64 = 10;
 const STORE: &str = "store";
-const START_PATIENCE_MS: u64 = 60_000;
 const STREAM_BYTES: u64 = 32 * 1024 * 1024;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{
-    Backplane, Followed, Follower, InMemoryRegistry, InProcess, Layout, Options, Partition, Registry, Subject,
+    Backplane, Followed, Follower, InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Layout,
+    Options, Partition, Registry, Roster, Sessions, Subject,
 };
 use model::clock::SystemClock;
+use testkit::conformance::ENTRY_MS;
 use testkit::conformance::backplane::{answer, fresh, guild_in, in_time, publish};
 use testkit::faulty::{Faults, Faulty};
 
@@ -92,11 +94,44 @@ mod through_a_tiny_subscription {
 mod registry_in_memory {
     use super::*;
 
-    async fn make() -> Arc<dyn Registry> {
-        Arc::new(InMemoryRegistry::new(SystemClock::shared()))
+    async fn make() -> Option<Arc<dyn Registry>> {
+        Some(Arc::new(InMemoryRegistry::new(SystemClock::shared()).with_entry_ms(ENTRY_MS)))
     }
 
     testkit::registry_conformance!(make);
+}
+
+mod sessions_in_memory {
+    use super::*;
+
+    async fn make() -> Option<Arc<dyn Sessions>> {
+        Some(Arc::new(InMemorySessions::with_entry_ms(SystemClock::shared(), ENTRY_MS)))
+    }
+
+    testkit::sessions_conformance!(make);
+}
+
+mod roster_in_memory {
+    use super::*;
+
+    async fn make() -> Option<Arc<dyn Roster>> {
+        Some(Arc::new(InMemoryRoster::new(SystemClock::shared())))
+    }
+
+    testkit::roster_conformance!(make);
+}
+
+mod global_limit_of_one_process {
+    use std::sync::Arc;
+
+    use api::{GlobalLimit, LocalLimit, WindowLimit};
+    use model::clock::SystemClock;
+
+    async fn make(limit: WindowLimit) -> Option<Arc<dyn GlobalLimit>> {
+        Some(Arc::new(LocalLimit::new(SystemClock::shared(), limit, 1000)))
+    }
+
+    testkit::global_limit_conformance!(make);
 }
 
 /// A seed that is printed, so that a failure can be had again.

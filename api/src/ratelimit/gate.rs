@@ -1,12 +1,15 @@
 //! Which limits a request passes, in which order.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use model::UserId;
 use model::clock::SharedClock;
 use proto::v1;
 
 use super::address::subject;
-use super::{Key, Windows};
+use super::global::{GlobalLimit, LocalLimit};
+use super::windows::{Key, Windows};
 use crate::config::{Limits, WindowLimit};
 use crate::error::{ApiError, ApiResult};
 use crate::routes::{Limit, Route};
@@ -24,15 +27,18 @@ pub(crate) enum Subject {
 /// Lets requests pass, or says when to come back.
 pub(crate) struct Gate {
     limits: Limits,
-    global: Windows,
+    global: Arc<dyn GlobalLimit>,
     routes: Windows,
     invalid: Windows,
 }
 
 impl Gate {
-    pub(crate) fn new(clock: &SharedClock, limits: Limits) -> Self {
+    /// With a `global` limit that many processes share, or one of this process alone.
+    pub(crate) fn new(clock: &SharedClock, limits: Limits, global: Option<Arc<dyn GlobalLimit>>) -> Self {
         let table = || Windows::new(clock.clone(), limits.buckets_max);
-        Self { limits, global: table(), routes: table(), invalid: table() }
+        let alone = || LocalLimit::new(clock.clone(), limits.global, limits.buckets_max);
+        let global = global.unwrap_or_else(|| Arc::new(alone()));
+        Self { limits, global, routes: table(), invalid: table() }
     }
 
     /// Refuses an address that keeps sending what is refused.
@@ -49,8 +55,8 @@ impl Gate {
     }
 
     /// Counts a user's request over all routes.
-    pub(crate) fn pass_global(&self, user_id: u64) -> ApiResult<()> {
-        match self.global.take(anywhere(Subject::User(user_id)), self.limits.global) {
+    pub(crate) fn pass_global(&self, user: UserId) -> ApiResult<()> {
+        match self.global.take(user) {
             Some(count) if !count.allowed => Err(ApiError::limited(count.as_rate_limit(String::new()), true)),
             _ => Ok(()),
         }
@@ -80,6 +86,6 @@ impl Gate {
     }
 }
 
-fn anywhere(subject: Subject) -> Key {
+pub(super) fn anywhere(subject: Subject) -> Key {
     Key { subject, route: 0, major_id: 0 }
 }

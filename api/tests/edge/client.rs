@@ -31,6 +31,7 @@ pub fn config(fakes: &Fakes, clock: SharedClock, limits: Limits) -> Config {
         index_html: "<h1>Starling</h1>".into(),
         identify_concurrency: 1,
         behind_proxy: false,
+        global_limit: None,
         limits,
     }
 }

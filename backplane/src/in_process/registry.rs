@@ -17,6 +17,7 @@ use crate::registry::{PodName, Registry};
 pub struct InMemoryRegistry {
     clock: SharedClock,
     users_max: usize,
+    entry_ms: u64,
     state: Mutex<State>,
 }
 
@@ -37,22 +38,26 @@ impl InMemoryRegistry {
     }
 
     pub fn with_users_max(clock: SharedClock, users_max: usize) -> Self {
-        Self { clock, users_max, state: Mutex::default() }
+        Self { clock, users_max, entry_ms: limits::REGISTRY_ENTRY_MS, state: Mutex::default() }
+    }
+
+    /// The same with another lifetime of entries.
+    pub fn with_entry_ms(self, entry_ms: u64) -> Self {
+        Self { entry_ms, ..self }
     }
 }
 
 impl State {
-    fn sweep(&mut self, now_ms: u64) {
+    fn sweep(&mut self, now_ms: u64, entry_ms: u64) {
         self.users.retain(|_, entries| {
             entries.retain(|entry| entry.until_ms > now_ms);
             !entries.is_empty()
         });
-        self.sweep_at_ms = now_ms + limits::REGISTRY_ENTRY_MS;
+        self.sweep_at_ms = now_ms + entry_ms;
     }
 
     /// Whether the user had no valid entry there.
-    fn renew(&mut self, pod: &PodName, user: UserId, now_ms: u64) -> bool {
-        let until_ms = now_ms + limits::REGISTRY_ENTRY_MS;
+    fn renew(&mut self, pod: &PodName, user: UserId, now_ms: u64, until_ms: u64) -> bool {
         let entries = self.users.entry(user).or_default();
         entries.retain(|entry| entry.until_ms > now_ms);
         match entries.iter_mut().find(|entry| entry.pod == *pod) {
@@ -76,13 +81,14 @@ impl Registry for InMemoryRegistry {
         let now_ms = self.clock.now_ms();
         let mut state = self.state.lock();
         if now_ms >= state.sweep_at_ms || state.users.len() + users.len() > self.users_max {
-            state.sweep(now_ms);
+            state.sweep(now_ms, self.entry_ms);
         }
         let unknown = users.iter().filter(|user| !state.users.contains_key(user)).count();
         if state.users.len() + unknown > self.users_max {
             return Err(Unavailable(format!("the registry is full with {} users", state.users.len())));
         }
-        Ok(users.iter().copied().filter(|user| state.renew(pod, *user, now_ms)).collect())
+        let until_ms = now_ms + self.entry_ms;
+        Ok(users.iter().copied().filter(|user| state.renew(pod, *user, now_ms, until_ms)).collect())
     }
 
     async fn unregister(&self, pod: &PodName, user: UserId) -> Result<(), Unavailable> {
@@ -96,10 +102,13 @@ impl Registry for InMemoryRegistry {
         Ok(())
     }
 
-    async fn pods(&self, user: UserId) -> Result<Vec<PodName>, Unavailable> {
+    async fn pods(&self, users: &[UserId]) -> Result<Vec<Vec<PodName>>, Unavailable> {
         let now_ms = self.clock.now_ms();
         let state = self.state.lock();
-        let entries = state.users.get(&user).into_iter().flatten();
-        Ok(entries.filter(|entry| entry.until_ms > now_ms).map(|entry| entry.pod.clone()).collect())
+        let pods = |user: &UserId| {
+            let entries = state.users.get(user).into_iter().flatten();
+            entries.filter(|entry| entry.until_ms > now_ms).map(|entry| entry.pod.clone()).collect()
+        };
+        Ok(users.iter().map(pods).collect())
     }
 }

@@ -174,8 +174,8 @@ async fn registry_entries_end_by_the_clock_and_are_bounded() {
     clock.advance(limits::REGISTRY_ENTRY_MS - 1);
     assert_eq!(registry.register(&pod, &[user(1)]).await, Ok(vec![]));
     clock.advance(1);
-    assert_eq!(registry.pods(user(2)).await, Ok(vec![]));
-    assert_eq!(registry.pods(user(1)).await, Ok(vec![pod.clone()]));
+    assert_eq!(registry.pods(&[user(2)]).await, Ok(vec![vec![]]));
+    assert_eq!(registry.pods(&[user(1)]).await, Ok(vec![vec![pod.clone()]]));
     assert_eq!(registry.register(&pod, &[user(3)]).await, Ok(vec![user(3)]), "the expired one makes room");
 }
 

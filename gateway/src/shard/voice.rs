@@ -199,7 +199,7 @@ async fn leave(services: &Services, state: &VoiceState) {
         rtc_region: None,
     };
     for attempt in 0..LEAVE_ATTEMPTS {
-        match services.presence.clone().update_voice_state(request()).await {
+        match services.presences.update_voice(&services.book, request()).await {
             Ok(_) => return,
             Err(status) => {
                 warn!(%status, guild = %state.guild_id, "a voice state that has no channel any more was not ended");
@@ -225,5 +225,5 @@ async fn update_voice(
         pod: services.pod.as_str().to_owned(),
         rtc_region,
     };
-    services.presence.clone().update_voice_state(request).await.map(tonic::Response::into_inner)
+    services.presences.update_voice(&services.book, request).await
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use backplane::{Backplane, InMemoryRegistry, InProcess, Registry};
+use backplane::{Backplane, InMemoryRegistry, InMemoryRoster, InProcess, Registry, Roster};
 use fanout::Fanout;
 use guilds::{Directory, PasswordCost};
 use messages::{FilterConfig, Messages, RateLimitConfig};
@@ -44,6 +44,7 @@ pub struct Services {
     pub clients: Clients,
     pub backplane: Arc<dyn Backplane>,
     pub registry: Arc<dyn Registry>,
+    pub roster: Arc<dyn Roster>,
     pub clock: SharedClock,
     streams: Arc<InProcess>,
     engine: Engine,
@@ -67,6 +68,7 @@ impl Services {
         let streams = InProcess::new(Default::default(), clock.clone(), Default::default());
         let backplane = wrap(streams.clone());
         let registry = Arc::new(InMemoryRegistry::new(clock.clone()));
+        let roster = Arc::new(InMemoryRoster::new(clock.clone()));
         let leases = EmbeddedLeases::start(&engine).await?;
         let epoch = leases.epoch();
         let leases = Arc::new(leases);
@@ -116,6 +118,8 @@ impl Services {
             event_ids: event_ids(ids, clock.clone()),
             writer: Arc::new(move |guild| writer(guild, epoch)),
             voice: voice(settings),
+            roster: roster.clone(),
+            settles_after_ms: None,
             bounds: Bounds::default(),
         });
         let fanout =
@@ -130,6 +134,7 @@ impl Services {
             clients,
             backplane,
             registry,
+            roster,
             clock,
             streams,
             engine,

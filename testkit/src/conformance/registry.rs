@@ -6,16 +6,20 @@ use backplane::{PodName, Registry};
 use model::UserId;
 
 use super::backplane::fresh;
+use super::eventually;
 
-/// Makes one test of each property; the maker is an `async fn() -> Arc<dyn Registry>`.
+/// Makes one test of each property; the maker is an `async fn() -> Option<Arc<dyn Registry>>`, whose entries live for
+/// `ENTRY_MS`.
 #[macro_export]
 macro_rules! registry_conformance {
     ($maker:path) => {
-        $crate::conformance_tests! { $maker, [$crate::conformance::registry]
+        $crate::conformance_tests_where_possible! { $maker, [$crate::conformance::registry]
             a_registration_names_those_that_were_not_there
             a_user_may_be_on_several_pods
             unregistering_takes_one_user_from_one_pod
             a_user_without_sessions_is_nowhere
+            many_users_are_registered_at_once
+            what_is_not_renewed_ends
         }
     };
 }
@@ -29,7 +33,7 @@ fn user() -> UserId {
 }
 
 async fn pods(registry: &Arc<dyn Registry>, user: UserId) -> Vec<PodName> {
-    let mut pods = registry.pods(user).await.expect("an answer");
+    let mut pods = registry.pods(&[user]).await.expect("an answer").remove(0);
     pods.sort();
     pods
 }
@@ -69,5 +73,32 @@ pub async fn unregistering_takes_one_user_from_one_pod(registry: Arc<dyn Registr
 }
 
 pub async fn a_user_without_sessions_is_nowhere(registry: Arc<dyn Registry>) {
-    assert_eq!(registry.pods(user()).await, Ok(vec![]));
+    assert_eq!(registry.pods(&[user(), user()]).await, Ok(vec![vec![], vec![]]));
+    assert_eq!(registry.pods(&[]).await, Ok(vec![]));
+}
+
+pub async fn many_users_are_registered_at_once(registry: Arc<dyn Registry>) {
+    let (pod, mut users) = (pod(), std::iter::repeat_with(user).take(2_500).collect::<Vec<_>>());
+    let mut missing = registry.register(&pod, &users).await.expect("an answer");
+    missing.sort();
+    users.sort();
+    assert_eq!(missing, users);
+    assert_eq!(registry.register(&pod, &users).await, Ok(vec![]));
+    users.push(user());
+    let found = registry.pods(&users).await.expect("an answer");
+    assert!(found[..2_500].iter().all(|pods| *pods == [pod.clone()]));
+    assert_eq!((found.len(), &found[2_500]), (2_501, &vec![]), "in the order of the users");
+}
+
+pub async fn what_is_not_renewed_ends(registry: Arc<dyn Registry>) {
+    let (renewed, silent, user) = (pod(), pod(), user());
+    for pod in [&renewed, &silent] {
+        registry.register(pod, &[user]).await.expect("an answer");
+    }
+    eventually("the entry of the silent pod ends", async || {
+        assert_eq!(registry.register(&renewed, &[user]).await, Ok(vec![]), "it was renewed in time");
+        pods(&registry, user).await == [renewed.clone()]
+    })
+    .await;
+    assert_eq!(registry.register(&silent, &[user]).await, Ok(vec![user]), "an entry that ended is not there");
 }

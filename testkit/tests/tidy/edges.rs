@@ -6,6 +6,7 @@ use toml::{Table, Value};
 use crate::tree::Tree;
 
 const FOUNDATION: &[&str] = &["model", "tasks", "proto", "backplane"];
+const FOUNDATION_AND_REDIS: &[&str] = &["model", "tasks", "proto", "redis-link", "backplane"];
 const FOUNDATION_AND_STORAGE: &[&str] = &["model", "tasks", "proto", "backplane", "storage"];
 
 /// Which crates of this workspace a crate may name.
@@ -20,14 +21,15 @@ const ALLOWED: &[(&str, May)] = &[
     ("model", May::Use(&[])),
     ("tasks", May::Use(&["model"])),
     ("proto", May::Use(&["model"])),
-    ("backplane", May::Use(&["model", "tasks", "proto"])),
+    ("redis-link", May::Use(&["model", "tasks"])),
+    ("backplane", May::Use(&["model", "tasks", "proto", "redis-link"])),
     ("storage", May::Use(&["model", "proto"])),
     ("guilds", May::Use(FOUNDATION_AND_STORAGE)),
     ("messages", May::Use(FOUNDATION_AND_STORAGE)),
     ("presence", May::Use(FOUNDATION)),
     ("fanout", May::Use(FOUNDATION)),
     ("gateway", May::Use(FOUNDATION)),
-    ("api", May::Use(FOUNDATION)),
+    ("api", May::Use(FOUNDATION_AND_REDIS)),
     ("starling", May::UseAllBefore),
     ("doubles", May::Use(FOUNDATION)),
     ("testkit", May::UseAllBefore),
@@ -39,6 +41,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("anyhow", &["starling", "loadtest"]),
     ("async-nats", &["backplane"]),
     ("fjall", &["storage"]),
+    ("redis", &["redis-link"]),
     ("scylla", &["storage", "guilds", "messages"]),
 ];
 

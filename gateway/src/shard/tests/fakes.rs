@@ -180,12 +180,15 @@ impl Fakes {
 
     async fn renew_lease(self, request: v1::RenewLeaseRequest) -> Result<v1::RenewLeaseReply, Status> {
         drop(request);
-        Ok(v1::RenewLeaseReply { lease_ms: 60_000, resync: false })
+        Ok(v1::RenewLeaseReply { lease_ms: 60_000, ..v1::RenewLeaseReply::default() })
     }
 
-    async fn update_sessions(self, request: v1::UpdateSessionsRequest) -> Result<v1::Empty, Status> {
+    async fn update_sessions(
+        self,
+        request: v1::UpdateSessionsRequest,
+    ) -> Result<v1::UpdateSessionsReply, Status> {
         drop(request);
-        Ok(v1::Empty {})
+        Ok(v1::UpdateSessionsReply::default())
     }
 
     async fn get_presences(self, request: v1::GetPresencesRequest) -> Result<v1::GetPresencesReply, Status> {
@@ -271,10 +274,11 @@ fake!(Guilds {
 
 fake!(PresenceService {
     renew_lease: RenewLeaseRequest => RenewLeaseReply,
-    update_sessions: UpdateSessionsRequest => Empty,
+    update_sessions: UpdateSessionsRequest => UpdateSessionsReply,
     get_presences: GetPresencesRequest => GetPresencesReply,
     list_voice_states: ListVoiceStatesRequest => ListVoiceStatesReply,
 } refused {
+    compare_presences: ComparePresencesRequest => ComparePresencesReply,
     update_voice_state: UpdateVoiceStateRequest => UpdateVoiceStateReply,
 });
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{
-    Backplane, Ephemeral, InMemoryRegistry, InProcess, Layout, Options, Partition, PodName, Subject,
-    UserEvent,
+    Backplane, Ephemeral, InMemoryRegistry, InMemoryRoster, InProcess, Layout, Options, Partition, PodName,
+    Subject, UserEvent,
 };
 use bytes::{Bytes, BytesMut};
 use model::clock::{Clock, SharedClock};
@@ -29,6 +29,8 @@ use crate::config::Settings;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
 use crate::poller::Poller;
+use crate::presence::book::PresenceBook;
+use crate::presence::{Presences, Reconciler};
 use crate::services::Services;
 use crate::shard::{self, Input, NewSocket, Shard, ShardRef, SocketStart};
 use crate::socket::{Socket, pipe};
@@ -117,7 +119,8 @@ impl Sim {
             accounts: clients::local_accounts(fakes.clone(), Handle::current()),
             guilds: clients::local_guilds(fakes.clone(), Handle::current()),
             messages: clients::local_messages(fakes.clone(), Handle::current()),
-            presence: clients::local_presence(fakes, Handle::current()),
+            presences: Presences::new(vec![clients::local_presence(fakes, Handle::current())]),
+            roster: Arc::new(InMemoryRoster::new(clock.clone())),
             clock,
             chance: Chance::Seeded(Mutex::new(setup.seed)),
             identify_limit: IdentifyLimit::new(setup.settings.max_concurrency),
@@ -126,7 +129,7 @@ impl Sim {
             pod: PodName::new("sim"),
             started: Instant::now(),
             interest: Default::default(),
-            book: Default::default(),
+            book: PresenceBook::new(1),
             stats: GatewayStats::default(),
             events: Default::default(),
         });
@@ -145,10 +148,10 @@ impl Sim {
             stop: tasks.spawner().stop_token().clone(),
         };
         intake.start(tasks.spawner()).await.unwrap();
-        tasks.spawner().spawn_lasting(
-            "presence book",
-            crate::presence_book::keep(services.clone(), tasks.spawner().stop_token().clone()),
-        );
+        let stop = tasks.spawner().stop_token();
+        tasks.spawner().spawn_lasting("keeper", crate::presence::keep(services.clone(), 0, stop.clone()));
+        let reconciler = Reconciler::new(services.clone(), senders.clone());
+        tasks.spawner().spawn_lasting("reconciler", reconciler.run(stop.clone()));
         for (shard, inbox) in shards.iter().zip(inboxes) {
             runs.spawn_local(shard::run(shard.clone(), inbox));
         }
