@@ -178,18 +178,3 @@ async fn registry_entries_end_by_the_clock_and_are_bounded() {
     assert_eq!(registry.pods(&[user(1)]).await, Ok(vec![vec![pod.clone()]]));
     assert_eq!(registry.register(&pod, &[user(3)]).await, Ok(vec![user(3)]), "the expired one makes room");
 }
-
-/// Prints what a publish costs; run it alone, in release.
-#[tokio::test]
-#[ignore = "a measurement, not a test"]
-async fn cost_of_a_publish() {
-    let (_, backplane) = backplane(Options::default());
-    let mut listener = backplane.listen(Partition(0)).await.unwrap();
-    let started = tokio::time::Instant::now();
-    let count = 200_000;
-    for event_id in 1..=count {
-        publish(&backplane, guild(event_id % 50 + 1), event_id).await;
-        next(&mut listener).await;
-    }
-    println!("{:?} a publish and its delivery", started.elapsed() / count as u32);
-}
