@@ -80,6 +80,8 @@ pub const RPC_DEADLINE_MAX_MS: u64 = 30_000;
 /// For the TLS handshake, and for the first byte of a connection.
 pub const RPC_HANDSHAKE_MS: u64 = 5_000;
 pub const RPC_HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// What a caller gets to close a connection after the server's goodbye.
+pub const RPC_LINGER_MS: u64 = 1_000;
 /// A connection without traffic for this long is tried with a ping, which must be answered in time.
 pub const RPC_KEEPALIVE_MS: u64 = 10_000;
 pub const RPC_KEEPALIVE_TIMEOUT_MS: u64 = 5_000;

@@ -17,6 +17,7 @@
 
 mod accept;
 mod desk;
+mod linger;
 mod services;
 mod work;
 

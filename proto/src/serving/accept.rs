@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::desk::Desk;
+use super::linger;
 use crate::executor::Executor;
 use crate::tls::ServerTls;
 
@@ -101,6 +102,7 @@ impl Acceptor {
             let desk = desk.clone();
             async move { Ok::<_, Infallible>(desk.answer(request).await) }
         });
+        let (socket, given_back) = linger::lend(socket);
         let connection = http2::Builder::new(self.executor.clone())
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_millis(RPC_KEEPALIVE_MS))
@@ -110,14 +112,16 @@ impl Acceptor {
             .max_pending_accept_reset_streams(RPC_STREAMS_MAX as usize)
             .max_header_list_size(RPC_HEADER_BYTES_MAX)
             .serve_connection(TokioIo::new(socket), service);
-        let mut connection = std::pin::pin!(connection);
+        let mut connection = Box::pin(connection);
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = sleep(spread(self.age)) => {}
             () = self.stop.cancelled() => {}
         }
         connection.as_mut().graceful_shutdown();
-        timeout(self.grace, connection).await.unwrap_or(Ok(()))
+        let Ok(ended) = timeout(self.grace, connection).await else { return Ok(()) };
+        linger::until_closed(given_back).await;
+        ended
     }
 }
 
