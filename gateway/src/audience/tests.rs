@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::view::ChannelView;
-use model::{ChannelKind, GuildId, Overwrite};
+use model::view::{ChannelView, ViewChange};
+use model::{ChannelKind, GuildId, Overwrite, OverwriteKind};
 use proptest::prelude::*;
 
 use super::*;
