@@ -5,8 +5,10 @@
 //!
 //! ```text
 //! Fresh ── IDENTIFY or RESUME ──▶ Pending ── accepted ──▶ Ready
-//!   ▲                               │                       │
-//!   └── op 9 ──── Refused ◀── op 1 ─┴───────────────────────┘   (the socket stays: some libraries IDENTIFY again on it)
+//!                                  ▲ │                      │
+//! Again ── IDENTIFY or RESUME ─────┘ │                      │
+//!   ▲                                │                      │
+//!   └── op 9 ──── Refused ◀── op 1 ──┴──────────────────────┘   (the socket stays: some libraries IDENTIFY again on it)
 //! ```
 //!
 //! A refusal is op 1, then op 9: as the first thing it hears, one library would wait for ever on op 9. And op 9 waits
@@ -55,6 +57,8 @@ enum Phase {
     Ready,
     /// Op 1 was sent, op 9 is to follow.
     Refused,
+    /// Op 9 was sent. What was on its way for the ended session is no mistake of the client's.
+    Again,
 }
 
 /// The state of one connection's protocol. Times are milliseconds of any clock that does not go backwards.
@@ -138,7 +142,7 @@ impl Link {
     }
 
     fn begin_again(&mut self, now_ms: u64) {
-        self.phase = Phase::Fresh;
+        self.phase = Phase::Again;
         self.opened_at_ms = now_ms;
     }
 
@@ -146,7 +150,7 @@ impl Link {
     pub fn deadline_ms(&self, zombie_ms: u64) -> u64 {
         let zombie = self.beaten_at_ms + zombie_ms;
         match self.phase {
-            Phase::Fresh => zombie.min(self.opened_at_ms + limits::IDENTIFY_TIMEOUT_MS),
+            Phase::Fresh | Phase::Again => zombie.min(self.opened_at_ms + limits::IDENTIFY_TIMEOUT_MS),
             Phase::Pending | Phase::Ready | Phase::Refused => zombie,
         }
     }
@@ -155,7 +159,7 @@ impl Link {
     pub fn expired(&self, now_ms: u64, zombie_ms: u64) -> Option<CloseCode> {
         if now_ms < self.deadline_ms(zombie_ms) {
             None
-        } else if self.phase == Phase::Fresh {
+        } else if matches!(self.phase, Phase::Fresh | Phase::Again) {
             Some(CloseCode::SessionTimedOut)
         } else {
             Some(CloseCode::UnknownError)
@@ -178,19 +182,19 @@ impl Link {
                 self.begin_again(now_ms);
                 self.command(now_ms, command).map(|action| Action::RefuseThen(Box::new(action)))
             }
-            // Meant for the session whose end the client has not heard of.
-            (_, Phase::Refused) => None,
-            (Command::Identify(identify), Phase::Fresh) => {
+            (Command::Identify(identify), Phase::Fresh | Phase::Again) => {
                 self.phase = Phase::Pending;
                 Some(Action::Identify(identify))
             }
-            (Command::Resume(resume), Phase::Fresh) => {
+            (Command::Resume(resume), Phase::Fresh | Phase::Again) => {
                 self.phase = Phase::Pending;
                 Some(Action::Resume(resume))
             }
             (Command::Identify(_) | Command::Resume(_), Phase::Pending | Phase::Ready) => {
                 Some(Action::Close(CloseCode::AlreadyAuthenticated))
             }
+            // Meant for the session whose end the client had not heard of.
+            (_, Phase::Refused | Phase::Again) => None,
             (Command::Presence(_) | Command::Ignored, Phase::Pending) => None,
             (_, Phase::Fresh | Phase::Pending) => Some(Action::Close(CloseCode::NotAuthenticated)),
             (Command::Presence(update), Phase::Ready) => Some(Action::Presence(update)),
@@ -260,7 +264,9 @@ mod tests {
         assert_eq!(link.payload(7, br#"{"op":1,"d":9}"#), Some(Action::Refuse));
         assert_eq!(link.refusal(10_000), None, "once");
         assert_eq!(link.payload(8, br#"{"op":1,"d":9}"#), Some(Action::Send(HEARTBEAT_ACK.into())));
+        assert_eq!(link.payload(8, voice), None, "it was on its way");
         assert!(matches!(link.payload(9, IDENTIFY), Some(Action::Identify(_))));
+        assert_eq!(link.payload(10, voice), Some(Action::Close(CloseCode::NotAuthenticated)));
     }
 
     #[test]
