@@ -63,5 +63,5 @@ pub use publish::publish;
 pub use redis::{RedisRegistry, RedisRoster, RedisSessions};
 pub use registry::{PodName, Registry};
 pub use roster::Roster;
-pub use sessions::{OwnedSession, Owner, Parked, SessionEntry, Sessions, Taken};
+pub use sessions::{OwnedSession, Owner, Parked, Record, RecordTooLong, SessionEntry, Sessions, Taken};
 pub use subject::{Ephemeral, Layout, Partition, Stream, Subject};

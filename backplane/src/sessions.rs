@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use model::limits::SESSION_RECORD_BYTES_MAX;
 
 use crate::port::Unavailable;
 use crate::registry::PodName;
@@ -30,13 +31,12 @@ pub trait Sessions: Send + Sync + 'static {
     async fn renew(&self, pod: &PodName, sessions: &[OwnedSession])
     -> Result<Vec<OwnedSession>, Unavailable>;
 
-    /// Leaves a record for the next owner, in place of an earlier one, for at least `lifetime`. At most
-    /// `SESSION_RECORD_BYTES_MAX`.
+    /// Leaves a record for the next owner, in place of an earlier one, for at least `lifetime`.
     async fn park(
         &self,
         session: &OwnedSession,
         pod: &PodName,
-        record: Bytes,
+        record: Record,
         lifetime: Duration,
     ) -> Result<Parked, Unavailable>;
 
@@ -73,8 +73,25 @@ pub enum Parked {
     Stored,
     /// The session is in a later epoch.
     Overtaken(Owner),
-    /// The record is longer than this.
-    TooLong(usize),
+}
+
+/// What an owner leaves of a session: of at most [`SESSION_RECORD_BYTES_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record(Bytes);
+
+/// There is more to leave of a session than a record takes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the record of a session has {0} bytes, {SESSION_RECORD_BYTES_MAX} are allowed")]
+pub struct RecordTooLong(pub usize);
+
+impl Record {
+    pub fn new(bytes: Bytes) -> Result<Self, RecordTooLong> {
+        if bytes.len() > SESSION_RECORD_BYTES_MAX { Err(RecordTooLong(bytes.len())) } else { Ok(Self(bytes)) }
+    }
+
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
 }
 
 /// A session as the registry knows it.

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use model::clock::SharedClock;
-use model::limits::{REGISTRY_ENTRY_MS, REGISTRY_SESSIONS_MAX, SESSION_RECORD_BYTES_MAX};
+use model::limits::{REGISTRY_ENTRY_MS, REGISTRY_SESSIONS_MAX};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::port::Unavailable;
 use crate::registry::PodName;
-use crate::sessions::{OwnedSession, Owner, Parked, SessionEntry, Sessions, Taken};
+use crate::sessions::{OwnedSession, Owner, Parked, Record, SessionEntry, Sessions, Taken};
 
 /// See the module. Entries end by the clock; all of them are looked at once per entry lifetime.
 pub struct InMemorySessions {
@@ -121,12 +120,9 @@ impl Sessions for InMemorySessions {
         &self,
         session: &OwnedSession,
         pod: &PodName,
-        record: Bytes,
+        record: Record,
         lifetime: Duration,
     ) -> Result<Parked, Unavailable> {
-        if record.len() > SESSION_RECORD_BYTES_MAX {
-            return Ok(Parked::TooLong(SESSION_RECORD_BYTES_MAX));
-        }
         let now_ms = self.clock.now_ms();
         let mut state = self.state.lock();
         state.sweep(now_ms, self.entry_ms);
@@ -135,7 +131,7 @@ impl Sessions for InMemorySessions {
         }
         let owner = Owner { pod: pod.clone(), epoch: session.epoch };
         state.own(&session.id, owner, now_ms, lifetime.as_millis() as u64)?;
-        state.get(&session.id, now_ms).expect("it was just made").entry.record = Some(record);
+        state.get(&session.id, now_ms).expect("it was just made").entry.record = Some(record.into_bytes());
         Ok(Parked::Stored)
     }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::limits::{REGISTRY_BATCH_MAX, REGISTRY_ENTRY_MS, SESSION_RECORD_BYTES_MAX};
+use model::limits::{REGISTRY_BATCH_MAX, REGISTRY_ENTRY_MS};
 use redis_link::{Key, Link, Script};
 
 use crate::port::Unavailable;
 use crate::registry::PodName;
-use crate::sessions::{OwnedSession, Owner, Parked, SessionEntry, Sessions, Taken};
+use crate::sessions::{OwnedSession, Owner, Parked, Record, SessionEntry, Sessions, Taken};
 
 /// See the module.
 pub struct RedisSessions {
@@ -72,14 +72,11 @@ impl Sessions for RedisSessions {
         &self,
         session: &OwnedSession,
         pod: &PodName,
-        record: Bytes,
+        record: Record,
         lifetime: Duration,
     ) -> Result<Parked, Unavailable> {
-        if record.len() > SESSION_RECORD_BYTES_MAX {
-            return Ok(Parked::TooLong(SESSION_RECORD_BYTES_MAX));
-        }
         let call = OWN.on([&self.key(&session.id)]).arg(session.epoch).arg(session.epoch);
-        let call = call.arg(pod.as_str()).arg(lifetime.as_millis() as u64).arg(&record[..]);
+        let call = call.arg(pod.as_str()).arg(lifetime.as_millis() as u64).arg(&record.into_bytes()[..]);
         let later: Later = self.link.run(call).await?;
         Ok(later.map_or(Parked::Stored, |later| Parked::Overtaken(owner(later))))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backplane::{OwnedSession, Owner, Parked, PodName, Sessions, Taken};
+use backplane::{OwnedSession, Owner, Parked, PodName, Record, RecordTooLong, Sessions, Taken};
 use bytes::Bytes;
 use model::limits::SESSION_RECORD_BYTES_MAX;
 
@@ -23,7 +23,7 @@ macro_rules! sessions_conformance {
             what_was_lost_is_made_anew_by_its_owner
             a_record_is_there_for_the_next_owner
             only_the_owner_leaves_a_record
-            a_record_that_is_too_long_is_refused
+            a_record_may_be_long
             a_parked_session_outlives_one_that_is_not
             an_end_is_that_of_its_epoch_only
         }
@@ -49,8 +49,12 @@ async fn take(sessions: &Shared, session: &str, pod: &PodName, from_epoch: u64) 
 }
 
 async fn park(sessions: &Shared, session: &OwnedSession, pod: &PodName, record: &'static [u8]) -> Parked {
-    let record = Bytes::from_static(record);
+    let record = self::left(Bytes::from_static(record));
     sessions.park(session, pod, record, Duration::from_secs(60)).await.expect("an answer")
+}
+
+fn left(bytes: impl Into<Bytes>) -> Record {
+    Record::new(bytes.into()).expect("it is short enough")
 }
 
 async fn owner(sessions: &Shared, session: &str) -> Option<Owner> {
@@ -146,15 +150,13 @@ pub async fn only_the_owner_leaves_a_record(sessions: Shared) {
     assert_eq!((owner(&sessions, &session).await, record(&sessions, &session).await), (Some(held), None));
 }
 
-pub async fn a_record_that_is_too_long_is_refused(sessions: Shared) {
-    let (session, pod) = (owned(&session(), 1), pod());
-    let park = async |length| {
-        let record = Bytes::from(vec![7; length]);
-        sessions.park(&session, &pod, record, Duration::from_secs(60)).await.expect("an answer")
-    };
-    assert_eq!(park(SESSION_RECORD_BYTES_MAX + 1).await, Parked::TooLong(SESSION_RECORD_BYTES_MAX));
-    assert_eq!(owner(&sessions, &session.id).await, None);
-    assert_eq!(park(SESSION_RECORD_BYTES_MAX).await, Parked::Stored);
+pub async fn a_record_may_be_long(sessions: Shared) {
+    let (session, pod, length) = (owned(&session(), 1), pod(), SESSION_RECORD_BYTES_MAX);
+    let record = left(vec![7; length]);
+    let parked = sessions.park(&session, &pod, record, Duration::from_secs(60)).await;
+    assert_eq!(parked, Ok(Parked::Stored));
+    assert_eq!(self::record(&sessions, &session.id).await.map(|record| record.len()), Some(length));
+    assert_eq!(Record::new(vec![7; length + 1].into()), Err(RecordTooLong(length + 1)));
 }
 
 pub async fn a_parked_session_outlives_one_that_is_not(sessions: Shared) {
@@ -163,13 +165,13 @@ pub async fn a_parked_session_outlives_one_that_is_not(sessions: Shared) {
         take(&sessions, session, &pod, 0).await;
     }
     let lifetime = Duration::from_millis(ENTRY_MS * 30);
-    let record = Bytes::from_static(b"left");
+    let record = left(&b"left"[..]);
     assert_eq!(sessions.park(&owned(&parked, 1), &pod, record, lifetime).await, Ok(Parked::Stored));
     assert_eq!(sessions.renew(&pod, &[owned(&parked, 1)]).await, Ok(vec![]), "which shortens nothing");
     eventually("an entry that is not renewed ends", async || owner(&sessions, &silent).await.is_none()).await;
     assert!(self::record(&sessions, &parked).await.is_some());
     let short = Duration::from_millis(ENTRY_MS);
-    assert_eq!(sessions.park(&owned(&silent, 1), &pod, Bytes::new(), short).await, Ok(Parked::Stored));
+    assert_eq!(sessions.park(&owned(&silent, 1), &pod, left(Bytes::new()), short).await, Ok(Parked::Stored));
     eventually("a record ends", async || owner(&sessions, &silent).await.is_none()).await;
 }
 
