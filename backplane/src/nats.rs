@@ -52,7 +52,7 @@ use consumer::Consumer;
 pub use error::{ConnectError, MigrateError};
 use link::Link;
 use listen::{Kind, Pump};
-pub use migrate::{Migrated, migrate};
+pub use migrate::{Inspected, Migrated, inspect, migrate};
 use names::Names;
 use pods::Inbox;
 use tail::Tails;
@@ -77,7 +77,9 @@ impl Nats {
     /// Connects, and checks that the streams are there and as they should be.
     pub async fn connect(config: &Config) -> Result<Arc<Self>, ConnectError> {
         let (link, names) = migrate::open(config).await?;
-        migrate::check(config, &names, &link).await?;
+        for difference in migrate::check(config, &names, &link).await?.differences {
+            tracing::warn!("{difference}: run `starling migrate`");
+        }
         let link = Arc::new(link);
         let tails = Arc::new(Tails::new(config.layout.guild_partitions));
         let heard = link.subscribe(names.tails(), names.sync()).await?;

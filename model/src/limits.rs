@@ -292,6 +292,10 @@ pub const ADMIN_REQUEST_MS: u64 = 10_000;
 pub const ADMIN_STOP_MS: u64 = ADMIN_REQUEST_MS + 1_000;
 /// What requests to the API get to finish at the end of the process.
 pub const API_STOP_MS: u64 = 5_000;
+/// How long `starling check` waits for a replica.
+pub const CHECK_PATIENCE_MS: u64 = 5_000;
+/// How often a role that starts tries again what it needs of a server that is not ready.
+pub const CLUSTER_RETRY_MS: u64 = 500;
 /// What clients get to leave at the end of the process, once they are told to.
 pub const GATEWAY_STOP_MS: u64 = 3_000;
 /// How long accepting rests after it failed, most likely for want of file descriptors.

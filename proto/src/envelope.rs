@@ -18,7 +18,7 @@ pub const VERSION: u32 = 1;
 /// that they have seen for the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Writer {
-    /// The number of the slot set: 1 channels, 2 guilds, 3 users.
+    /// The number of the slot set: 1 channels, 2 guilds, 3 users; 0 for who owns no slots.
     pub set: u8,
     pub slot: u16,
     pub epoch: u64,

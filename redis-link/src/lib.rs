@@ -18,6 +18,7 @@
 
 mod config;
 mod deadlines;
+mod info;
 mod key;
 mod link;
 mod probe;
@@ -25,6 +26,7 @@ mod script;
 
 pub use config::{Config, ConfigError, Credentials, Tls};
 pub use deadlines::Deadlines;
+pub use info::Info;
 pub use key::Key;
 pub use link::{Away, Link, Stats};
 pub use script::{Call, Script};

@@ -130,6 +130,15 @@ impl Link {
         }
     }
 
+    /// One command that is no script. Its failure says nothing of whether the link is up.
+    pub(crate) async fn ask_plainly<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
+        let answers = self.wire.send([command]).await.map_err(|fault| match fault {
+            Fault::Silent(text) | Fault::Refused(text) => Away(text),
+        })?;
+        let answer = answers.into_iter().next().expect("one answer for each command");
+        decode(answer.extract_error().map_err(|error| Away(error.to_string()))?)
+    }
+
     /// Whether Redis answered when it was asked last.
     pub fn is_up(&self) -> bool {
         self.wire.is_up()

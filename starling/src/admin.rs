@@ -10,6 +10,7 @@ mod http;
 pub mod metrics;
 mod process_metrics;
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -20,19 +21,19 @@ use parking_lot::Mutex;
 use tasks::{Ended, Tasks};
 use tokio::net::TcpListener;
 
-use crate::server::Clients;
+use crate::server::DirectoryClients;
 pub use credentials::Credentials;
 use handlers::Handlers;
 pub use handlers::new_password;
 use metrics::Readings;
 
 /// Whether clients can be served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
     /// What is being done.
     Starting(&'static str),
     /// What is missing: another process that this one needs.
-    Waiting(&'static str),
+    Waiting(Cow<'static, str>),
     Ready,
     Draining,
 }
@@ -47,7 +48,7 @@ impl Gate {
     }
 
     fn get(&self) -> Readiness {
-        *self.0.lock()
+        self.0.lock().clone()
     }
 }
 
@@ -95,7 +96,7 @@ impl Admin {
     }
 
     /// From now on answers calls with this token.
-    pub fn serve_calls(&self, clients: Clients, credentials: &Credentials) {
+    pub fn serve_calls(&self, clients: DirectoryClients, credentials: &Credentials) {
         let calls = Calls { handlers: Handlers { clients }, token: credentials.token.clone() };
         if self.shared.calls.set(Some(calls)).is_err() {
             tracing::error!("the admin listener answers calls already");

@@ -18,8 +18,9 @@ Examples:
     --public-api-url https://chat.example --public-gateway-url wss://gateway.chat.example
   STARLING_LOG=debug starling --config starling.toml
   starling --grpc-listen 10.0.0.1:9091             the same, and other processes may call its services
-  starling api --guilds-grpc 10.0.0.1:9091 --messages-grpc 10.0.0.1:9091 \\
-    --public-gateway-url wss://gateway.chat.example   one more HTTP edge; STARLING_GRPC_SECRET as there
+  starling gateway --config cluster.toml           one role of a cluster; docs/operations.md says what each needs
+  starling migrate --config cluster.toml           before the roles: makes the streams, again and again the same
+  starling check --config cluster.toml             is everything there, and rightly configured?
   starling config --config starling.toml           what is in force, and where it comes from
   starling admin user create carol                 on the running server of ./starling-data
   starling completions bash > /etc/bash_completion.d/starling
@@ -45,35 +46,44 @@ The address and the token of the running server come from admin.json in its data
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
+    #[command(flatten)]
+    pub given: Given,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the WebSocket edge alone
+    Gateway(Box<Given>),
+    /// Run the HTTP edge alone
+    Api(Box<Given>),
+    /// Run the directory alone: users, guilds, channels, roles, members
+    Guilds(Box<Given>),
+    /// Run the message service alone
+    Messages(Box<Given>),
+    /// Run the presence service alone
+    Presence(Box<Given>),
+    /// Run the delivery of users' own events alone
+    Fanout(Box<Given>),
+    /// Bring what a cluster stands on to the configured state; once more it changes nothing
+    Migrate(Box<Given>),
+    /// Say of everything that a cluster stands on whether it is there, of the right version and rightly configured
+    Check(Box<Given>),
+    /// Print the effective configuration as TOML, with the place of each value; secrets are masked
+    Config(Box<Given>),
+    /// Print a completion script for a shell
+    Completions { shell: Shell },
+    /// Make users, bots and guilds, and handle tokens, on a running server
+    Admin(Admin),
+}
+
+/// The settings that are given as arguments, and the file with others.
+#[derive(Debug, Args)]
+pub struct Given {
     /// A TOML file with settings
     #[arg(long, value_name = "FILE", env = CONFIG, help_heading = "Data")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
     pub flags: Flags,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run the HTTP edge alone: it calls the directory and the message service of other processes
-    Api {
-        /// A TOML file with settings
-        #[arg(long, value_name = "FILE", env = CONFIG, help_heading = "Data")]
-        config: Option<PathBuf>,
-        #[command(flatten)]
-        flags: Box<Flags>,
-    },
-    /// Print the effective configuration as TOML, with the place of each value; secrets are masked
-    Config {
-        /// A TOML file with settings
-        #[arg(long, value_name = "FILE", env = CONFIG, help_heading = "Data")]
-        config: Option<PathBuf>,
-        #[command(flatten)]
-        flags: Box<Flags>,
-    },
-    /// Print a completion script for a shell
-    Completions { shell: Shell },
-    /// Make users, bots and guilds, and handle tokens, on a running server
-    Admin(Admin),
 }
 
 #[derive(Debug, Args)]
@@ -220,8 +230,12 @@ pub fn parse() -> Cli {
 /// The arguments with the help of the settings.
 pub fn command() -> clap::Command {
     let command = with_help(Cli::command());
-    command.mut_subcommand("config", with_help).mut_subcommand("api", with_help)
+    WITH_SETTINGS.iter().fold(command, |command, name| command.mut_subcommand(name, with_help))
 }
+
+/// The commands that take settings.
+const WITH_SETTINGS: [&str; 9] =
+    ["gateway", "api", "guilds", "messages", "presence", "fanout", "migrate", "check", "config"];
 
 fn with_help(mut command: clap::Command) -> clap::Command {
     for setting in SETTINGS {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::new_password;
 use crate::files;
-use crate::server::{Clients, Urls};
+use crate::server::{DirectoryClients, Urls};
 pub use guide::guide;
 
 const FILE: &str = "demo.json";
@@ -76,7 +76,7 @@ pub struct Demo {
 }
 
 /// Finds the demo data, or makes it, and writes `demo.json` with the addresses of this start.
-pub async fn prepare(clients: &Clients, urls: &Urls, data_dir: &Path) -> anyhow::Result<Demo> {
+pub async fn prepare(clients: &DirectoryClients, urls: &Urls, data_dir: &Path) -> anyhow::Result<Demo> {
     let (path, passwords_path) = (data_dir.join(FILE), data_dir.join(PASSWORDS_FILE));
     let found: Option<DemoFile> = files::read(&path)
         .with_context(|| format!("read {}; remove it to have it made anew", path.display()))?;
@@ -104,7 +104,7 @@ pub async fn prepare(clients: &Clients, urls: &Urls, data_dir: &Path) -> anyhow:
 }
 
 /// Whether the tokens still work: the store may be another one, or somebody may have revoked them.
-async fn is_valid(clients: &Clients, file: &DemoFile) -> anyhow::Result<bool> {
+async fn is_valid(clients: &DirectoryClients, file: &DemoFile) -> anyhow::Result<bool> {
     let people = file.users.iter().map(|person| (person.id, &person.token));
     for (user_id, token) in people.chain([(file.bot.id, &file.bot.token)]) {
         let request = v1::AuthenticateRequest { token: token.clone() };

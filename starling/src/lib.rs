@@ -3,8 +3,10 @@
 //! - [`settings`] is the one table of settings; [`cli`] the arguments.
 //! - [`role`] is what a process runs, and which settings that needs.
 //! - [`process`] is a run of the server: logging, runtime, signals, exit code.
-//! - [`server`] joins the services and starts and stops them in order; [`Server`] can run inside a test as well.
+//! - [`server`] joins the services, or runs one role of a cluster, and starts and stops them in order; [`Server`] can run
+//!   inside a test as well.
 //! - [`admin`] is the operator's side of a running server (health, metrics, calls), [`operate`] the commands that call it.
+//! - [`servers`] has the commands that look after what a cluster stands on.
 //! - [`demo`] makes the demo data and says how to connect.
 
 pub mod admin;
@@ -16,6 +18,7 @@ pub mod operate;
 pub mod process;
 pub mod role;
 pub mod server;
+pub mod servers;
 pub mod settings;
 
 pub use server::Server;

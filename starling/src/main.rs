@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use starling::cli::{self, Command};
+use starling::cli::{self, Command, Given};
 use starling::role::Role;
 use starling::settings::load;
 use starling::{operate, process};
@@ -16,22 +16,29 @@ const EXIT_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = cli::parse();
-    let (role, flags, config) = match cli.command {
-        None => (Role::All, cli.flags, cli.config),
-        Some(Command::Api { flags, config }) => (Role::Api, *flags, config),
-        Some(Command::Config { flags, config }) => return show_config(*flags, config),
+    let (role, given) = match cli.command {
+        None => (Role::All, cli.given),
+        Some(Command::Gateway(given)) => (Role::Gateway, *given),
+        Some(Command::Api(given)) => (Role::Api, *given),
+        Some(Command::Guilds(given)) => (Role::Guilds, *given),
+        Some(Command::Messages(given)) => (Role::Messages, *given),
+        Some(Command::Presence(given)) => (Role::Presence, *given),
+        Some(Command::Fanout(given)) => (Role::Fanout, *given),
+        Some(Command::Migrate(given)) => (Role::Migrate, *given),
+        Some(Command::Check(given)) => (Role::Check, *given),
+        Some(Command::Config(given)) => return show_config(*given),
         Some(Command::Completions { shell }) => return cli::print_completions(shell),
         Some(Command::Admin(admin)) => return operate::run(admin),
     };
-    let loaded = load::load(flags, config.as_deref(), &load::variables());
+    let loaded = load::load(given.flags, given.config.as_deref(), &load::variables());
     match loaded.and_then(|loaded| role.check(&loaded).map(|()| loaded)) {
         Ok(loaded) => process::run(&loaded, role),
         Err(error) => refuse(&error),
     }
 }
 
-fn show_config(flags: starling::settings::Flags, config: Option<std::path::PathBuf>) -> ExitCode {
-    match load::load(flags, config.as_deref(), &load::variables()) {
+fn show_config(given: Given) -> ExitCode {
+    match load::load(given.flags, given.config.as_deref(), &load::variables()) {
         Ok(loaded) => process::print(&starling::settings::show::effective(&loaded)),
         Err(error) => refuse(&error),
     }

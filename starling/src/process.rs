@@ -14,18 +14,26 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::logging;
 use crate::role::Role;
-use crate::server::{ApiServer, Running, Server, Wrap};
+use crate::server::{RoleServer, Running, Server, Wrap, roles};
+use crate::servers;
 use crate::settings::Settings;
 use crate::settings::load::Loaded;
 
 /// Panics of this process, contained or not.
 pub static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Runs a role until it is told to end.
+/// Runs a role until it is told to end, or a command to its end.
 pub fn run(loaded: &Loaded, role: Role) -> ExitCode {
     match role {
         Role::All => run_on(loaded, |streams| streams),
-        Role::Api => execute(loaded, ApiServer::start),
+        Role::Gateway => execute(loaded, RoleServer::<roles::Gateway>::start),
+        Role::Api => execute(loaded, RoleServer::<roles::Api>::start),
+        Role::Guilds => execute(loaded, RoleServer::<roles::Guilds>::start),
+        Role::Messages => execute(loaded, RoleServer::<roles::Messages>::start),
+        Role::Presence => execute(loaded, RoleServer::<roles::Presence>::start),
+        Role::Fanout => execute(loaded, RoleServer::<roles::Fanout>::start),
+        Role::Migrate => servers::run(loaded, servers::migrate),
+        Role::Check => servers::run(loaded, servers::check),
     }
 }
 

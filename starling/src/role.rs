@@ -1,45 +1,96 @@
-//! What a process runs: everything, or one role of a cluster.
+//! What a process does: everything, one role of a cluster, or one of the commands that look after a cluster.
 //!
-//! A role says which settings it needs and which it takes beside those. One that is missing, or given to a role that does
-//! nothing with it, ends the start: a flag that is ignored is a mistake that nobody sees. A configuration file and
-//! variables may be shared by all roles, so what only they hold is no mistake.
+//! Each says which settings it needs and which it takes beside those. One that is missing, or given to who does nothing
+//! with it, ends the start: a flag that is ignored is a mistake that nobody sees. A configuration file and variables may
+//! be shared by all roles, so what only they hold is no mistake.
 
-use crate::settings::Setting;
 use crate::settings::load::{ConfigError, Loaded, Place};
+use crate::settings::{Setting, Settings, setting};
 
-/// What a process runs.
+/// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The whole system.
     All,
+    /// The WebSocket edge alone.
+    Gateway,
     /// The HTTP edge alone.
     Api,
+    /// The directory.
+    Guilds,
+    /// The message service.
+    Messages,
+    /// The presence service.
+    Presence,
+    /// Delivery of users' events.
+    Fanout,
+    /// Brings what the cluster stands on to the configured state.
+    Migrate,
+    /// Says whether everything is there that the cluster stands on.
+    Check,
 }
 
 /// What every role takes.
 const COMMON: &[&str] = &["admin_listen", "log", "log_format"];
-/// What a role takes that calls others.
-const CALLER: &[&str] = &["grpc_tls_cert", "grpc_tls_key", "grpc_tls_authority", "grpc_tls_name"];
+/// What a role takes that calls others, or is called.
+const GRPC: &[&str] =
+    &["grpc_secret", "grpc_tls_cert", "grpc_tls_key", "grpc_tls_authority", "grpc_tls_name"];
 /// Where others are: nothing for a process that has everything.
-const PEERS: &[&str] = &["guilds_grpc", "messages_grpc"];
+const PEERS: &[&str] = &["guilds_grpc", "messages_grpc", "presence_grpc"];
+/// Likewise.
+const NATS: &[&str] = &[
+    "nats_urls",
+    "nats_user",
+    "nats_password",
+    "nats_token",
+    "nats_tls_authority",
+    "nats_tls_cert",
+    "nats_tls_key",
+    "nats_prefix",
+    "nats_replicas",
+    "nats_guild_partitions",
+    "nats_user_partitions",
+    "nats_guild_stream_bytes",
+    "nats_user_stream_bytes",
+];
+/// Likewise.
+const REDIS: &[&str] = &[
+    "redis_url",
+    "redis_user",
+    "redis_password",
+    "redis_tls_authority",
+    "redis_tls_cert",
+    "redis_tls_key",
+    "redis_prefix",
+];
+/// What makes a shared secret unnecessary: callers and servers show certificates to each other.
+const MUTUAL_TLS: &[&str] = &["grpc_tls_cert", "grpc_tls_key", "grpc_tls_authority"];
 
 impl Role {
     /// As it is called on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::Gateway => "gateway",
             Self::Api => "api",
+            Self::Guilds => "guilds",
+            Self::Messages => "messages",
+            Self::Presence => "presence",
+            Self::Fanout => "fanout",
+            Self::Migrate => "migrate",
+            Self::Check => "check",
         }
     }
 
     /// Checks that the settings are this role's.
     pub fn check(self, loaded: &Loaded) -> Result<(), ConfigError> {
-        for (setting, value) in loaded.settings.shown() {
-            let place = loaded.place(setting.name);
-            let is_empty = value.as_str() == Some("");
-            if self.needs().contains(&setting.name) && is_empty {
-                return Err(self.missing(setting));
+        for name in self.needed(&loaded.settings) {
+            if is_empty(&loaded.settings, name) {
+                return Err(self.missing(name));
             }
+        }
+        for (setting, _) in loaded.settings.shown() {
+            let place = loaded.place(setting.name);
             let is_given_here =
                 matches!(place, Place::Flag(_)) || (self == Self::All && place != Place::Default);
             if is_given_here && !self.takes(setting.name) {
@@ -49,16 +100,64 @@ impl Role {
         Ok(())
     }
 
-    fn needs(self) -> &'static [&'static str] {
+    /// Whether it does nothing without this setting.
+    pub(crate) fn needs(self, name: &str) -> bool {
+        self.always_needed().contains(&name)
+    }
+
+    /// Whether it does something with this setting.
+    pub(crate) fn takes(self, name: &str) -> bool {
+        let has = |groups: &[&[&str]]| groups.iter().any(|names| names.contains(&name));
         match self {
-            Self::All => &[],
-            Self::Api => &["grpc_secret", "guilds_grpc", "messages_grpc", "public_gateway_url"],
+            Self::All => !has(&[PEERS, NATS, REDIS]),
+            Self::Migrate => has(&[NATS, &["log", "log_format"]]),
+            Self::Check => has(&[NATS, REDIS, PEERS, GRPC, &["log", "log_format"]]),
+            Self::Gateway => has(&[COMMON, GRPC, NATS, REDIS, self.always_needed(), self.own()]),
+            Self::Api => has(&[COMMON, GRPC, REDIS, self.always_needed(), self.own()]),
+            Self::Fanout => has(&[COMMON, NATS, REDIS]),
+            Self::Guilds | Self::Messages | Self::Presence => {
+                has(&[COMMON, GRPC, NATS, self.always_needed(), self.own()])
+            }
         }
     }
 
-    fn takes(self, name: &str) -> bool {
-        let own: &[&str] = match self {
-            Self::All => return !PEERS.contains(&name),
+    fn always_needed(self) -> &'static [&'static str] {
+        match self {
+            Self::All | Self::Check => &[],
+            Self::Gateway => {
+                &["nats_urls", "redis_url", "grpc_secret", "guilds_grpc", "messages_grpc", "presence_grpc"]
+            }
+            Self::Api => &["grpc_secret", "guilds_grpc", "messages_grpc", "public_gateway_url"],
+            Self::Messages => &["nats_urls", "grpc_listen", "grpc_secret", "guilds_grpc"],
+            Self::Guilds | Self::Presence => &["nats_urls", "grpc_listen", "grpc_secret"],
+            Self::Fanout => &["nats_urls", "redis_url"],
+            Self::Migrate => &["nats_urls"],
+        }
+    }
+
+    /// With these settings.
+    fn needed(self, settings: &Settings) -> Vec<&'static str> {
+        let has_mutual_tls = MUTUAL_TLS.iter().all(|name| !is_empty(settings, name));
+        let mut needed = self.always_needed().to_vec();
+        needed.retain(|name| *name != "grpc_secret" || !has_mutual_tls);
+        if self == Self::Guilds && settings.demo {
+            // The demo data say where clients connect to, which this process does not know by itself.
+            needed.extend(["public_api_url", "public_gateway_url"]);
+        }
+        needed
+    }
+
+    /// What nobody else takes, or few.
+    fn own(self) -> &'static [&'static str] {
+        match self {
+            Self::Gateway => &[
+                "gateway_listen",
+                "public_gateway_url",
+                "gateway_shards",
+                "gateway_connections_max",
+                "heartbeat_interval_ms",
+                "max_concurrency",
+            ],
             Self::Api => &[
                 "api_listen",
                 "public_api_url",
@@ -67,66 +166,25 @@ impl Role {
                 "requests_per_sec",
                 "route_limits",
             ],
-        };
-        [COMMON, CALLER, self.needs(), own].iter().any(|names| names.contains(&name))
+            Self::Guilds => &["data_dir", "demo", "public_api_url", "public_gateway_url"],
+            Self::Messages => {
+                &["data_dir", "sends_per_window", "sends_window_ms", "filter_words", "filter_patterns"]
+            }
+            Self::Presence => &["voice_endpoint", "voice_endpoints", "voice_key"],
+            Self::All | Self::Fanout | Self::Migrate | Self::Check => &[],
+        }
     }
 
-    fn missing(self, setting: &'static Setting) -> ConfigError {
-        let (flag, variable) = (setting.flag(), setting.variable);
-        ConfigError::Missing { role: self.name(), name: setting.name, flag, variable, help: setting.help }
+    fn missing(self, name: &str) -> ConfigError {
+        let setting = setting(name).expect("the tables here name settings");
+        let Setting { name, variable, help, .. } = *setting;
+        ConfigError::Missing { role: self.name(), name, flag: setting.flag(), variable, help }
     }
+}
+
+fn is_empty(settings: &Settings, name: &str) -> bool {
+    settings.shown().iter().any(|(setting, value)| setting.name == name && value.as_str() == Some(""))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::settings::load::load;
-    use crate::settings::{Flags, SETTINGS};
-
-    fn check(role: Role, variables: &[(&str, &str)]) -> Result<(), String> {
-        let variables: BTreeMap<String, String> =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let loaded = load(Flags::default(), None, &variables).map_err(|error| error.to_string())?;
-        role.check(&loaded).map_err(|error| error.to_string())
-    }
-
-    const API: [(&str, &str); 4] = [
-        ("STARLING_GRPC_SECRET", "correct-horse-battery"),
-        ("STARLING_GUILDS_GRPC", "a:1"),
-        ("STARLING_MESSAGES_GRPC", "b:1"),
-        ("STARLING_PUBLIC_GATEWAY_URL", "wss://g.example"),
-    ];
-
-    #[test]
-    fn a_role_says_what_it_lacks() {
-        assert_eq!(check(Role::Api, &API), Ok(()));
-        for index in 0..API.len() {
-            let mut variables = API.to_vec();
-            let (missing, _) = variables.remove(index);
-            let error = check(Role::Api, &variables).unwrap_err();
-            assert!(error.contains("the role `api` needs") && error.contains(missing), "{error}");
-        }
-    }
-
-    #[test]
-    fn variables_of_other_roles_are_no_mistake_of_a_role() {
-        let more = [("STARLING_GATEWAY_LISTEN", "127.0.0.1:5"), ("STARLING_DEMO", "true")];
-        assert_eq!(check(Role::Api, &[&API[..], &more].concat()), Ok(()));
-    }
-
-    #[test]
-    fn who_has_everything_calls_nobody() {
-        assert_eq!(check(Role::All, &[]), Ok(()));
-        let error = check(Role::All, &API[1..2]).unwrap_err();
-        assert!(error.starts_with("STARLING_GUILDS_GRPC: guilds_grpc"), "{error}");
-    }
-
-    #[test]
-    fn every_name_is_a_settings_name() {
-        for name in [COMMON, CALLER, PEERS, Role::Api.needs()].concat() {
-            assert!(SETTINGS.iter().any(|setting| setting.name == name), "{name}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! Joins the parts, starts them in order, and stops them in the opposite one: all of them in [`Server`], the HTTP edge alone
-//! in [`ApiServer`]. All of them:
+//! Joins the parts, starts them in order, and stops them in the opposite one: all of them in [`Server`], those of one role
+//! in `part::RoleServer`. All of them:
 //!
 //! 1. The admin listener, so that `/livez` and `/readyz` answer from the beginning.
 //! 2. The engine, and the services on it; they publish what an earlier run left before they answer anything.
@@ -8,29 +8,50 @@
 
 mod address;
 mod api;
+mod clients;
+mod cluster;
+mod fanout;
+mod gateway;
 mod grpc;
+mod guilds;
+mod keep;
+mod messages;
+mod part;
 mod peers;
+mod presence;
 mod services;
 mod tls;
+mod workers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::api::Api;
+use ::gateway::Gateway;
 use anyhow::Context as _;
-use backplane::PodName;
-use gateway::Gateway;
 use model::limits::{API_STOP_MS, GATEWAY_STOP_MS};
 use tasks::Tasks;
 use tokio::net::TcpListener;
 
-pub use self::api::ApiServer;
 use crate::admin::{Admin, Credentials, Readiness};
 use crate::demo::{self, Demo};
 use crate::settings::Settings;
 pub use address::Urls;
-pub use services::{Clients, Services, Wrap};
+pub use clients::{Clients, DirectoryClients};
+pub(crate) use part::RoleServer;
+pub(crate) use peers::{Callee, Peers};
+pub use services::{Services, Wrap};
+
+/// The parts of the roles.
+pub(crate) mod roles {
+    pub(crate) use super::api::Api;
+    pub(crate) use super::fanout::Fanout;
+    pub(crate) use super::gateway::Gateway;
+    pub(crate) use super::guilds::Guilds;
+    pub(crate) use super::messages::Messages;
+    pub(crate) use super::presence::Presence;
+}
 
 /// What a process runs, once it is started.
 pub trait Running {
@@ -90,14 +111,20 @@ impl Server {
         let (gateway_addr, api_addr) = (gateway_listener.local_addr()?, api_listener.local_addr()?);
         let urls = Urls::new(&settings, api_addr, gateway_addr);
         let demo = match settings.demo {
-            true => Some(demo::prepare(&services.clients, &urls, &settings.data_dir).await?),
+            true => Some(demo::prepare(&services.clients.directory, &urls, &settings.data_dir).await?),
             false => None,
         };
-        let gateway = start_gateway(gateway_listener, &settings, &urls, &services).await?;
-        let api =
-            api::start(api_listener, &settings, &urls, services.clients.clone().into(), &services.clock)?;
+        let base = gateway::Base {
+            clients: services.clients.clone(),
+            backplane: services.backplane.clone(),
+            registry: services.registry.clone(),
+            clock: services.clock.clone(),
+        };
+        let gateway = gateway::start(gateway_listener, &settings, &urls, base).await?;
+        let callees = services.clients.clone().into();
+        let api = api::start(api_listener, &settings, &urls, callees, &services.clock, None)?;
         let grpc = match settings.grpc_listen.0 {
-            Some(address) => Some(grpc::start(address, &settings, &services).await?),
+            Some(address) => Some(grpc::start_all(address, &settings, &services).await?),
             None => None,
         };
 
@@ -105,7 +132,7 @@ impl Server {
         admin.add_metrics(Arc::new(crate::admin::metrics::gateway(gateway.stats_reader())));
         let credentials = Credentials::new(admin.addr);
         credentials.write(&settings.data_dir).context("write admin.json")?;
-        admin.serve_calls(services.clients.clone(), &credentials);
+        admin.serve_calls(services.clients.directory.clone(), &credentials);
         if let Some(grpc) = &grpc {
             admin.add_metrics(Arc::new(grpc::readings(grpc.counts())));
             grpc.set_serving(true).await;
@@ -194,38 +221,4 @@ async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("listen on {address}; choose another address with --{what}-listen, or end who has it")
     })
-}
-
-async fn start_gateway(
-    listener: TcpListener,
-    settings: &Settings,
-    urls: &Urls,
-    services: &Services,
-) -> anyhow::Result<Gateway> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(64);
-    let shards = match settings.gateway_shards.get() {
-        0 => cores,
-        count => count as usize,
-    };
-    let clients = services.clients.clone();
-    let config = gateway::Config {
-        listener,
-        public_url: urls.gateway.clone(),
-        pod: PodName::new(format!("starling-{:016x}", model::entropy::number())),
-        shards,
-        backplane: services.backplane.clone(),
-        registry: services.registry.clone(),
-        accounts: clients.accounts,
-        guilds: clients.guilds,
-        messages: clients.messages,
-        presence: clients.presence,
-        clock: services.clock.clone(),
-        settings: gateway::Settings {
-            heartbeat_interval_ms: settings.heartbeat_interval_ms.get(),
-            max_concurrency: settings.max_concurrency.get_u32(),
-            connections_max: settings.gateway_connections_max.get() as usize,
-            ..gateway::Settings::default()
-        },
-    };
-    Gateway::start(config).await.context("start the gateway")
 }

@@ -4,6 +4,7 @@
 //! Where a setting is given more than once, a flag wins over a `STARLING_*` variable, that over the file, and that over
 //! the default ([`load`]). How a text becomes a value, and what is allowed, is a matter of the value's type ([`value`]).
 
+mod cluster;
 pub mod load;
 pub mod show;
 pub mod value;
@@ -13,8 +14,8 @@ use std::path::PathBuf;
 
 use model::limits;
 use value::{
-    Endpoint, Endpoints, HttpUrl, Listen, LogFilter, LogFormat, Number, Patterns, PemFile, Replicas, Secret,
-    ServerName, SharedSecret, Value, Words, WsUrl,
+    Copies, Endpoint, Endpoints, HttpUrl, Listen, LogFilter, LogFormat, NatsUrls, Number, Password, Patterns,
+    PemFile, Prefix, RedisUrl, Replicas, Secret, ServerName, SharedSecret, UserName, Value, Words, WsUrl,
 };
 
 /// One row of the table.
@@ -140,6 +141,52 @@ settings! {
             "For a role that calls them: the replicas of the directory, dns:///HOST:PORT or HOST:PORT separated by commas";
         messages_grpc: Replicas = Replicas::default(), "STARLING_MESSAGES_GRPC", "TARGETS",
             "Likewise the replicas of the message service";
+        presence_grpc: Replicas = Replicas::default(), "STARLING_PRESENCE_GRPC", "TARGETS",
+            "Likewise the replicas of the presence service";
+    }
+    "NATS" {
+        nats_urls: NatsUrls = NatsUrls::default(), "STARLING_NATS_URLS", "URLS",
+            "Servers of NATS, nats://HOST[:PORT] or tls://HOST[:PORT] separated by commas; the others of a cluster are found by these";
+        nats_user: UserName = UserName::default(), "STARLING_NATS_USER", "NAME",
+            "Who we are to NATS, where it asks for a name and a password";
+        nats_password: Password = Password::default(), "STARLING_NATS_PASSWORD", "TEXT",
+            "The password of that user";
+        nats_token: Password = Password::default(), "STARLING_NATS_TOKEN", "TEXT",
+            "Who we are to NATS, where it asks for a token";
+        nats_tls_authority: PemFile = PemFile::default(), "STARLING_NATS_TLS_AUTHORITY", "FILE",
+            "Who signs the certificates of NATS (PEM), besides those whom the system trusts; turns TLS on";
+        nats_tls_cert: PemFile = PemFile::default(), "STARLING_NATS_TLS_CERT", "FILE",
+            "Our certificate, where NATS asks for one (PEM)";
+        nats_tls_key: PemFile = PemFile::default(), "STARLING_NATS_TLS_KEY", "FILE",
+            "Key of that certificate (PEM)";
+        nats_prefix: Prefix = Prefix::default(), "STARLING_NATS_PREFIX", "TEXT",
+            "What names of streams and subjects begin with: keeps several systems on the same NATS apart";
+        nats_replicas: Copies = Copies(1), "STARLING_NATS_REPLICAS", "COUNT",
+            "Copies of each stream, on as many servers: 1, 3 or 5";
+        nats_guild_partitions: Number<1, 1024> = Number::new(64), "STARLING_NATS_GUILD_PARTITIONS", "COUNT",
+            "Streams of guilds' events; the same for every process, and for ever";
+        nats_user_partitions: Number<1, 1024> = Number::new(16), "STARLING_NATS_USER_PARTITIONS", "COUNT",
+            "Streams of users' events; likewise";
+        nats_guild_stream_bytes: Number<1_048_576, 1_099_511_627_776> = Number::new(limits::NATS_GUILD_STREAM_BYTES), "STARLING_NATS_GUILD_STREAM_BYTES", "BYTES",
+            "What each stream of guilds keeps at most; NATS reserves it";
+        nats_user_stream_bytes: Number<1_048_576, 1_099_511_627_776> = Number::new(limits::NATS_USER_STREAM_BYTES), "STARLING_NATS_USER_STREAM_BYTES", "BYTES",
+            "What each stream of users keeps at most; NATS reserves it";
+    }
+    "Redis" {
+        redis_url: RedisUrl = RedisUrl::default(), "STARLING_REDIS_URL", "URL",
+            "Redis, redis://HOST[:PORT] or, with TLS, rediss://HOST[:PORT]";
+        redis_user: UserName = UserName::default(), "STARLING_REDIS_USER", "NAME",
+            "Who we are to Redis; empty: its user `default`";
+        redis_password: Password = Password::default(), "STARLING_REDIS_PASSWORD", "TEXT",
+            "The password for Redis, where it asks for one";
+        redis_tls_authority: PemFile = PemFile::default(), "STARLING_REDIS_TLS_AUTHORITY", "FILE",
+            "Who signs the certificate of Redis (PEM); empty: those whom the system trusts";
+        redis_tls_cert: PemFile = PemFile::default(), "STARLING_REDIS_TLS_CERT", "FILE",
+            "Our certificate, where Redis asks for one (PEM)";
+        redis_tls_key: PemFile = PemFile::default(), "STARLING_REDIS_TLS_KEY", "FILE",
+            "Key of that certificate (PEM)";
+        redis_prefix: Prefix = Prefix("starling".to_owned()), "STARLING_REDIS_PREFIX", "TEXT",
+            "What keys begin with: keeps several systems on the same Redis apart";
     }
     "Gateway" {
         gateway_shards: Number<0, 64> = Number::new(0), "STARLING_GATEWAY_SHARDS", "COUNT",

@@ -57,6 +57,14 @@ impl WorkerId {
         Self(u16::try_from(epoch.0 % (1 << WORKER_BITS)).expect("ten bits fit in sixteen"))
     }
 
+    /// How many there are.
+    pub const COUNT: u16 = 1 << WORKER_BITS;
+
+    /// The worker with that number; `None` from 1,024 on.
+    pub fn new(number: u16) -> Option<Self> {
+        (number < Self::COUNT).then_some(Self(number))
+    }
+
     /// Its number, below 1,024.
     pub fn get(self) -> u16 {
         self.0

@@ -19,6 +19,17 @@ pub struct Migrated {
     pub incarnation: u64,
 }
 
+/// What a look at the server found, where everything is as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// Of the server.
+    pub version: String,
+    pub streams: usize,
+    pub incarnation: u64,
+    /// In what streams are not as configured although they can be used, for people.
+    pub differences: Vec<String>,
+}
+
 /// A stream as it should be, and as it is.
 struct Found {
     stream: Stream,
@@ -46,6 +57,12 @@ pub async fn migrate(config: &Config) -> Result<Migrated, MigrateError> {
     Err(MigrateError::Concurrent)
 }
 
+/// Looks whether everything is as it must be, and changes nothing.
+pub async fn inspect(config: &Config) -> Result<Inspected, ConnectError> {
+    let (link, names) = open(config).await?;
+    check(config, &names, &link).await
+}
+
 /// Connects, and checks the server.
 pub(super) async fn open(config: &Config) -> Result<(Link, Names), ConnectError> {
     let names = Names::new(&config.prefix, config.layout)
@@ -63,8 +80,9 @@ pub(super) async fn open(config: &Config) -> Result<(Link, Names), ConnectError>
 }
 
 /// Checks that all streams are there and as they should be.
-pub(super) async fn check(config: &Config, names: &Names, link: &Link) -> Result<u64, ConnectError> {
+pub(super) async fn check(config: &Config, names: &Names, link: &Link) -> Result<Inspected, ConnectError> {
     let mut common = None;
+    let (mut streams, mut differences) = (0, Vec::new());
     for stream in streams::all(config.layout) {
         let name = names.stream(stream);
         let info = streams::find(link, &name).await?.ok_or_else(|| ConnectError::Missing(name.clone()))?;
@@ -80,10 +98,13 @@ pub(super) async fn check(config: &Config, names: &Names, link: &Link) -> Result
             if is_vital {
                 return Err(ConnectError::Differs { stream: name, field, found, wanted });
             }
-            tracing::warn!(stream = %name, field, found, wanted, "stream differs: run `starling migrate`");
+            differences.push(format!("stream {name} has {field} {found}, not {wanted}"));
         }
+        streams += 1;
     }
-    common.ok_or(ConnectError::Mixed)
+    let incarnation = common.ok_or(ConnectError::Mixed)?;
+    let version = link.client().server_info().version;
+    Ok(Inspected { version, streams, incarnation, differences })
 }
 
 async fn find(config: &Config, names: &Names, link: &Link) -> Result<Vec<Found>, MigrateError> {

@@ -45,15 +45,17 @@ impl Services {
         self.add(Kind::Unary, service)
     }
 
-    /// What there is, described: reflection in both versions that clients ask for.
+    /// What there is up to here, described: reflection in both versions that clients ask for.
     pub fn with_reflection(self) -> Self {
-        let builder = || {
-            tonic_reflection::server::Builder::configure()
+        let builder = |own: &'static str| {
+            let builder = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(crate::DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+            let names = self.all.iter().map(|entry| entry.name).chain([HEALTH, own]);
+            names.fold(builder, tonic_reflection::server::Builder::with_service_name)
         };
-        let v1 = builder().build_v1().expect("the build has made the descriptors");
-        let v1alpha = builder().build_v1alpha().expect("the build has made the descriptors");
+        let v1 = builder(REFLECTION).build_v1().expect("the build has made the descriptors");
+        let v1alpha = builder(REFLECTION_ALPHA).build_v1alpha().expect("the build has made the descriptors");
         self.add(Kind::Stream, v1).add(Kind::Stream, v1alpha)
     }
 
@@ -67,3 +69,8 @@ impl Services {
         self
     }
 }
+
+/// What is described beside our own services.
+const HEALTH: &str = "grpc.health.v1.Health";
+const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
+const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";

@@ -11,7 +11,7 @@ use super::calls::{
     BotReply, Call, ChannelReply, DoneReply, GuildReply, SeedMember, SeedReply, TokenReply, TokensReply,
     UserReply,
 };
-use crate::server::Clients;
+use crate::server::DirectoryClients;
 
 /// Letters and digits that nobody confuses; 32 of them, so that a random byte gives one without a bias.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -19,7 +19,7 @@ const PASSWORD_CHARS: usize = 16;
 
 /// Answers calls.
 pub(super) struct Handlers {
-    pub(super) clients: Clients,
+    pub(super) clients: DirectoryClients,
 }
 
 type Reply = Result<Value, Failure>;

@@ -106,9 +106,9 @@ async fn respond(request: Request<Incoming>, shared: &Shared) -> Answer {
 fn readyz(readiness: Readiness) -> Answer {
     let (status, reason) = match readiness {
         Readiness::Ready => return json_answer(StatusCode::OK, &json!({"status": "ready"})),
-        Readiness::Starting(what) => ("starting", what),
+        Readiness::Starting(what) => ("starting", what.into()),
         Readiness::Waiting(what) => ("waiting", what),
-        Readiness::Draining => ("draining", "the process is ending"),
+        Readiness::Draining => ("draining", "the process is ending".into()),
     };
     json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": status, "reason": reason}))
 }
@@ -120,7 +120,7 @@ async fn call(request: Request<Incoming>, shared: &Shared) -> Answer {
     let Some(calls) = calls else {
         return error(
             StatusCode::NOT_FOUND,
-            "this role answers no calls; ask a process that has the directory",
+            "this role answers no calls; ask a process that has the directory, such as `starling guilds`",
         );
     };
     if !is_authorized(&request, calls) {

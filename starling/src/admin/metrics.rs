@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use backplane::Nats;
 use messages::Messages;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -178,5 +179,36 @@ pub fn fanout(stats: &fanout::Stats) -> Vec<Reading> {
         counter("starling_fanout_to_gone_pods", "User events for gateways that were gone", to_gone_pods),
         counter("starling_fanout_abandoned", "User events given up", abandoned),
         counter("starling_fanout_retries", "Deliveries that failed and were made again", retries),
+    ]
+}
+
+pub fn nats(nats: &Nats) -> Vec<Reading> {
+    vec![
+        gauge(
+            "starling_nats_connected",
+            "1 while there is a connection to NATS",
+            u64::from(nats.is_connected()),
+        ),
+        counter("starling_nats_connects", "Connections made to NATS", nats.connects()),
+        counter(
+            "starling_nats_ephemeral_dropped",
+            "Ephemeral events dropped before they were sent",
+            nats.ephemeral_dropped(),
+        ),
+        counter(
+            "starling_nats_subscription_dropped",
+            "Messages that a full subscription dropped, to be repaired",
+            nats.subscription_dropped(),
+        ),
+    ]
+}
+
+pub fn redis(stats: &redis_link::Stats) -> Vec<Reading> {
+    let redis_link::Stats { is_up, calls, failures, outages } = *stats;
+    vec![
+        gauge("starling_redis_up", "1 while Redis answers", u64::from(is_up)),
+        counter("starling_redis_calls", "Scripts that Redis answered", calls),
+        counter("starling_redis_failures", "Scripts without an answer", failures),
+        counter("starling_redis_outages", "Times that Redis went away", outages),
     ]
 }

@@ -9,7 +9,7 @@ use proto::convert::id;
 use proto::{Failure, FailureKind, v1};
 
 use super::{Bot, Channels, DemoFile, Passwords, Person};
-use crate::server::Clients;
+use crate::server::DirectoryClients;
 
 const ALICE: &str = "alice";
 const BOB: &str = "bob";
@@ -17,7 +17,7 @@ const BOT: &str = "Demo Bot";
 const GUILD: &str = "Demo";
 
 /// Refuses a store in which somebody else has our names.
-pub async fn check_names_are_free(clients: &Clients) -> anyhow::Result<()> {
+pub async fn check_names_are_free(clients: &DirectoryClients) -> anyhow::Result<()> {
     for name in [ALICE, BOB] {
         let request = v1::FindUserRequest { username: name.to_owned() };
         match clients.accounts.clone().find_user(request).await.map_err(Failure::from) {
@@ -33,7 +33,7 @@ pub async fn check_names_are_free(clients: &Clients) -> anyhow::Result<()> {
 }
 
 /// Makes everything that is missing.
-pub async fn make(clients: &Clients, passwords: &Passwords) -> Result<DemoFile, Failure> {
+pub async fn make(clients: &DirectoryClients, passwords: &Passwords) -> Result<DemoFile, Failure> {
     let maker = Maker { clients };
     let alice = maker.person(ALICE, &passwords.alice).await?;
     let bob = maker.person(BOB, &passwords.bob).await?;
@@ -59,7 +59,7 @@ pub async fn make(clients: &Clients, passwords: &Passwords) -> Result<DemoFile, 
 }
 
 struct Maker<'a> {
-    clients: &'a Clients,
+    clients: &'a DirectoryClients,
 }
 
 impl Maker<'_> {

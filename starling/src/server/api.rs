@@ -4,53 +4,49 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::api::{Api, Config, Limits};
+use ::api::{Api as Service, Config, GlobalLimit, Limits, SlicedLimit};
 use anyhow::Context as _;
 use model::clock::{SharedClock, SystemClock};
 use model::limits::API_STOP_MS;
-use proto::clients::{AccountsClient, GuildsClient, MessagesClient};
-use tasks::Tasks;
+use proto::clients::{MessagesClient, remote_messages};
+use tasks::Ended;
 use tokio::net::TcpListener;
 
-use super::address::Urls;
-use super::peers::Peers;
-use super::{Clients, Running, bind};
-use crate::admin::{Admin, Readiness};
+use super::bind;
+use super::clients::{Clients, DirectoryClients};
+use super::part::{Ground, Part};
+use super::peers::Callee;
+use crate::admin::metrics::{Readings, gauge};
 use crate::demo::page;
+use crate::role::Role;
+use crate::server::Urls;
 use crate::settings::Settings;
 
 /// What the edge calls.
 pub(super) struct Callees {
-    pub(super) accounts: AccountsClient,
-    pub(super) guilds: GuildsClient,
+    pub(super) directory: DirectoryClients,
     pub(super) messages: MessagesClient,
 }
 
 impl From<Clients> for Callees {
-    fn from(Clients { accounts, guilds, messages, .. }: Clients) -> Self {
-        Self { accounts, guilds, messages }
+    fn from(Clients { directory, messages, .. }: Clients) -> Self {
+        Self { directory, messages }
     }
 }
 
-/// Starts the edge on a bound listener.
+/// Starts the edge on a bound listener. Without a `global` limit it counts users' requests alone.
 pub(super) fn start(
     listener: TcpListener,
     settings: &Settings,
     urls: &Urls,
     callees: Callees,
     clock: &SharedClock,
-) -> anyhow::Result<Api> {
-    let mut limits = Limits::default();
-    limits.global.requests = settings.requests_per_sec.get_u32();
-    if !settings.route_limits {
-        for limit in [&mut limits.reads, &mut limits.writes, &mut limits.logins, &mut limits.invalid] {
-            limit.requests = 0;
-        }
-    }
-    let Callees { accounts, guilds, messages } = callees;
+    global: Option<Arc<dyn GlobalLimit>>,
+) -> anyhow::Result<Service> {
+    let Callees { directory, messages } = callees;
     let config = Config {
-        accounts,
-        guilds,
+        accounts: directory.accounts,
+        guilds: directory.guilds,
         messages,
         public_gateway_url: urls.gateway.clone(),
         public_api_url: urls.api_origin.clone(),
@@ -58,68 +54,81 @@ pub(super) fn start(
         index_html: page::html(urls, settings.demo).into(),
         identify_concurrency: settings.max_concurrency.get_u32(),
         behind_proxy: settings.behind_proxy,
-        global_limit: None,
-        limits,
+        global_limit: global,
+        limits: limits(settings),
     };
-    Api::start(listener, config).context("start the API")
+    Service::start(listener, config).context("start the API")
 }
 
-/// The process of the role `api`.
-pub struct ApiServer {
-    pub api_addr: SocketAddr,
-    pub admin_addr: SocketAddr,
-    admin: Admin,
-    api: Api,
-    peers: Arc<Peers>,
-    chores: Tasks,
+fn limits(settings: &Settings) -> Limits {
+    let mut limits = Limits::default();
+    limits.global.requests = settings.requests_per_sec.get_u32();
+    if !settings.route_limits {
+        for limit in [&mut limits.reads, &mut limits.writes, &mut limits.logins, &mut limits.invalid] {
+            limit.requests = 0;
+        }
+    }
+    limits
 }
 
-impl ApiServer {
-    /// Starts the edge once the services that it calls are there; until then `/readyz` says which is not.
-    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let admin_listener = bind("admin", settings.admin_listen).await?;
-        let admin = Admin::start(admin_listener).context("start the admin listener")?;
-        admin.answers_no_calls();
-        let peers = Arc::new(Peers::connect(&settings)?);
-        admin.add_metrics(peers.readings());
-        peers.connected(&admin.readiness).await;
+/// The part of the role `api`.
+pub(crate) struct Api {
+    address: SocketAddr,
+    service: Service,
+    /// With `redis_url`.
+    shared_limit: Option<Arc<SlicedLimit>>,
+}
+
+impl Part for Api {
+    const ROLE: Role = Role::Api;
+
+    async fn open(ground: Ground<'_>) -> anyhow::Result<Self> {
+        let Ground { settings, cluster, .. } = ground;
         let listener = bind("api", settings.api_listen).await?;
-        let api_addr = listener.local_addr()?;
-        let urls = Urls::new(&settings, api_addr, settings.gateway_listen);
-        let api = start(listener, &settings, &urls, peers.callees(), &SystemClock::shared())?;
-        let chores = Tasks::new("process");
-        let (watched, gate) = (peers.clone(), admin.readiness.clone());
-        let watch = async move { watched.watch(&gate).await };
-        chores.spawner().spawn_lasting("the watch over the services that it calls", watch);
-        Ok(Self { api_addr, admin_addr: admin.addr, admin, api, peers, chores })
-    }
-}
-
-impl Running for ApiServer {
-    fn lines(&self) -> Vec<String> {
-        vec![
-            format!("admin listening on http://{}", self.admin_addr),
-            format!("api listening on http://{}/api/v10", self.api_addr),
-        ]
-    }
-
-    async fn failed(&self) -> anyhow::Error {
-        let ended = tokio::select! {
-            ended = self.admin.ended() => ended,
-            ended = self.api.ended() => ended,
-            ended = self.peers.ended() => ended,
-            ended = self.chores.ended() => ended,
+        let address = listener.local_addr()?;
+        let urls = Urls::new(settings, address, settings.gateway_listen);
+        let callees = Callees {
+            directory: DirectoryClients::remote(cluster.peer(Callee::Guilds)),
+            messages: remote_messages(cluster.peer(Callee::Messages)),
         };
-        ended.into()
+        let clock = SystemClock::shared();
+        let shared_limit = cluster.redis().map(|link| {
+            let pod = format!("api-{:016x}", model::entropy::number());
+            let Limits { global, buckets_max, .. } = limits(settings);
+            Arc::new(SlicedLimit::start(link.clone(), &pod, clock.clone(), global, buckets_max))
+        });
+        let global = shared_limit.clone().map(|limit| limit as Arc<dyn GlobalLimit>);
+        let service = start(listener, settings, &urls, callees, &clock, global)?;
+        Ok(Self { address, service, shared_limit })
+    }
+
+    fn readings(&self) -> Readings {
+        let limit = self.shared_limit.clone();
+        Arc::new(move || {
+            let pods = limit.as_ref().map_or(1, |limit| limit.pods());
+            vec![gauge("starling_api_pods", "Processes that share the global rate limit", u64::from(pods))]
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        vec![format!("api listening on http://{}/api/v10", self.address)]
+    }
+
+    async fn ended(&self) -> Ended {
+        let limit = async {
+            match &self.shared_limit {
+                Some(limit) => limit.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = self.service.ended() => ended,
+            ended = limit => ended,
+        }
     }
 
     async fn shutdown(self) -> anyhow::Result<()> {
-        // First, so that nothing says "ready" again.
-        self.chores.kill().await;
-        self.admin.readiness.set(Readiness::Draining);
-        self.api.shutdown(Duration::from_millis(API_STOP_MS)).await;
-        self.peers.shutdown().await;
-        self.admin.shutdown().await;
+        self.service.shutdown(Duration::from_millis(API_STOP_MS)).await;
         Ok(())
     }
 }

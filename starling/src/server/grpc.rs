@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use ::guilds::Directory;
 use anyhow::Context as _;
 use proto::Secret;
 use proto::clients::{accounts_server, guilds_server, messages_server, presence_server};
@@ -17,26 +18,38 @@ use crate::settings::Settings;
 /// Holds the secret of callers, where none is configured.
 const SECRET_FILE: &str = "grpc.secret";
 
-/// Serves them at `address`; their health is "not serving" at first.
+/// Serves them at `address`, to callers with the secret, if there is one; their health is "not serving" at first.
 pub(super) async fn start(
+    address: SocketAddr,
+    secret: Option<Secret>,
+    settings: &Settings,
+    services: serving::Services,
+) -> anyhow::Result<Server> {
+    let listener = bind("grpc", address).await?;
+    let tls = tls::of_server(settings)?;
+    let config = serving::Config { secret, tls, ..serving::Config::default() };
+    Server::start(listener, services.with_reflection(), config).await.context("serve gRPC")
+}
+
+/// All services of a process that has everything.
+pub(super) async fn start_all(
     address: SocketAddr,
     settings: &Settings,
     services: &Services,
 ) -> anyhow::Result<Server> {
-    let listener = bind("grpc", address).await?;
     let secret = match &settings.grpc_secret.0 {
         Some(secret) => secret.clone(),
         None => kept_secret(&settings.data_dir.join(SECRET_FILE))?,
     };
-    let served = serving::Services::new()
-        .with(accounts_server(services.directory.clone()))
-        .with(guilds_server(services.directory.clone()))
+    let served = directory_services(&services.directory)
         .with(messages_server(services.messages.clone()))
-        .with(presence_server(services.presence.clone()))
-        .with_reflection();
-    let tls = tls::of_server(settings)?;
-    let config = serving::Config { secret: Some(secret), tls, ..serving::Config::default() };
-    Server::start(listener, served, config).await.context("serve gRPC")
+        .with(presence_server(services.presence.clone()));
+    start(address, Some(secret), settings, served).await
+}
+
+/// The two services of the directory.
+pub(super) fn directory_services(directory: &Directory) -> serving::Services {
+    serving::Services::new().with(accounts_server(directory.clone())).with(guilds_server(directory.clone()))
 }
 
 /// What a server counts, for `/metrics`.

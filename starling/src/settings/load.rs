@@ -54,7 +54,7 @@ pub enum ConfigError {
     UnknownVariable { name: String, hint: String },
     #[error("{place}: {name}: {problem}")]
     Bad { place: Place, name: &'static str, problem: String },
-    #[error("the role `{role}` needs {name} ({flag} or {variable}): {help}")]
+    #[error("`starling {role}` needs {name} ({flag} or {variable}): {help}")]
     Missing {
         role: &'static str,
         name: &'static str,
@@ -64,6 +64,8 @@ pub enum ConfigError {
     },
     #[error("{place}: {name}: {}", foreign(role))]
     Foreign { place: Place, name: &'static str, role: &'static str },
+    #[error("{place}: {name}: {problem}")]
+    Alone { place: Place, name: &'static str, problem: String },
     #[error("{place}: {name}: {problem} ({other_name} stands at {other})")]
     Clash { place: Place, name: &'static str, problem: String, other_name: &'static str, other: Place },
 }
@@ -71,7 +73,7 @@ pub enum ConfigError {
 fn foreign(role: &str) -> String {
     match role {
         "all" => "a process with everything in it calls no other; leave it out, or choose a role".to_owned(),
-        role => format!("the role `{role}` does nothing with it; leave it out"),
+        role => format!("`starling {role}` does nothing with it; leave it out"),
     }
 }
 
@@ -156,9 +158,38 @@ impl Loaded {
                 });
             }
         }
+        self.check_pairs()
+    }
+
+    /// Settings that make no sense without another, or with it.
+    fn check_pairs(&self) -> Result<(), ConfigError> {
+        let shown = self.settings.shown();
+        let is_given = |name: &str| {
+            shown.iter().any(|(setting, value)| setting.name == name && value.as_str() != Some(""))
+        };
+        let alone = |name, problem| ConfigError::Alone { place: self.place(name), name, problem };
+        for (name, other) in NEEDS {
+            if is_given(name) && !is_given(other) {
+                return Err(alone(name, format!("it needs {other} as well")));
+            }
+        }
+        if is_given("nats_token") && is_given("nats_user") {
+            return Err(alone("nats_token", "give NATS a token or a user, not both".to_owned()));
+        }
         Ok(())
     }
 }
+
+/// Settings that need another one.
+const NEEDS: [(&str, &str); 7] = [
+    ("nats_user", "nats_password"),
+    ("nats_password", "nats_user"),
+    ("nats_tls_cert", "nats_tls_key"),
+    ("nats_tls_key", "nats_tls_cert"),
+    ("redis_user", "redis_password"),
+    ("redis_tls_cert", "redis_tls_key"),
+    ("redis_tls_key", "redis_tls_cert"),
+];
 
 /// Reads the settings of a process: `variables` are all that it has, `file` is the one that `--config` names.
 pub fn load(

@@ -4,6 +4,7 @@ mod cluster;
 mod list;
 mod log;
 mod secret;
+mod servers;
 mod url;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ pub use cluster::{Listen, PemFile, Replicas, ServerName, SharedSecret};
 pub use list::{Endpoint, Endpoints, Patterns, Words};
 pub use log::{LogFilter, LogFormat};
 pub use secret::Secret;
+pub use servers::{Copies, NatsUrls, Password, Prefix, RedisServer, RedisUrl, UserName};
 pub use url::{HttpUrl, WsUrl};
 
 /// A type of setting.
@@ -99,6 +101,11 @@ impl<const MIN: u64, const MAX: u64> Number<MIN, MAX> {
 
     pub const fn get(self) -> u64 {
         self.0
+    }
+
+    /// The number as 16 bits; a range that is wider ends there.
+    pub fn get_u16(self) -> u16 {
+        u16::try_from(self.0).unwrap_or(u16::MAX)
     }
 
     /// The number as 32 bits; a range that is wider ends there.

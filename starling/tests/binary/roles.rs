@@ -11,15 +11,15 @@ use crate::server::{Lines, Server, free_address, output, request, starling, text
 
 const SECRET: &str = "the-secret-of-this-test";
 
-/// A process of the role `api`.
-struct Api {
+/// A process of a role.
+struct Role {
     child: Child,
     lines: Lines,
     admin: String,
 }
 
-impl Api {
-    fn start(services: &str) -> Self {
+impl Role {
+    fn api(services: &str) -> Self {
         let admin = free_address();
         let mut command = starling(&["api", "--guilds-grpc", services, "--messages-grpc", services]);
         command.args(["--grpc-secret", SECRET, "--public-gateway-url", "wss://g.example", "--log", "warn"]);
@@ -51,7 +51,7 @@ impl Api {
     }
 }
 
-impl Drop for Api {
+impl Drop for Role {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -67,7 +67,7 @@ fn an_edge_of_its_own_serves_what_another_process_has() {
     let dir = tempfile::tempdir().unwrap();
     let address = free_address();
     // In whatever order they start: until the services are there it says what it waits for.
-    let mut api = Api::start(&address);
+    let mut api = Role::api(&address);
     api.wait_for(503, "no replica of guilds can be reached");
     let server = services(&dir, &address);
     let before = api.lines.until_ready();
@@ -111,15 +111,24 @@ fn an_edge_of_its_own_serves_what_another_process_has() {
 #[test]
 fn a_role_names_the_setting_that_it_lacks_or_does_nothing_with() {
     let needed = ["--grpc-secret", SECRET, "--guilds-grpc", "a:1", "--messages-grpc", "b:1"];
-    let rows: [(&[&str], &str); 3] = [
+    let rows: [(&[&str], &str); 6] = [
         (
             &["api"],
-            "the role `api` needs public_gateway_url (--public-gateway-url or STARLING_PUBLIC_GATEWAY_URL)",
+            "`starling api` needs public_gateway_url (--public-gateway-url or STARLING_PUBLIC_GATEWAY_URL)",
         ),
         (
             &["api", "--public-gateway-url", "ws://g", "--demo"],
-            "--demo: demo: the role `api` does nothing with it; leave it out",
+            "--demo: demo: `starling api` does nothing with it; leave it out",
         ),
+        (
+            &["gateway"],
+            "`starling gateway` needs nats_urls (--nats-urls or STARLING_NATS_URLS): Servers of NATS",
+        ),
+        (
+            &["messages", "--nats-urls", "nats://n", "--grpc-listen", "127.0.0.1:0"],
+            "--messages-grpc: messages_grpc: `starling messages` does nothing with it",
+        ),
+        (&["migrate", "--nats-urls", "nats://n"], "`starling migrate` does nothing with it"),
         (&[], "--guilds-grpc: guilds_grpc: a process with everything in it calls no other"),
     ];
     for (arguments, expected) in rows {
@@ -127,4 +136,19 @@ fn a_role_names_the_setting_that_it_lacks_or_does_nothing_with() {
         assert_eq!(run.status.code(), Some(2));
         assert!(text(&run.stderr).contains(expected), "{}", text(&run.stderr));
     }
+}
+
+/// Until NATS is there, a role says that it waits for it; and a server that it can't use ends it.
+#[test]
+fn a_role_waits_for_the_streams_and_says_so() {
+    let admin = free_address();
+    let nowhere = format!("nats://{}", free_address());
+    let mut command = starling(&["presence", "--nats-urls", &nowhere, "--grpc-secret", SECRET]);
+    command.args(["--grpc-listen", "127.0.0.1:0", "--admin-listen", &admin, "--log", "error"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = Lines::read(child.stdout.take().unwrap());
+    let mut presence = Role { child, lines, admin: format!("http://{admin}") };
+    presence.wait_for(503, "NATS can't be reached at nats://");
+    kill_process(Pid::from_child(&presence.child), Signal::TERM).unwrap();
+    assert_eq!(presence.child.wait().unwrap().code(), Some(0));
 }

@@ -14,7 +14,7 @@ use testkit::faulty::{Faults, Faulty};
 
 fn main() -> ExitCode {
     let cli = cli::parse();
-    match load::load(cli.flags, cli.config.as_deref(), &load::variables()) {
+    match load::load(cli.given.flags, cli.given.config.as_deref(), &load::variables()) {
         Ok(loaded) => process::run_on(&loaded, wrap),
         Err(error) => {
             eprintln!("error: {error}");

@@ -42,6 +42,11 @@ fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
     }
 }
 
+/// The setting without which this one makes no sense.
+fn half(name: &str) -> Option<&'static str> {
+    NEEDS.iter().find(|(one, _)| *one == name).map(|(_, other)| *other)
+}
+
 /// The same value of every setting from all three places.
 #[test]
 fn every_setting_can_be_given_in_three_ways() {
@@ -58,6 +63,27 @@ fn every_setting_can_be_given_in_three_ways() {
         ("grpc_tls_name", ("'n.example'", "n.example")),
         ("guilds_grpc", ("['a:1', 'b:2']", "a:1,b:2")),
         ("messages_grpc", ("'dns:///m.example:1'", "dns:///m.example:1")),
+        ("presence_grpc", ("'p:1'", "p:1")),
+        ("nats_urls", ("['nats://a:1', 'tls://b']", "nats://a:1, tls://b")),
+        ("nats_user", ("'u'", "u")),
+        ("nats_password", ("'p'", "p")),
+        ("nats_token", ("'t'", "t")),
+        ("nats_tls_authority", ("'/a.pem'", "/a.pem")),
+        ("nats_tls_cert", ("'/c.pem'", "/c.pem")),
+        ("nats_tls_key", ("'/k.pem'", "/k.pem")),
+        ("nats_prefix", ("'blue'", "blue")),
+        ("nats_replicas", ("3", "3")),
+        ("nats_guild_partitions", ("7", "7")),
+        ("nats_user_partitions", ("7", "7")),
+        ("nats_guild_stream_bytes", ("7000000", "7000000")),
+        ("nats_user_stream_bytes", ("7000000", "7000000")),
+        ("redis_url", ("'rediss://r.example'", "rediss://r.example:6379")),
+        ("redis_user", ("'u'", "u")),
+        ("redis_password", ("'p'", "p")),
+        ("redis_tls_authority", ("'/a.pem'", "/a.pem")),
+        ("redis_tls_cert", ("'/c.pem'", "/c.pem")),
+        ("redis_tls_key", ("'/k.pem'", "/k.pem")),
+        ("redis_prefix", ("'blue'", "blue")),
         ("grpc_secret", ("'correct-horse-battery'", "correct-horse-battery")),
         ("public_api_url", ("'https://a.example'", "https://a.example/")),
         ("public_gateway_url", ("'wss://g.example/x'", "wss://g.example/x")),
@@ -89,10 +115,12 @@ fn every_setting_can_be_given_in_three_ways() {
     for setting in SETTINGS {
         let (toml, text) = samples[setting.name];
         let flag = format!("{}={text}", setting.flag());
+        let other = half(setting.name);
+        let other = other.map_or_else(String::new, |name| format!("{name} = {}\n", samples[name].0));
         let ways = [
-            read(&format!("{} = {toml}", setting.name), &[], &[]),
-            read("", &[(setting.variable, text)], &[]),
-            read("", &[], &[&flag]),
+            read(&format!("{other}{} = {toml}", setting.name), &[], &[]),
+            read(&other, &[(setting.variable, text)], &[]),
+            read(&other, &[], &[&flag]),
         ];
         let shown = ways.map(|way| format!("{:?}", way.unwrap().settings.shown()));
         assert_eq!(shown[0], shown[1], "{}", setting.name);
@@ -104,7 +132,7 @@ fn every_setting_can_be_given_in_three_ways() {
 
 #[test]
 fn an_error_names_the_setting_the_place_and_what_is_allowed() {
-    let rows: [(&str, Variables<'_>, &str); 16] = [
+    let rows: [(&str, Variables<'_>, &str); 22] = [
         (
             "\napi_listn = 'x'",
             &[],
@@ -162,6 +190,28 @@ fn an_error_names_the_setting_the_place_and_what_is_allowed() {
             "grpc_listen = '127.0.0.1:8081'",
             &[],
             "starling.toml:1: grpc_listen: 127.0.0.1:8081 is the address of gateway_listen as well; give each its own",
+        ),
+        (
+            "nats_urls = 'http://n:4222'",
+            &[],
+            "starling.toml:1: nats_urls: \"http://n:4222\" is not allowed; expected nats://HOST[:PORT] or tls://HOST[:PORT]",
+        ),
+        (
+            "redis_url = 'redis://:hush@r:6379'",
+            &[],
+            "starling.toml:1: redis_url: an address holds no password, as it is shown; use redis_user and redis_password",
+        ),
+        (
+            "nats_prefix = 'a.b'",
+            &[],
+            "starling.toml:1: nats_prefix: \"a.b\" is not allowed; expected letters, digits, - and _",
+        ),
+        ("nats_replicas = 2", &[], "starling.toml:1: nats_replicas: 2 is not allowed; expected 1, 3 or 5"),
+        ("nats_user = 'u'", &[], "starling.toml:1: nats_user: it needs nats_password as well"),
+        (
+            "nats_user = 'u'\nnats_password = 'p'\nnats_token = 't'",
+            &[],
+            "starling.toml:3: nats_token: give NATS a token or a user, not both",
         ),
         ("x = ", &[], "starling.toml:1: string values must be quoted"),
         (

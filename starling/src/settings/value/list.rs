@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Toml, Value, not_text, text};
 
 /// The items of an array, or the parts of a text.
-fn list(value: Toml, separator: char, allowed: &str) -> Result<Vec<String>, String> {
+pub(super) fn list(value: Toml, separator: char, allowed: &str) -> Result<Vec<String>, String> {
     let items = match value {
         Toml::Array(items) => items.into_iter().map(|item| text(item, allowed)).collect::<Result<_, _>>()?,
         other => text(other, allowed)?.split(separator).map(str::to_owned).collect::<Vec<_>>(),

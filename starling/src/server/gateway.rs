@@ -1,0 +1,113 @@
+//! The gateway: as a part of the whole, and as a process of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::gateway::{Config, Gateway as Service};
+use anyhow::Context as _;
+use backplane::{Backplane, PodName, Registry};
+use model::clock::{SharedClock, SystemClock};
+use model::limits::GATEWAY_STOP_MS;
+use proto::clients::{remote_messages, remote_presence};
+use tasks::Ended;
+use tokio::net::TcpListener;
+
+use super::bind;
+use super::clients::{Clients, DirectoryClients};
+use super::part::{Ground, Part};
+use super::peers::Callee;
+use crate::admin::Readiness;
+use crate::admin::metrics::{self, Readings};
+use crate::role::Role;
+use crate::server::Urls;
+use crate::settings::Settings;
+
+/// What a gateway stands on besides its settings.
+pub(super) struct Base {
+    pub(super) clients: Clients,
+    pub(super) backplane: Arc<dyn Backplane>,
+    pub(super) registry: Arc<dyn Registry>,
+    pub(super) clock: SharedClock,
+}
+
+/// Starts it on a bound listener.
+pub(super) async fn start(
+    listener: TcpListener,
+    settings: &Settings,
+    urls: &Urls,
+    base: Base,
+) -> anyhow::Result<Service> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(64);
+    let shards = match settings.gateway_shards.get() {
+        0 => cores,
+        count => count as usize,
+    };
+    let Base { clients, backplane, registry, clock } = base;
+    let config = Config {
+        listener,
+        public_url: urls.gateway.clone(),
+        pod: PodName::new(format!("starling-{:016x}", model::entropy::number())),
+        shards,
+        backplane,
+        registry,
+        accounts: clients.directory.accounts,
+        guilds: clients.directory.guilds,
+        messages: clients.messages,
+        presence: clients.presence,
+        clock,
+        settings: ::gateway::Settings {
+            heartbeat_interval_ms: settings.heartbeat_interval_ms.get(),
+            max_concurrency: settings.max_concurrency.get_u32(),
+            connections_max: settings.gateway_connections_max.get() as usize,
+            ..::gateway::Settings::default()
+        },
+    };
+    Service::start(config).await.context("start the gateway")
+}
+
+/// The part of the role `gateway`.
+pub(crate) struct Gateway {
+    address: SocketAddr,
+    service: Service,
+}
+
+impl Part for Gateway {
+    const ROLE: Role = Role::Gateway;
+
+    async fn open(ground: Ground<'_>) -> anyhow::Result<Self> {
+        let Ground { settings, cluster, gate } = ground;
+        gate.set(Readiness::Starting("the streams of events are being followed"));
+        let listener = bind("gateway", settings.gateway_listen).await?;
+        let address = listener.local_addr()?;
+        let urls = Urls::new(settings, settings.api_listen, address);
+        let base = Base {
+            clients: Clients {
+                directory: DirectoryClients::remote(cluster.peer(Callee::Guilds)),
+                messages: remote_messages(cluster.peer(Callee::Messages)),
+                presence: remote_presence(cluster.peer(Callee::Presence)),
+            },
+            backplane: cluster.backplane(),
+            registry: cluster.registry(),
+            clock: SystemClock::shared(),
+        };
+        Ok(Self { address, service: start(listener, settings, &urls, base).await? })
+    }
+
+    fn readings(&self) -> Readings {
+        Arc::new(metrics::gateway(self.service.stats_reader()))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        vec![format!("gateway listening on ws://{}", self.address)]
+    }
+
+    async fn ended(&self) -> Ended {
+        self.service.ended().await
+    }
+
+    async fn shutdown(self) -> anyhow::Result<()> {
+        self.service.shutdown(Duration::from_millis(GATEWAY_STOP_MS)).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! A role as a process: the parts of the cluster that it needs, then what is its own, then gRPC; and all of it backwards at
+//! the end.
+//!
+//! `/readyz` says what is being waited for. Once the role has started, it goes by whether everything is there that the
+//! role cannot do without.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use proto::serving::{Server, Services};
+use tasks::{Ended, Tasks};
+
+use super::cluster::Cluster;
+use super::{Running, bind, grpc};
+use crate::admin::metrics::Readings;
+use crate::admin::{Admin, Gate, Readiness};
+use crate::role::Role;
+use crate::settings::Settings;
+
+/// What is particular to a role.
+pub(crate) trait Part: Sized {
+    const ROLE: Role;
+
+    /// Opens it; everything that it needs is there.
+    async fn open(ground: Ground<'_>) -> anyhow::Result<Self>;
+
+    /// What it serves over gRPC, if anything.
+    fn serves(&self) -> Option<Services> {
+        None
+    }
+
+    /// Answers calls of `starling admin`, or leaves them to others.
+    fn answer_calls(&self, admin: &Admin) -> anyhow::Result<()> {
+        admin.answers_no_calls();
+        Ok(())
+    }
+
+    /// What it counts, for `/metrics`.
+    fn readings(&self) -> Readings;
+
+    /// Its start-up lines.
+    fn lines(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What people may want to read after them.
+    fn guide(&self) -> String {
+        String::new()
+    }
+
+    /// Waits for a task that ends by itself, which only a defect does.
+    async fn ended(&self) -> Ended;
+
+    /// Ends it: what was accepted is finished.
+    async fn shutdown(self) -> anyhow::Result<()>;
+}
+
+/// What a part is opened on.
+pub(crate) struct Ground<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) cluster: &'a Cluster,
+    pub(super) gate: &'a Gate,
+}
+
+/// A running role.
+pub(crate) struct RoleServer<P> {
+    admin: Admin,
+    cluster: Arc<Cluster>,
+    part: P,
+    grpc: Option<Server>,
+    chores: Tasks,
+}
+
+impl<P: Part> RoleServer<P> {
+    /// Starts it, which takes as long as something is missing that it needs.
+    pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let listener = bind("admin", settings.admin_listen).await?;
+        let admin = Admin::start(listener).context("start the admin listener")?;
+        let gate = admin.readiness.clone();
+        let cluster = Arc::new(Cluster::begin(&settings, P::ROLE)?);
+        admin.add_metrics(cluster.readings());
+        cluster.join(&gate).await?;
+        let part = P::open(Ground { settings: &settings, cluster: &cluster, gate: &gate }).await?;
+        admin.add_metrics(part.readings());
+        let grpc = match (part.serves(), settings.grpc_listen.0) {
+            (Some(services), Some(address)) => {
+                let server =
+                    grpc::start(address, settings.grpc_secret.0.clone(), &settings, services).await?;
+                admin.add_metrics(Arc::new(grpc::readings(server.counts())));
+                server.set_serving(true).await;
+                Some(server)
+            }
+            _ => None,
+        };
+        part.answer_calls(&admin)?;
+        gate.set(Readiness::Ready);
+        let chores = Tasks::new("process");
+        let watched = cluster.clone();
+        let watch = async move { watched.watch(&gate).await };
+        chores.spawner().spawn_lasting("the watch over what it needs", watch);
+        Ok(Self { admin, cluster, part, grpc, chores })
+    }
+}
+
+impl<P: Part> Running for RoleServer<P> {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("admin listening on http://{}", self.admin.addr)];
+        lines.extend(self.part.lines());
+        lines.extend(self.grpc.as_ref().map(|grpc| format!("grpc listening on {}", grpc.local_addr())));
+        lines
+    }
+
+    fn guide(&self) -> String {
+        self.part.guide()
+    }
+
+    async fn failed(&self) -> anyhow::Error {
+        let grpc = async {
+            match &self.grpc {
+                Some(grpc) => grpc.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = self.admin.ended() => ended,
+            ended = self.cluster.ended() => ended,
+            ended = self.part.ended() => ended,
+            ended = grpc => ended,
+            ended = self.chores.ended() => ended,
+        };
+        ended.into()
+    }
+
+    async fn shutdown(self) -> anyhow::Result<()> {
+        // First, so that nothing says "ready" again.
+        self.chores.kill().await;
+        self.admin.readiness.set(Readiness::Draining);
+        if let Some(grpc) = self.grpc {
+            grpc.shutdown().await;
+        }
+        let ended = self.part.shutdown().await;
+        self.cluster.shutdown().await;
+        self.admin.shutdown().await;
+        ended
+    }
+}

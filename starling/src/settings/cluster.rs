@@ -1,0 +1,88 @@
+//! What the settings say of the servers of a cluster, as the adapters want to be told.
+
+use std::path::PathBuf;
+
+use backplane::{Layout, nats};
+use redis_link as redis;
+
+use super::Settings;
+use super::value::{PemFile, RedisServer};
+
+impl Settings {
+    /// The streams, for a process that NATS knows by this name.
+    pub fn nats(&self, name: &str) -> nats::Config {
+        let credentials = match (&self.nats_token.0, &self.nats_user.0, &self.nats_password.0) {
+            (Some(token), ..) => Some(nats::Credentials::Token(token.clone())),
+            (None, Some(name), Some(password)) => {
+                Some(nats::Credentials::User { name: name.clone(), password: password.clone() })
+            }
+            _ => None,
+        };
+        let (authorities, certificate) =
+            (self.nats_tls_authority.0.clone(), pair(&self.nats_tls_cert, &self.nats_tls_key));
+        let is_tls = authorities.is_some()
+            || certificate.is_some()
+            || self.nats_urls.0.iter().any(|url| url.starts_with("tls:"));
+        nats::Config {
+            name: name.to_owned(),
+            prefix: self.nats_prefix.0.clone(),
+            layout: Layout {
+                guild_partitions: self.nats_guild_partitions.get_u16(),
+                user_partitions: self.nats_user_partitions.get_u16(),
+            },
+            replicas: usize::from(self.nats_replicas.0),
+            guild_stream_bytes: self.nats_guild_stream_bytes.get(),
+            user_stream_bytes: self.nats_user_stream_bytes.get(),
+            credentials,
+            tls: is_tls.then_some(nats::Tls { authorities, certificate }),
+            ..nats::Config::new(self.nats_urls.0.clone())
+        }
+    }
+
+    /// Redis, if the settings name one.
+    pub fn redis(&self) -> Option<redis::Config> {
+        let RedisServer { host, port, is_tls } = self.redis_url.0.clone()?;
+        let (user, password) = (self.redis_user.0.clone(), self.redis_password.0.clone());
+        let tls = redis::Tls {
+            authorities: self.redis_tls_authority.0.clone(),
+            certificate: pair(&self.redis_tls_cert, &self.redis_tls_key),
+        };
+        Some(redis::Config {
+            prefix: self.redis_prefix.0.clone(),
+            credentials: password.map(|password| redis::Credentials { user, password }),
+            tls: is_tls.then_some(tls),
+            ..redis::Config::new(host, port)
+        })
+    }
+}
+
+fn pair(certificate: &PemFile, key: &PemFile) -> Option<(PathBuf, PathBuf)> {
+    certificate.0.clone().zip(key.0.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::value::{Copies, NatsUrls, Password, Prefix, RedisUrl, UserName};
+
+    #[test]
+    fn what_is_set_reaches_the_adapters() {
+        let settings = Settings {
+            nats_urls: NatsUrls(vec!["tls://n:1".to_owned()]),
+            nats_user: UserName(Some("u".to_owned())),
+            nats_password: Password(Some("p".to_owned())),
+            nats_prefix: Prefix("blue".to_owned()),
+            nats_replicas: Copies(3),
+            redis_url: RedisUrl(Some(RedisServer { host: "r".to_owned(), port: 2, is_tls: true })),
+            redis_password: Password(Some("q".to_owned())),
+            ..Settings::default()
+        };
+        let nats = settings.nats("starling-test");
+        assert_eq!((nats.prefix.as_str(), nats.replicas, nats.layout), ("blue", 3, Layout::default()));
+        assert!(nats.tls.is_some() && matches!(nats.credentials, Some(nats::Credentials::User { .. })));
+        let redis = settings.redis().unwrap();
+        assert_eq!((redis.host.as_str(), redis.port, redis.prefix.as_str()), ("r", 2, "starling"));
+        assert!(redis.tls.is_some() && redis.credentials.is_some_and(|own| own.user.is_none()));
+        assert!(Settings::default().redis().is_none() && Settings::default().nats("x").tls.is_none());
+    }
+}
