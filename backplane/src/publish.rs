@@ -12,7 +12,9 @@ use model::Subject;
 use model::clock::Clock;
 use model::limits::{OUTBOX_LOOKUP_MS, PUBLISH_RETRY_MS_MAX, PUBLISH_TIMEOUT_MS};
 use model::snowflake;
+use proto::trace;
 use tokio::time::{sleep, timeout};
+use tracing::{Instrument as _, field};
 
 use crate::port::{Backplane, Unavailable};
 
@@ -37,7 +39,20 @@ pub async fn publish(
         tracing::warn!(%error, event_id, attempts, is_repeated, "publish failed");
         is_repeated
     };
-    repeat(attempt, again).await
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        "publish",
+        otel.kind = "producer",
+        otel.status_code = field::Empty,
+        messaging.operation.name = "publish",
+        messaging.destination.name = ?subject,
+        messaging.message.id = event_id,
+    );
+    let published = repeat(attempt, again).instrument(span.clone()).await;
+    if published.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
+    published
 }
 
 async fn attempt(

@@ -9,7 +9,7 @@ use model::{ChannelId, EventKind, GuildId, UserId};
 use prost::Message as _;
 
 use crate::convert::{Malformed, id, ids, numbers, optional_id, required};
-use crate::v1;
+use crate::{trace, v1};
 
 /// The version that is written.
 pub const VERSION: u32 = 1;
@@ -50,7 +50,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// An event with its JSON and nothing else set.
+    /// An event with its JSON, in the trace in which it is made, and nothing else set.
     pub fn new(event_id: u64, kind: EventKind, writer: Writer, data: impl Into<Bytes>) -> Self {
         Self {
             event_id,
@@ -64,7 +64,7 @@ impl Envelope {
             data: data.into(),
             data_without_content: None,
             view: None,
-            traceparent: String::new(),
+            traceparent: trace::current(),
             token_id: None,
             moved_to: None,
         }

@@ -24,9 +24,11 @@ use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
+use tracing::{Instrument as _, Span};
 
 use crate::deadline;
 use crate::serving::Servable;
+use crate::trace;
 use remote::Remote;
 
 /// Carries calls to one service. Cheap to clone.
@@ -86,7 +88,14 @@ impl Service<Request<Body>> for Transport {
         let within = asked.min(self.deadline);
         let until = Instant::now() + within;
         request.headers_mut().insert(deadline::TIMEOUT, deadline::write(within));
+        let span = trace::client_span(request.uri().path());
+        trace::put(&span, request.headers_mut());
         let answer = timeout_at(until, self.call.call(request, until));
-        async move { answer.await.unwrap_or_else(|_| Err(deadline::passed())) }.boxed()
+        let call = async move {
+            let answer = answer.await.unwrap_or_else(|_| Err(deadline::passed()));
+            trace::note_answer(&Span::current(), &answer);
+            answer
+        };
+        call.instrument(span).boxed()
     }
 }

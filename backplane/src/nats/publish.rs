@@ -7,6 +7,7 @@ use async_nats::jetstream::response::Response;
 use async_nats::{HeaderMap, Request, header};
 use bytes::Bytes;
 use model::limits;
+use proto::trace;
 
 use super::link::Link;
 use super::names::Names;
@@ -24,6 +25,10 @@ pub(super) async fn publish(
     let mut headers = HeaderMap::new();
     headers.insert(header::NATS_MESSAGE_ID, event_id.to_string().as_str());
     headers.insert(header::NATS_EXPECTED_STREAM, stream.as_str());
+    let traceparent = trace::current();
+    if !traceparent.is_empty() {
+        headers.insert(trace::TRACEPARENT, traceparent.as_str());
+    }
     let request = Request::new().headers(headers).payload(envelope);
     let answer = link.ask_within(PATIENCE, names.subject(subject), request).await?;
     match serde_json::from_slice(&answer.payload) {

@@ -18,9 +18,11 @@ use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
+use tracing::{Instrument as _, Span};
 
 use crate::deadline;
 use crate::executor::Executor;
+use crate::trace;
 
 /// What answers calls: a generated server of `proto::v1`.
 pub trait Servable:
@@ -68,6 +70,7 @@ impl Work {
             .unwrap_or(Duration::from_millis(RPC_DEADLINE_MS));
         let until = Instant::now() + asked.min(Duration::from_millis(RPC_DEADLINE_MAX_MS));
         let owner = self.tasks.clone();
+        let span = trace::server_span(request.uri().path(), request.headers());
         let work = async move {
             let _held = (held, owner);
             let request =
@@ -77,9 +80,11 @@ impl Work {
                 return Err(deadline::passed());
             }
             let Ok(response) = service.call(request).await;
-            Ok(response)
+            let answer = Ok(response);
+            trace::note_answer(&Span::current(), &answer);
+            answer
         };
-        let task = self.executor.spawn(work);
+        let task = self.executor.spawn(work.instrument(span));
         match timeout_at(until, task).await {
             Ok(Ok(Some(answer))) => answer,
             Ok(Err(error)) if error.is_panic() => Err(Status::internal("the service failed at this call")),
