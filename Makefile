@@ -50,7 +50,7 @@ clients: ## the foreign client libraries that the tests drive (needs Node.js wit
 tracer: ## strace, for two tests of durability (as root or with sudo, on Debian)
 	@scripts/install-strace
 
-servers: ## the servers that the tests start: NATS in .cache/tools (needs Python), Redis (as root or with sudo, on Debian)
+servers: ## the servers that the tests start: NATS and Cassandra in .cache/tools (needs Python; Java 17 and Maven), Redis (as root or with sudo, on Debian)
 	@scripts/install-servers
 	@scripts/install-redis
 

@@ -24,7 +24,8 @@ const RETRY_MS_MIN: u64 = 20;
 /// Publishes an event, whose id is a snowflake, and repeats it until it is acknowledged or `again` says no: that is
 /// asked after each attempt that failed, with the number of attempts so far.
 ///
-/// An error is the last attempt's, and says nothing of whether the event lies in its stream.
+/// Answers whether the stream did not have it yet. An error is the last attempt's, and says nothing of whether the event
+/// lies in its stream.
 pub async fn publish(
     backplane: &dyn Backplane,
     clock: &dyn Clock,
@@ -32,7 +33,7 @@ pub async fn publish(
     event_id: u64,
     envelope: &Bytes,
     mut again: impl FnMut(u32) -> bool,
-) -> Result<(), Unavailable> {
+) -> Result<bool, Unavailable> {
     let attempt = || attempt(backplane, clock, subject, event_id, envelope);
     let again = |attempts, error: &Unavailable| {
         let is_repeated = again(attempts);
@@ -61,23 +62,23 @@ async fn attempt(
     subject: Subject,
     event_id: u64,
     envelope: &Bytes,
-) -> Result<(), Unavailable> {
+) -> Result<bool, Unavailable> {
     let age_ms = clock.now_ms().saturating_sub(snowflake::timestamp_ms(event_id));
     if age_ms > OUTBOX_LOOKUP_MS && backplane.contains(subject, event_id).await? {
-        return Ok(());
+        return Ok(false);
     }
-    backplane.publish(subject, event_id, envelope.clone()).await.map(drop)
+    backplane.publish(subject, event_id, envelope.clone()).await.map(|ack| !ack.duplicate)
 }
 
 /// Each attempt has `PUBLISH_TIMEOUT_MS`.
-async fn repeat<F: Future<Output = Result<(), Unavailable>>>(
+async fn repeat<T, F: Future<Output = Result<T, Unavailable>>>(
     mut attempt: impl FnMut() -> F,
     mut again: impl FnMut(u32, &Unavailable) -> bool,
-) -> Result<(), Unavailable> {
+) -> Result<T, Unavailable> {
     let (mut attempts, mut wait_ms) = (0, RETRY_MS_MIN);
     loop {
         let error = match timeout(Duration::from_millis(PUBLISH_TIMEOUT_MS), attempt()).await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) => error,
             Err(_) => Unavailable(format!("no acknowledgement within {PUBLISH_TIMEOUT_MS} ms")),
         };

@@ -85,7 +85,7 @@ impl Accounts {
 
     /// Stores and publishes a change of this user; the caller holds what orders it.
     pub(crate) async fn commit(&self, user: UserId, draft: Draft) -> Result<(), Failure> {
-        let lease = self.changes.lease(SlotSet::Users, user.get()).await?;
+        let lease = self.changes.lease(SlotSet::Users, user.get())?;
         let stored = self.changes.store(&lease, draft).await;
         self.cache.forget_user(user);
         self.changes.publish(stored?).await

@@ -19,9 +19,10 @@ use proto::{Failure, FailureKind};
 use storage::{Lease, SlotSet};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::accounts::locks::Stripes;
-use crate::changes::{Changes, Stored, outcome_unknown};
+use crate::changes::{Changes, Stored, not_owner, outcome_unknown};
 use crate::cleanup;
 use crate::command::{Change, Command};
 use crate::state::{GuildState, unknown_guild};
@@ -39,6 +40,9 @@ pub(crate) struct Actors {
 struct Handle {
     jobs: mpsc::Sender<Box<dyn Job>>,
     state: Arc<RwLock<Arc<GuildState>>>,
+    lease: Lease,
+    /// Ends the actor: its slot goes, or what it holds may not be what is stored.
+    end: CancellationToken,
 }
 
 /// A command with where its answer goes.
@@ -58,6 +62,7 @@ struct GuildActor {
     lease: Lease,
     owner: Arc<Actors>,
     state: Arc<RwLock<Arc<GuildState>>>,
+    end: CancellationToken,
     /// Set when it can't know the guild's state any more, or may not write.
     ended: Option<Failure>,
 }
@@ -70,9 +75,11 @@ impl Actors {
         Arc::new(Self { changes, running: Mutex::default(), loading: Stripes::new(), idle })
     }
 
-    /// The guild's committed state.
+    /// The guild's committed state. Who does not own it any more may hold an older one, and says nothing.
     pub(crate) async fn state(self: &Arc<Self>, id: GuildId) -> Result<Arc<GuildState>, Failure> {
-        let state = self.handle(id).await?.state.read().clone();
+        let handle = self.handle(id).await?;
+        self.changes.leases.check(&handle.lease).map_err(|error| not_owner(&error))?;
+        let state = handle.state.read().clone();
         if state.is_gone { Err(unknown_guild()) } else { Ok(state) }
     }
 
@@ -117,15 +124,23 @@ impl Actors {
         if self.changes.tasks.is_stopping() {
             return Err(Failure::unavailable("the directory is shutting down", UNAVAILABLE_RETRY_MS));
         }
-        let lease = self.changes.lease(SlotSet::Guilds, id.get()).await?;
+        let lease = self.changes.lease(SlotSet::Guilds, id.get())?;
         let rows = self.changes.store.guild(id).await?.ok_or_else(unknown_guild)?;
         let (jobs, queue) = mpsc::channel(GUILD_QUEUE_MAX);
         let state = Arc::new(RwLock::new(Arc::new(GuildState::from(rows))));
-        let handle = Handle { jobs, state: state.clone() };
+        let end = self.changes.leases.end_of(&lease).child_token();
+        let handle = Handle { jobs, state: state.clone(), lease, end: end.clone() };
         self.running.lock().insert(id, handle.clone());
-        let actor = GuildActor { id, lease, owner: self.clone(), state, ended: None };
+        let actor = GuildActor { id, lease, owner: self.clone(), state, end, ended: None };
         self.changes.tasks.spawn(actor.run(queue));
         Ok(handle)
+    }
+
+    /// Ends a guild's actor after the change that it is making; who asks next finds it loaded anew.
+    pub(crate) fn end(&self, id: GuildId) {
+        if let Some(handle) = self.running.lock().get(&id) {
+            handle.end.cancel();
+        }
     }
 
     fn forget(&self, id: GuildId, handle: &Handle) {
@@ -150,11 +165,12 @@ impl Actors {
 
 impl GuildActor {
     async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
-        let stop = self.owner.changes.tasks.stop_token().clone();
+        let (stop, end) = (self.owner.changes.tasks.stop_token().clone(), self.end.clone());
         let failure = loop {
             let job = tokio::select! {
                 biased;
                 () = stop.cancelled() => break shutting_down(),
+                () = end.cancelled() => break self.gone(),
                 job = tokio::time::timeout(self.owner.idle, queue.recv()) => job,
             };
             match job {
@@ -171,6 +187,14 @@ impl GuildActor {
         queue.close();
         while let Ok(job) = queue.try_recv() {
             job.refuse(failure.clone());
+        }
+    }
+
+    /// Why it ends before its time.
+    fn gone(&self) -> Failure {
+        match self.owner.changes.leases.check(&self.lease) {
+            Err(error) => not_owner(&error),
+            Ok(()) => Failure::unavailable("the guild is being started again", UNAVAILABLE_RETRY_MS),
         }
     }
 

@@ -7,18 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use backplane::Backplane;
-use model::Timestamp;
 use model::clock::SharedClock;
 use model::limits::{STORE_RETRY_MS, UNAVAILABLE_RETRY_MS};
+use model::{Id, Timestamp};
 use proto::{Failure, FailureKind, Writer};
-use storage::{
-    Bucket, Epoch, Lease, Leases, Ledger, Open, OutboxEvent, OutboxRow, Republish, RepublishError,
-    SWEEP_TRIES, Slot, SlotSet, Unpublished,
-};
+use storage::{Bucket, Lease, Leases, Ledger, Open, OutboxEvent, OutboxRow, Slot, SlotSet};
 use tasks::Spawner;
 
+use crate::accounts::users::name_taken;
 use crate::events::Event;
 use crate::store::{Commit, DirectoryStore, StoreError, Write};
 
@@ -65,18 +62,23 @@ impl Changes {
     }
 
     /// The lease on what has this id.
-    pub(crate) async fn lease(&self, set: SlotSet, id: u64) -> Result<Lease, Failure> {
-        self.leases.acquire(set, Slot::of(id)).await.map_err(|error| match error {
-            storage::LeaseError::NotOwner(error) => not_owner(&error),
-            error => Failure::unavailable(error.to_string(), UNAVAILABLE_RETRY_MS),
-        })
+    pub(crate) fn lease(&self, set: SlotSet, id: u64) -> Result<Lease, Failure> {
+        self.leases.lease(set, Slot::of(id)).map_err(|error| not_owner(&error))
+    }
+
+    /// A new id of something in a slot of ours, as long as there is one: who makes it has to write it.
+    pub(crate) fn next_id_in<T>(&self, set: SlotSet) -> Id<T> {
+        let is_ours = |id: &Id<T>| self.leases.lease(set, Slot::of(id.get())).is_ok();
+        let mut ids = (0..ID_TRIES_MAX).map(|_| self.ledger.next_id());
+        // Without a slot it is refused where it is written.
+        ids.find(is_ours).unwrap_or_else(|| self.ledger.next_id())
     }
 
     /// Makes a change durable. A failure means that nothing was stored, except where it says that the outcome is
     /// unknown, which happens at shutdown only.
     pub(crate) async fn store(&self, lease: &Lease, draft: Draft) -> Result<Stored, Failure> {
         self.leases.check(lease).map_err(|error| not_owner(&error))?;
-        let open = self.ledger.begin(lease.set);
+        let open = self.ledger.begin(lease).map_err(|error| not_owner(&error))?;
         let Lease { set, slot, epoch } = *lease;
         let writer = Writer { set: set.code(), slot: slot.get(), epoch: epoch.0 };
         let (for_guild, for_users): (Vec<_>, Vec<_>) =
@@ -101,7 +103,7 @@ impl Changes {
     async fn commit_until_known(&self, lease: &Lease, commit: Commit) -> Result<(), (Failure, bool)> {
         let mut maybe_stored = false;
         loop {
-            let error = match self.store.commit(commit.clone()).await {
+            let error = match self.store.commit(lease, commit.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -132,36 +134,11 @@ impl Changes {
         stored.open.close();
         Ok(())
     }
-
-    /// Publishes what earlier epochs left, before anything is accepted.
-    pub(crate) async fn sweep(&self, set: SlotSet, mine: Epoch) -> Result<u64, StoreError> {
-        let mut publisher = Sweeper { backplane: self.backplane.clone(), clock: self.clock.clone() };
-        self.store.sweep(set, mine, &mut publisher).await
-    }
 }
 
-struct Sweeper {
-    backplane: Arc<dyn Backplane>,
-    clock: SharedClock,
-}
-
-#[async_trait]
-impl Republish for Sweeper {
-    async fn republish(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
-        let Unpublished::Row(row) = unpublished else {
-            return Err("the directory writes no markers: the slot set has another writer".into());
-        };
-        for OutboxEvent { subject, event_id, envelope } in &row.events {
-            let again = |attempts| attempts < SWEEP_TRIES;
-            let (backplane, clock) = (&*self.backplane, &*self.clock);
-            backplane::publish(backplane, clock, *subject, *event_id, envelope, again).await?;
-        }
-        Ok(())
-    }
-}
-
-fn not_owner(error: &storage::NotOwner) -> Failure {
-    Failure::not_owner(error.set, error.slot, None)
+/// What a caller is told who has come to the wrong replica. Nothing was done.
+pub(crate) fn not_owner(error: &storage::NotOwner) -> Failure {
+    Failure::not_owner(error.set, error.slot, error.owner.as_deref().map(str::to_owned))
 }
 
 /// What a caller is told whose change is stored, or may be, but not published in time.
@@ -176,6 +153,7 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Unavailable(_) => Self::unavailable(error.to_string(), UNAVAILABLE_RETRY_MS),
             StoreError::Unknown(_) => outcome_unknown(),
+            StoreError::NameTaken => name_taken(),
             StoreError::Refused(_) => {
                 Self::new(FailureKind::Invalid, proto::failure::code::GENERAL, error.to_string())
             }
@@ -183,3 +161,6 @@ impl From<StoreError> for Failure {
         }
     }
 }
+
+/// Ids that are made in search of one whose slot is ours: far more than there are replicas.
+const ID_TRIES_MAX: usize = 1_024;

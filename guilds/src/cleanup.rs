@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use model::limits::{CLEANUP_PAGE_LEN, CLEANUP_RETRY_MS, REFRESHES_AT_ONCE, RESUMES_AT_ONCE};
 use model::{GuildId, UserId};
 use proto::FailureKind;
+use storage::{Lease, Slot, SlotSet};
 
 use crate::accounts::Accounts;
 use crate::changes::Changes;
@@ -17,7 +18,9 @@ use crate::store::{Commit, StoreError, Write};
 /// Removes members, names and invites of a guild that is gone, page by page.
 pub(crate) async fn delete_guild(changes: Arc<Changes>, guild: GuildId) {
     while !changes.tasks.is_stopping() {
-        match delete_page(&changes, guild).await {
+        // Whose slot it is goes on with it.
+        let Ok(lease) = changes.lease(SlotSet::Guilds, guild.get()) else { return };
+        match delete_page(&changes, &lease, guild).await {
             Ok(true) => return,
             Ok(false) => {}
             Err(error) => {
@@ -28,7 +31,7 @@ pub(crate) async fn delete_guild(changes: Arc<Changes>, guild: GuildId) {
     }
 }
 
-async fn delete_page(changes: &Changes, guild: GuildId) -> Result<bool, StoreError> {
+async fn delete_page(changes: &Changes, lease: &Lease, guild: GuildId) -> Result<bool, StoreError> {
     let members = changes.store.members_after(guild, None, CLEANUP_PAGE_LEN).await?;
     let mut writes: Vec<_> =
         members.into_iter().map(|member| Write::DeleteMember(Box::new(member))).collect();
@@ -37,7 +40,7 @@ async fn delete_page(changes: &Changes, guild: GuildId) -> Result<bool, StoreErr
         writes.extend(changes.store.invites_of(guild).await?.into_iter().map(Write::DeleteInvite));
         writes.push(Write::EndDeletion(guild));
     }
-    changes.store.commit(Commit { writes, ..Commit::default() }).await?;
+    changes.store.commit(lease, Commit { writes, ..Commit::default() }).await?;
     Ok(is_last)
 }
 
@@ -74,9 +77,11 @@ async fn refresh_all(accounts: &Accounts, user: UserId) -> Result<(), StoreError
     }
     // A newer edit has a pass of its own.
     let _user = accounts.users.lock(&[user.get()]).await;
-    if changes.store.refresh_of(user).await? == Some(edit) {
+    if changes.store.refresh_of(user).await? == Some(edit)
+        && let Ok(lease) = changes.lease(SlotSet::Users, user.get())
+    {
         let writes = vec![Write::DeleteRefresh(user)];
-        changes.store.commit(Commit { writes, ..Commit::default() }).await?;
+        changes.store.commit(&lease, Commit { writes, ..Commit::default() }).await?;
     }
     Ok(())
 }
@@ -95,11 +100,32 @@ async fn refresh_one(accounts: &Accounts, guild: GuildId, user: UserId) {
     }
 }
 
-/// Goes on with every deletion that an earlier run did not finish, a few at a time.
-pub(crate) async fn resume_deletions(changes: Arc<Changes>) {
+/// Goes on with what an earlier owner of these slots has left to do.
+pub(crate) fn resume(accounts: &Arc<Accounts>, set: SlotSet, slots: Vec<Slot>) {
+    let tasks = &accounts.changes.tasks;
+    match set {
+        SlotSet::Guilds => {
+            let deletions = resume_deletions(accounts.changes.clone(), slots);
+            tasks.spawn_passing("the removal of deleted guilds", deletions);
+        }
+        SlotSet::Users => {
+            let refreshes = resume_refreshes(accounts.clone(), slots);
+            tasks.spawn_passing("the refresh of changed users", refreshes);
+        }
+        SlotSet::Channels => {}
+    }
+}
+
+/// Goes on with every deletion in these slots that an earlier owner did not finish, a few at a time.
+async fn resume_deletions(changes: Arc<Changes>, slots: Vec<Slot>) {
+    let resume = |slot| resume_deletions_in(changes.clone(), slot);
+    futures_util::stream::iter(slots).for_each_concurrent(RESUMES_AT_ONCE, resume).await;
+}
+
+async fn resume_deletions_in(changes: Arc<Changes>, slot: Slot) {
     let mut last = None;
     while !changes.tasks.is_stopping() {
-        let page = match changes.store.deletions(last, CLEANUP_PAGE_LEN).await {
+        let page = match changes.store.deletions(slot, last, CLEANUP_PAGE_LEN).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::warn!(%error, "what is left of deleted guilds cannot be read");
@@ -117,11 +143,16 @@ pub(crate) async fn resume_deletions(changes: Arc<Changes>) {
     }
 }
 
-/// Goes on with every changed user whose member rows an earlier run did not write again, a few at a time.
-pub(crate) async fn resume_refreshes(accounts: Arc<Accounts>) {
+/// Goes on with every changed user of these slots whose member rows an earlier owner did not write again, a few at a time.
+async fn resume_refreshes(accounts: Arc<Accounts>, slots: Vec<Slot>) {
+    let resume = |slot| resume_refreshes_in(accounts.clone(), slot);
+    futures_util::stream::iter(slots).for_each_concurrent(RESUMES_AT_ONCE, resume).await;
+}
+
+async fn resume_refreshes_in(accounts: Arc<Accounts>, slot: Slot) {
     let mut last = None;
     while !accounts.changes.tasks.is_stopping() {
-        let page = match accounts.changes.store.refreshes(last, CLEANUP_PAGE_LEN).await {
+        let page = match accounts.changes.store.refreshes(slot, last, CLEANUP_PAGE_LEN).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::warn!(%error, "changed users who are left to write again cannot be read");

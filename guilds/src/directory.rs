@@ -6,8 +6,10 @@ use std::time::Duration;
 use backplane::Backplane;
 use model::clock::SharedClock;
 use model::limits::DIRECTORY_STOP_MS;
-use proto::Failure;
-use storage::{Engine, IdFloor, Leases, Ledger, OutboxKeeper, SharedSnowflakes, SlotSet};
+use storage::{
+    Engine, IdFloor, Ledger, OutboxKeeper, Ownership, OwnershipError, Scope, Seen, SharedSnowflakes, Slot,
+    SlotSet,
+};
 use tasks::{Ended, Tasks};
 
 use crate::accounts::Accounts;
@@ -15,12 +17,14 @@ use crate::accounts::passwords::PasswordCost;
 use crate::actor::Actors;
 use crate::changes::Changes;
 use crate::cleanup;
-use crate::store::{DirectoryStore, EmbeddedStore, StoreError};
+use crate::slots::Slots;
+use crate::store::{DirectoryStore, EmbeddedStore};
 
 /// What a directory stands on.
 pub struct Config {
     pub engine: Engine,
-    pub leases: Arc<dyn Leases>,
+    /// Which guilds and users are this process's.
+    pub leases: Arc<dyn Ownership>,
     pub backplane: Arc<dyn Backplane>,
     pub clock: SharedClock,
     /// The process's one generator of ids.
@@ -37,13 +41,11 @@ pub struct Config {
 pub enum OpenError {
     #[error("open the directory's tables: {0}")]
     Tables(#[from] storage::OpenError),
-    #[error("own the directory's slots: {0}; is another replica running on them?")]
-    Lease(Failure),
     /// Before everything that is stored is published, nothing may be answered.
-    #[error(
-        "publish what was left of the run before: {0}; see that the backplane is there, then start again"
-    )]
-    Sweep(#[source] StoreError),
+    #[error("own the directory's slots: {0}")]
+    Own(#[from] OwnershipError),
+    #[error("own the directory's slots: the directory was stopped before it had any")]
+    Stopped,
 }
 
 /// The directory service. Clones are the same service.
@@ -52,7 +54,6 @@ pub struct Directory {
     pub(crate) changes: Arc<Changes>,
     pub(crate) actors: Arc<Actors>,
     pub(crate) accounts: Arc<Accounts>,
-    keepers: Vec<Arc<OutboxKeeper<dyn DirectoryStore>>>,
     tasks: Arc<Tasks>,
 }
 
@@ -70,30 +71,33 @@ impl Directory {
         let changes = Arc::new(Changes {
             store,
             backplane: config.backplane,
-            leases: config.leases,
+            leases: Arc::<dyn Ownership>::clone(&config.leases),
             ledger: Ledger::new(config.ids, config.clock.clone()),
             clock: config.clock,
             tasks: tasks.spawner().clone(),
         });
-        let mut keepers = Vec::new();
-        for set in [SlotSet::Guilds, SlotSet::Users] {
-            let lease = changes.lease(set, 0).await.map_err(OpenError::Lease)?;
-            let events = changes.sweep(set, lease.epoch).await.map_err(OpenError::Sweep)?;
-            tracing::info!(?set, events, "published what was left");
-            let (store, ledger) = (changes.store.clone(), changes.ledger.clone());
-            let keeper = Arc::new(OutboxKeeper::new(store, ledger, set, lease.epoch));
-            keepers.push(keeper.clone());
-            let stop = tasks.spawner().stop_token().clone();
-            let keep = async move { keeper.run(&stop).await };
-            tasks.spawner().spawn_lasting(format!("the keeper of its outbox of {set:?}"), keep);
-        }
         let actors = Actors::new(changes.clone(), config.actor_idle_ms);
         let accounts = Accounts::new(changes.clone(), actors.clone(), config.password_cost);
-        let deletions = cleanup::resume_deletions(changes.clone());
-        tasks.spawner().spawn_passing("the removal of deleted guilds", deletions);
-        let refreshes = cleanup::resume_refreshes(accounts.clone());
-        tasks.spawner().spawn_passing("the refresh of changed users", refreshes);
-        Ok(Self { changes, actors, accounts, keepers, tasks: Arc::new(tasks) })
+        let keeper = |set| {
+            let (store, ledger, leases) =
+                (changes.store.clone(), changes.ledger.clone(), changes.leases.clone());
+            Arc::new(OutboxKeeper::new(store, ledger, leases, set))
+        };
+        let slots = Slots {
+            changes: changes.clone(),
+            actors: actors.clone(),
+            accounts: accounts.clone(),
+            keepers: SETS.map(keeper).into(),
+            seen: Seen::default(),
+        };
+        own(config.leases, slots, &tasks).await?;
+        // A store of slots is told of each by itself.
+        if changes.store.scope() == Scope::Set {
+            let slots: Vec<Slot> = Slot::all().collect();
+            cleanup::resume(&accounts, SlotSet::Guilds, slots.clone());
+            cleanup::resume(&accounts, SlotSet::Users, slots);
+        }
+        Ok(Self { changes, actors, accounts, tasks: Arc::new(tasks) })
     }
 
     /// Waits until something has ended that the service cannot go on without, and says what; never at a shutdown. The
@@ -107,14 +111,34 @@ impl Directory {
         }
     }
 
-    /// Ends every task: changes that are under way are finished or left to the next start's sweep.
+    /// Ends every task: changes that are under way are finished or left to the next owner's sweep.
     pub async fn shutdown(&self) {
-        // Who goes on may still take ids, so that nothing can be said of what is published.
-        if self.tasks.shutdown(Duration::from_millis(DIRECTORY_STOP_MS)).await {
-            futures_util::future::join_all(self.keepers.iter().map(|keeper| keeper.finish())).await;
-        }
+        self.tasks.shutdown(Duration::from_millis(DIRECTORY_STOP_MS)).await;
     }
 }
+
+/// Owns guilds and users from now on; waits until those are served that are to be this process's at first.
+async fn own(leases: Arc<dyn Ownership>, slots: Slots, tasks: &Tasks) -> Result<(), OpenError> {
+    for keeper in slots.keepers.clone() {
+        let stop = tasks.spawner().stop_token().clone();
+        let name = format!("the keeper of its outbox of {:?}", keeper.set());
+        tasks.spawner().spawn_lasting(name, async move { keeper.run(&stop).await });
+    }
+    let (owner, stop) = (leases.clone(), tasks.spawner().stop_token().clone());
+    let mut owning = Box::pin(async move { owner.run(&SETS, &slots, &stop).await });
+    tokio::select! {
+        ended = &mut owning => return ended.map_err(OpenError::Own).and(Err(OpenError::Stopped)),
+        () = leases.settled(&SETS) => {}
+    }
+    tasks.spawner().spawn_lasting("the owner of its slots", async move {
+        if let Err(error) = owning.await {
+            tracing::error!(%error, "the directory's slots can't be owned");
+        }
+    });
+    Ok(())
+}
+
+const SETS: [SlotSet; 2] = [SlotSet::Guilds, SlotSet::Users];
 
 /// How whoever reads a log knows the service.
 const SERVICE: &str = "directory";

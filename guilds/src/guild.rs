@@ -28,7 +28,7 @@ pub(crate) fn new_guild(
     icon: Option<String>,
     owner: User,
 ) -> (GuildRows, Member) {
-    let guild_id: GuildId = changes.ledger.next_id();
+    let guild_id: GuildId = changes.next_id_in(SlotSet::Guilds);
     let mut guild = Guild::new(guild_id, name, owner.id);
     guild.icon = icon;
     guild.revision = 1;
@@ -59,7 +59,7 @@ pub(crate) async fn store_new_guild(
     draft.writes.extend(rows.roles.iter().map(|role| Write::PutRole(guild_id, role.clone())));
     draft.writes.extend(rows.channels.iter().cloned().map(Write::PutChannel));
     draft.writes.push(Write::PutMember(Box::new(owner), None));
-    let lease = changes.lease(SlotSet::Guilds, guild_id.get()).await?;
+    let lease = changes.lease(SlotSet::Guilds, guild_id.get())?;
     changes.store(&lease, draft).await
 }
 

@@ -29,7 +29,9 @@ mod pages;
 mod roles;
 mod rules;
 mod seed;
+
 mod service;
+mod slots;
 mod state;
 pub mod store;
 mod validate;

@@ -5,18 +5,21 @@
 //!
 //! All writes go through [`DirectoryStore::commit`]: one change, all or nothing, together with its outbox row. A write
 //! names what it replaces where index rows depend on it, so an adapter never reads before it writes, and repeating a
-//! commit changes nothing.
+//! commit changes nothing. Of several writes to one row in a commit the last counts.
 //!
-//! To add an adapter: implement [`DirectoryStore`], and run this crate's tests on it.
+//! To add an adapter: implement [`DirectoryStore`], and run the suite of `testkit` (`conformance/directory.rs`) on it.
 
 use async_trait::async_trait;
 use model::{ApplicationId, Channel, ChannelId, Guild, GuildId, Invite, Member, Role, RoleId, User, UserId};
 use proto::v1;
-use storage::{Epoch, OutboxRow, OutboxStore, Republish, SlotSet};
+use storage::{Lease, OutboxRow, OutboxStore, Pass, Republish, Slot};
 
+pub mod cassandra;
 pub mod embedded;
 pub mod keys;
+mod rows;
 
+pub use cassandra::CassandraStore;
 pub use embedded::EmbeddedStore;
 
 /// The SHA-256 hash of a token: what is stored in its place.
@@ -45,7 +48,7 @@ pub enum Write {
     PutUser(User),
     /// The name in lower case, for people only: it is unique.
     PutUsername(String, UserId),
-    DeleteUsername(String),
+    DeleteUsername(String, UserId),
     /// In PHC form.
     PutPassword(UserId, String),
     PutToken(TokenRow),
@@ -89,6 +92,9 @@ pub enum StoreError {
     Refused(String),
     #[error("store holds what cannot be read: {0}")]
     Corrupt(String),
+    /// Somebody else has the name of a [`Write::PutUsername`]. Nothing was written.
+    #[error("the name is taken")]
+    NameTaken,
 }
 
 /// The rows of the directory, and the outbox of their changes.
@@ -107,15 +113,25 @@ pub trait DirectoryStore: OutboxStore<Error = StoreError> + 'static {
     async fn application(&self, id: ApplicationId) -> Result<Option<v1::Application>, StoreError>;
     async fn applications_of(&self, owner: UserId) -> Result<Vec<v1::Application>, StoreError>;
     async fn refresh_of(&self, user: UserId) -> Result<Option<u64>, StoreError>;
-    /// Users whose member rows have to be written again, in order of id, after a user.
-    async fn refreshes(&self, after: Option<UserId>, limit: usize) -> Result<Vec<UserId>, StoreError>;
+    /// Users of a slot whose member rows have to be written again, in order of id, after a user.
+    async fn refreshes(
+        &self,
+        slot: Slot,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError>;
 
     // --- Guilds
     async fn guild(&self, id: GuildId) -> Result<Option<GuildRows>, StoreError>;
     async fn guild_exists(&self, id: GuildId) -> Result<bool, StoreError>;
     async fn guild_of_channel(&self, channel: ChannelId) -> Result<Option<GuildId>, StoreError>;
-    /// Guilds that are gone and of which rows are left, in order of id, after a guild.
-    async fn deletions(&self, after: Option<GuildId>, limit: usize) -> Result<Vec<GuildId>, StoreError>;
+    /// Guilds of a slot that are gone and of which rows are left, in order of id, after a guild.
+    async fn deletions(
+        &self,
+        slot: Slot,
+        after: Option<GuildId>,
+        limit: usize,
+    ) -> Result<Vec<GuildId>, StoreError>;
     async fn invite(&self, code: &str) -> Result<Option<Invite>, StoreError>;
     async fn invites_of(&self, guild: GuildId) -> Result<Vec<Invite>, StoreError>;
 
@@ -144,12 +160,15 @@ pub trait DirectoryStore: OutboxStore<Error = StoreError> + 'static {
     ) -> Result<Vec<GuildId>, StoreError>;
 
     // --- Writing
-    async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
-    /// Gives what epochs before this one stored but perhaps did not publish to `republish`.
+    /// Under the lease of the guild or user that it is about.
+    async fn commit(&self, lease: &Lease, commit: Commit) -> Result<(), StoreError>;
+    /// Gives what epochs before these leases', all of one set, stored in their slots, and perhaps did not publish, to
+    /// `republish`: in the late pass as what may have come too late. A store of which only one process writes has nothing
+    /// late.
     async fn sweep(
         &self,
-        set: SlotSet,
-        mine: Epoch,
+        leases: &[Lease],
+        pass: Pass,
         republish: &mut dyn Republish,
-    ) -> Result<u64, StoreError>;
+    ) -> Result<(), StoreError>;
 }

@@ -262,6 +262,11 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
     }
 }
 
+/// What a caller is told who has come to the wrong replica. Nothing was done.
+pub(crate) fn not_owner(error: &storage::NotOwner) -> Failure {
+    Failure::not_owner(error.set, error.slot, error.owner.as_deref().map(str::to_owned))
+}
+
 fn unknown_outcome() -> Failure {
     let message = "not confirmed in time, outcome unknown: try again with the same nonce";
     Failure::unavailable(message, RETRY_MS)

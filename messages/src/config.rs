@@ -6,16 +6,16 @@ use backplane::{Backplane, Unavailable};
 use model::clock::SharedClock;
 use model::limits::{SENDS_PER_WINDOW, SENDS_WINDOW_MS};
 use proto::clients::{AccountsClient, GuildsClient};
-use storage::{Engine, IdFloor, LeaseError, Leases, SharedSnowflakes};
+use storage::{Engine, IdFloor, Ownership, OwnershipError, SharedSnowflakes};
 
 use crate::filter::{FilterConfig, FilterError};
-use crate::store::StoreError;
 
 /// What the service stands on, and its settings.
 #[derive(Clone)]
 pub struct Config {
     pub engine: Engine,
-    pub leases: Arc<dyn Leases>,
+    /// Which channels are this process's.
+    pub leases: Arc<dyn Ownership>,
     pub backplane: Arc<dyn Backplane>,
     pub guilds: GuildsClient,
     pub accounts: AccountsClient,
@@ -46,12 +46,12 @@ impl Default for RateLimitConfig {
 pub enum OpenError {
     #[error(transparent)]
     Storage(#[from] storage::OpenError),
-    #[error("take the lease of the channels: {0}")]
-    Lease(#[from] LeaseError),
     #[error(transparent)]
     Filter(#[from] FilterError),
-    #[error("publish what the last run left: {0}; start again when the directory and the backplane answer")]
-    Sweep(#[source] StoreError),
+    #[error("own the channels: {0}")]
+    Own(#[from] OwnershipError),
+    #[error("own the channels: the service was stopped before it had any")]
+    Stopped,
     #[error("follow the guilds' events: {0}; start again when the backplane answers")]
     Backplane(#[from] Unavailable),
 }

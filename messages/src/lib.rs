@@ -8,9 +8,9 @@
 //! - `views` knows who may do what, as of the moment of a request.
 //! - `channel` gives ids and keeps order: ids are the order of a channel's events.
 //! - [`store`] is the port to durable storage, [`store::EmbeddedStore`] its embedded adapter.
-//! - `sweep` publishes, before anything is accepted, what the last run stored and did not publish.
+//! - `slots` and `sweep` publish, before anything is accepted, what earlier owners stored and did not publish.
 //!
-//! *One writer.* A channel belongs to the replica that holds its slot's lease; here one process holds all.
+//! *One writer.* A channel belongs to the replica that holds its slot's lease; embedded, one process holds all.
 
 mod cache;
 mod channel;
@@ -23,6 +23,7 @@ mod mentions;
 mod people;
 mod render;
 pub mod service;
+mod slots;
 pub mod stats;
 pub mod store;
 mod sweep;

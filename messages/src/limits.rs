@@ -37,5 +37,11 @@ pub(crate) const COMPONENTS_MAX: usize = 40;
 pub(crate) const REACTORS_PER_PAGE_MAX: u32 = 100;
 /// Channels in one call for last messages.
 pub(crate) const LAST_IDS_MAX: usize = 10_000;
+/// Channels of which the store remembers the ten days that they were written to last.
+pub(crate) const BUCKETS_CACHED_MAX: usize = 200_000;
+/// Tens of days of a channel that are looked up at one time.
+pub(crate) const BUCKETS_PER_READ: usize = 16;
+/// Newest messages of channels that are read or written at one time.
+pub(crate) const LASTS_AT_ONCE: usize = 32;
 /// Rows read at a time when a channel or the outbox is read through.
 pub(crate) const PAGE_LEN: usize = 500;

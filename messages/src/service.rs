@@ -15,7 +15,7 @@ use model::{ChannelId, MessageId, RoleId, Timestamp, UserId};
 use parking_lot::Mutex;
 use proto::failure::code;
 use proto::{Failure, FailureKind};
-use storage::{Ledger, OutboxKeeper, Slot, SlotSet};
+use storage::{Ledger, OutboxKeeper, Ownership, Seen, SlotSet};
 use tasks::{Ended, Tasks};
 use tokio::time::{Instant, timeout};
 
@@ -25,9 +25,9 @@ use crate::config::{Config, OpenError};
 use crate::filter::Filter;
 use crate::limits::{LAST_IDS_MAX, RETRY_MS, SHUTDOWN_WAIT, TYPISTS_CACHED_MAX};
 use crate::people::People;
+use crate::slots::Slots;
 use crate::stats::Stats;
 use crate::store::{EmbeddedStore, MessageStore};
-use crate::sweep::Sweeper;
 use crate::views::{Access, Views};
 
 /// The message service.
@@ -46,7 +46,6 @@ struct Inner {
     channels: Arc<Channels>,
     filter: Filter,
     typists: Mutex<Cache<(ChannelId, UserId), Instant>>,
-    keeper: Arc<OutboxKeeper<dyn MessageStore>>,
 }
 
 impl Messages {
@@ -60,35 +59,36 @@ impl Messages {
     pub async fn open_on(store: Arc<dyn MessageStore>, config: Config) -> Result<Self, OpenError> {
         let filter = Filter::new(&config.filter)?;
         let stats = Arc::new(Stats::default());
-        // One process holds all slots, in one epoch.
-        let slot = Slot::all().next().expect("a set has slots");
-        let epoch = config.leases.acquire(SlotSet::Channels, slot).await?.epoch;
-        let mut sweeper = Sweeper {
-            store: Arc::clone(&store),
-            backplane: Arc::clone(&config.backplane),
-            clock: Arc::clone(&config.clock),
-            people: People::new(config.guilds.clone(), config.accounts.clone()),
-            published: 0,
-        };
-        store.sweep(epoch, &mut sweeper).await.map_err(OpenError::Sweep)?;
-        stats.swept.add(sweeper.published);
-
         let (tasks, feeds) = (Tasks::new(SERVICE), Tasks::new(SERVICE));
-        let Config { backplane, guilds, accounts, .. } = config;
+        let Config { leases, backplane, guilds, accounts, clock, rate_limit, .. } = config;
+        let ids = Ledger::new(config.ids, Arc::clone(&clock));
+        let keeper = Arc::new(OutboxKeeper::new(
+            Arc::clone(&store),
+            Arc::clone(&ids),
+            Arc::<dyn Ownership>::clone(&leases),
+            SlotSet::Channels,
+        ));
+        let slots = Slots {
+            store: Arc::clone(&store),
+            backplane: Arc::clone(&backplane),
+            clock,
+            people: People::new(guilds.clone(), accounts.clone()),
+            ids: Arc::clone(&ids),
+            keeper: Arc::clone(&keeper),
+            stats: Arc::clone(&stats),
+            seen: Seen::default(),
+        };
+        own(Arc::clone(&leases), slots, &tasks).await?;
         let people = People::new(guilds.clone(), accounts);
         let views =
             Views::open(Arc::clone(&backplane), guilds, people, Arc::clone(&stats), feeds.spawner()).await?;
-        let ids = Ledger::new(config.ids, config.clock);
-        let keeper = OutboxKeeper::new(Arc::clone(&store), Arc::clone(&ids), SlotSet::Channels, epoch);
-        let keeper = Arc::new(keeper);
-        let (leases, rate_limit) = (config.leases, config.rate_limit);
         let shared = Arc::new(Shared { store, backplane, leases, ids, stats, rate_limit });
         let channels = Channels::new(Arc::clone(&shared), tasks.spawner().clone());
         let typists = Mutex::new(Cache::new(TYPISTS_CACHED_MAX));
-        let (kept, stop) = (Arc::clone(&keeper), tasks.spawner().stop_token().clone());
-        let keep = async move { kept.run(&stop).await };
+        let stop = tasks.spawner().stop_token().clone();
+        let keep = async move { keeper.run(&stop).await };
         tasks.spawner().spawn_lasting("the keeper of its outbox", keep);
-        let inner = Inner { tasks, feeds, shared, views, channels, filter, typists, keeper };
+        let inner = Inner { tasks, feeds, shared, views, channels, filter, typists };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -108,13 +108,9 @@ impl Messages {
     pub async fn shutdown(&self) {
         let inner = &self.inner;
         inner.feeds.stop();
-        // What could not be published in time is published at the next start.
-        let all_ended = inner.tasks.shutdown(SHUTDOWN_WAIT).await;
+        // What could not be published in time is published by the next owner.
+        inner.tasks.shutdown(SHUTDOWN_WAIT).await;
         inner.feeds.kill().await;
-        // Who goes on may still take ids, so that nothing can be said of what is published.
-        if all_ended {
-            inner.keeper.finish().await;
-        }
     }
 
     pub fn stats(&self) -> &Stats {
@@ -166,6 +162,23 @@ fn no_text_channel() -> Failure {
 
 fn unknown_message() -> Failure {
     Failure::unknown(code::UNKNOWN_MESSAGE, "Message")
+}
+
+/// Owns channels from now on; waits until those are served that are to be this process's at first.
+async fn own(leases: Arc<dyn Ownership>, slots: Slots, tasks: &Tasks) -> Result<(), OpenError> {
+    const SETS: [SlotSet; 1] = [SlotSet::Channels];
+    let (owner, stop) = (Arc::clone(&leases), tasks.spawner().stop_token().clone());
+    let mut owning = Box::pin(async move { owner.run(&SETS, &slots, &stop).await });
+    tokio::select! {
+        ended = &mut owning => return ended.map_err(OpenError::Own).and(Err(OpenError::Stopped)),
+        () = leases.settled(&SETS) => {}
+    }
+    tasks.spawner().spawn_lasting("the owner of its channels", async move {
+        if let Err(error) = owning.await {
+            tracing::error!(%error, "the channels can't be owned");
+        }
+    });
+    Ok(())
 }
 
 /// How whoever reads a log knows the service.

@@ -40,6 +40,8 @@ pub struct Stats {
     pub direct_checks: Counter,
     /// Events that the sweep at the start published again.
     pub swept: Counter,
+    /// Messages that an owner wrote after it had lost its slot, and that were removed.
+    pub late: Counter,
     pub channels_started: Counter,
     pub channels_ended: Counter,
 }

@@ -4,15 +4,17 @@
 //! atomic and idempotent, and of two writes to one row the owner sends the second only when the first has returned.
 //! Every write carries what must be published for it (the outbox): a message row is its own, all else brings its events.
 //!
-//! To add an adapter: implement [`MessageStore`] and run `tests/it/store.rs` on it.
+//! To add an adapter: implement [`MessageStore`] and run the suite of `testkit` (`conformance/messages.rs`) on it.
 
 use async_trait::async_trait;
 use model::emoji::Emoji;
 use model::{ChannelId, Message, MessageId, UserId};
-use storage::{Epoch, Lease, OutboxEvent, OutboxStore, Republish};
+use storage::{Lease, OutboxEvent, OutboxStore, Pass, Republish};
 
+pub mod cassandra;
 pub mod embedded;
 
+pub use cassandra::CassandraStore;
 pub use embedded::EmbeddedStore;
 
 /// Keeps messages, reactions, and the outbox of both. With a watermark it also stores what else is kept coalesced.
@@ -54,12 +56,18 @@ pub trait MessageStore: OutboxStore<Error = StoreError> + 'static {
     /// Stores changes durably, all or none, with their events.
     async fn change(&self, changes: &Changes) -> Result<(), StoreError>;
 
-    /// Gives what epochs before `mine` stored and perhaps did not publish to `republish`. How much it was.
-    async fn sweep(&self, mine: Epoch, republish: &mut dyn Republish) -> Result<u64, StoreError>;
+    /// Gives what epochs before these leases' stored in their slots, and perhaps did not publish, to `republish`: in the
+    /// late pass as what may have come too late. A store of which only one process writes has nothing late.
+    async fn sweep(
+        &self,
+        leases: &[Lease],
+        pass: Pass,
+        republish: &mut dyn Republish,
+    ) -> Result<(), StoreError>;
 }
 
 /// Which messages of a channel are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Page {
     Newest,
     Before(MessageId),

@@ -1,69 +1,108 @@
-//! Publishes again what earlier epochs stored and perhaps did not publish.
+//! Publishes again what earlier owners stored and perhaps did not publish, and removes what came too late.
 //!
-//! What the stream has already is left out. A message is published as it is stored now, so one that was edited before
-//! its creation was published is created with its new content; one that was deleted is not published at all.
-
-use std::sync::Arc;
+//! What the stream has already it knows by its id; of what is older than that it is asked first. A message is published
+//! as it is stored now, so one that was edited before its creation was published is created with its new content; one that
+//! was deleted is not published at all.
+//!
+//! A message that is first seen half a minute after its slot was taken was written by an owner that had lost it: nobody
+//! was told that it is there, and it would stand in the history before messages that were published before it. It is
+//! removed. A change that came so late leaves its rows as they are; readers drop its events, which are of an older epoch.
 
 use async_trait::async_trait;
-use backplane::Backplane;
-use model::clock::SharedClock;
+use model::limits::STREAM_AGE_MS;
 use model::{ChannelId, Message, MessageId, Subject, snowflake};
 use proto::{Failure, FailureKind};
-use storage::{Lease, Marker, OutboxEvent, Republish, RepublishError, SWEEP_TRIES, Unpublished};
+use storage::{
+    Lease, Marker, OutboxEvent, OutboxRow, Republish, RepublishError, SWEEP_TRIES, Scope, Unpublished,
+};
 
 use crate::events::Origin;
 use crate::limits::PAGE_LEN;
-use crate::people::People;
 use crate::render::Scene;
-use crate::store::{MessageStore, Page};
+use crate::slots::Slots;
+use crate::store::{Changes, Page, RowChange};
 
 /// The publisher of a sweep.
-pub(crate) struct Sweeper {
-    pub(crate) store: Arc<dyn MessageStore>,
-    pub(crate) backplane: Arc<dyn Backplane>,
-    pub(crate) clock: SharedClock,
-    pub(crate) people: People,
+pub(crate) struct Sweeper<'a> {
+    pub(crate) slots: &'a Slots,
+    /// Ours, of what is swept.
+    pub(crate) leases: &'a [Lease],
     /// Events that had not been published.
     pub(crate) published: u64,
+    /// Messages that came too late.
+    pub(crate) removed: u64,
 }
 
 #[async_trait]
-impl Republish for Sweeper {
+impl Republish for Sweeper<'_> {
     async fn republish(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
         match unpublished {
             Unpublished::Row(row) => {
-                for event in row.events {
-                    self.publish(event.subject, event.event_id, async |_| Ok(Some(event))).await?;
+                let OutboxRow { set, slot, epoch, .. } = row;
+                for event in &row.events {
+                    self.publish(Lease { set, slot, epoch }, event).await?;
                 }
                 Ok(())
             }
-            Unpublished::Marker { marker, published_ms } => self.messages(marker, published_ms).await,
+            Unpublished::Marker { marker, published_ms } => {
+                let lease = Lease { set: marker.set, slot: marker.slot, epoch: marker.epoch };
+                for message in self.messages(&marker, published_ms).await? {
+                    if let Some(event) = self.event(lease, &message).await? {
+                        self.publish(lease, &event).await?;
+                    }
+                }
+                Ok(())
+            }
         }
+    }
+
+    async fn too_late(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
+        let Unpublished::Marker { marker, published_ms } = unpublished else { return Ok(()) };
+        for message in self.messages(&marker, published_ms).await? {
+            let Some(guild) = message.guild_id else { continue };
+            let (subject, event_id) = (Subject::Guild(guild), message.id.get());
+            // What a stream may have forgotten by now is no proof that it was never published.
+            let age_ms = self.slots.clock.now_ms().saturating_sub(snowflake::timestamp_ms(event_id));
+            if age_ms > STREAM_AGE_MS / 2 {
+                continue;
+            }
+            if self.slots.seen.has(marker.set, marker.slot, event_id)
+                || self.slots.backplane.contains(subject, event_id).await?
+            {
+                continue;
+            }
+            self.remove(&marker, &message).await?;
+        }
+        Ok(())
     }
 }
 
-impl Sweeper {
-    async fn messages(&mut self, marker: Marker, published_ms: u64) -> Result<(), RepublishError> {
-        let Some(channel) = ChannelId::new(marker.channel) else { return Ok(()) };
-        let lease = Lease { set: marker.set, slot: marker.slot, epoch: marker.epoch };
+impl Sweeper<'_> {
+    /// What the channel has in the marker's bucket that may not be published, in order of id.
+    async fn messages(&self, marker: &Marker, published_ms: u64) -> Result<Vec<Message>, RepublishError> {
+        let mut messages = Vec::new();
+        let Some(channel) = ChannelId::new(marker.channel) else { return Ok(messages) };
         let end = snowflake::lowest_at(marker.bucket.end_ms());
         let begin = snowflake::lowest_at(published_ms.max(marker.bucket.start_ms()));
         let mut after = MessageId::new(begin.saturating_sub(1).max(1));
         while let Some(from) = after {
-            let mut page = self.store.list(channel, Page::After(from), PAGE_LEN).await?;
-            after = page.first().map(|message| message.id).filter(|_| page.len() == PAGE_LEN);
+            let mut page = self.slots.store.list(channel, Page::After(from), PAGE_LEN).await?;
+            after =
+                page.first().map(|message| message.id).filter(|id| page.len() == PAGE_LEN && id.get() < end);
             page.reverse();
-            for message in page {
-                if message.id.get() >= end {
-                    return Ok(());
-                }
-                let Some(guild) = message.guild_id else { continue };
-                let subject = Subject::Guild(guild);
-                self.publish(subject, message.id.get(), async |sweeper| sweeper.event(lease, &message).await)
-                    .await?;
-            }
+            messages.extend(page.into_iter().filter(|message| message.id.get() < end));
         }
+        Ok(messages)
+    }
+
+    async fn remove(&mut self, marker: &Marker, message: &Message) -> Result<(), RepublishError> {
+        let is_of_slot = |lease: &&Lease| (lease.set, lease.slot) == (marker.set, marker.slot);
+        let lease = *self.leases.iter().find(is_of_slot).ok_or("a marker of a slot that is not swept")?;
+        tracing::warn!(channel = %message.channel_id, id = %message.id, "a message came too late and is removed");
+        let rows = vec![RowChange::Delete(message.id)];
+        let changes = Changes { lease, channel: message.channel_id, rows, events: Vec::new() };
+        self.slots.store.change(&changes).await?;
+        self.removed += 1;
         Ok(())
     }
 
@@ -73,15 +112,15 @@ impl Sweeper {
         let mut message = message.clone();
         message.reactions.clear();
         let referenced = match &message.reference {
-            Some(reference) => self.store.get(message.channel_id, reference.message_id).await?,
+            Some(reference) => self.slots.store.get(message.channel_id, reference.message_id).await?,
             None => None,
         };
         let people = [Some(&message), referenced.as_ref()].into_iter().flatten();
         let people: Vec<_> =
             people.flat_map(|message| message.mentions.iter().copied().chain([message.author_id])).collect();
         let shown = async {
-            let cast = self.people.cast(guild, people).await?;
-            Ok((cast, self.people.member(guild, message.author_id).await?))
+            let cast = self.slots.people.cast(guild, people).await?;
+            Ok((cast, self.slots.people.member(guild, message.author_id).await?))
         };
         let (cast, member) = match shown.await {
             Ok(shown) => shown,
@@ -93,20 +132,17 @@ impl Sweeper {
         Ok(Some(Origin { lease, guild, channel: message.channel_id }.create(&message, &scene)))
     }
 
-    /// Publishes an event unless the stream has it; it is made only then.
-    async fn publish(
-        &mut self,
-        subject: Subject,
-        event_id: u64,
-        event: impl AsyncFnOnce(&Self) -> Result<Option<OutboxEvent>, RepublishError>,
-    ) -> Result<(), RepublishError> {
-        if self.backplane.contains(subject, event_id).await? {
-            return Ok(());
-        }
-        let Some(OutboxEvent { envelope, .. }) = event(self).await? else { return Ok(()) };
+    /// Publishes an event unless the stream has it.
+    async fn publish(&mut self, lease: Lease, event: &OutboxEvent) -> Result<(), RepublishError> {
+        let OutboxEvent { subject, event_id, envelope } = event;
+        let Slots { backplane, clock, store, seen, .. } = self.slots;
         let again = |attempts| attempts < SWEEP_TRIES;
-        backplane::publish(&*self.backplane, &*self.clock, subject, event_id, &envelope, again).await?;
-        self.published += 1;
+        let is_new = backplane::publish(&**backplane, &**clock, *subject, *event_id, envelope, again).await?;
+        self.published += u64::from(is_new);
+        // A store that one process alone writes to has no late pass.
+        if store.scope() == Scope::Slot {
+            seen.note(lease.set, lease.slot, *event_id);
+        }
         Ok(())
     }
 }

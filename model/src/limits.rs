@@ -251,6 +251,8 @@ pub const WRITE_FRAMES_MAX: usize = 64;
 // --- Storage -------------------------------------------------------------------------------------------------------
 /// The time of the newest id is recorded at most this often.
 pub const ID_FLOOR_MS: u64 = 1_000;
+/// How far the times of ids may lie ahead of the clock of whoever sweeps them.
+pub const OUTBOX_AHEAD_MS: u64 = 60_000;
 /// Length of a bucket of the outbox.
 pub const OUTBOX_BUCKET_MS: u64 = 10_000;
 /// Rows of the outbox read at a time by a sweep.
@@ -279,6 +281,34 @@ pub const STORE_MEMTABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Batches that may wait for the committer.
 pub const STORE_QUEUE_LEN_MAX: usize = 4_096;
+/// Event ids that the first sweeps of slots keep for the late ones.
+pub const SWEPT_IDS_MAX: usize = 64 * 1024;
+/// Watermarks of single slots that are written in one second, and at one time.
+pub const WATERMARKS_PER_TICK: usize = 100;
+pub const WATERMARKS_AT_ONCE: usize = 16;
+
+// --- Cassandra -----------------------------------------------------------------------------------------------------
+/// For the handshake with one node.
+pub const CASSANDRA_CONNECT_MS: u64 = 5_000;
+/// The driver queues what a connection has no room for, up to 32,768 requests on the way.
+pub const CASSANDRA_CONNECTIONS_PER_NODE: usize = 2;
+/// Without an answer for this long after a question of this age, a connection is dead.
+pub const CASSANDRA_PING_MS: u64 = 5_000;
+/// Between two attempts of a write.
+pub const CASSANDRA_AGAIN_MS: u64 = 50;
+/// Time in which a write is certain, with all its attempts. Below [`CHANGE_WAIT_MS`].
+pub const CASSANDRA_CHANGE_MS: u64 = 3_500;
+/// Time in which a read is answered, with all its attempts.
+pub const CASSANDRA_READ_MS: u64 = 2_000;
+/// For one change of the schema, until all nodes agree on it.
+pub const CASSANDRA_SCHEMA_MS: u64 = 30_000;
+/// A migration that waits for another one gives up after this long.
+pub const CASSANDRA_SCHEMA_WAIT_MS: u64 = 300_000;
+/// A read that is not answered after this long is sent to another node as well, so many times.
+pub const CASSANDRA_SPECULATE_MS: u64 = 100;
+pub const CASSANDRA_SPECULATIONS: usize = 1;
+/// Time in which one attempt to write is answered; Cassandra's own patience is two seconds.
+pub const CASSANDRA_WRITE_MS: u64 = 1_500;
 
 // --- Process -------------------------------------------------------------------------------------------------------
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -407,13 +437,46 @@ pub const REPAIR_BACKOFF_MAX_MS: u64 = 2_000;
 pub const REPAIR_TIMEOUT_MS: u64 = 2_000;
 pub const RESUME_MS: u64 = 180_000;
 pub const RING_AGE_MS: u64 = 300_000;
+/// Slots that one conditional write takes or releases.
+pub const SLOT_BATCH_LEN: usize = 64;
+/// What a service gets to drain slots that go to another replica.
+pub const SLOT_DRAIN_MS: u64 = 4_000;
+/// Slots that a replica has drained for others and that are not taken yet, at most.
+pub const SLOT_GIVES_AT_ONCE: usize = 64;
+/// Who has seen no sign of life of an owner for this long takes over.
 pub const SLOT_LEASE_MS: u64 = 10_000;
+pub const SLOT_LEASE_RENEW_MS: u64 = 3_000;
+/// An owner stops this long after it sent its last renewal that succeeded.
 pub const SLOT_LEASE_STOP_MS: u64 = 8_000;
+/// Replicas look at the register of slots this often, and while a slot of theirs is on its way.
+pub const SLOT_LOOK_MS: u64 = 1_000;
+pub const SLOT_LOOK_SOON_MS: u64 = 250;
+/// A replica is given slots that others serve once it has lived for this long.
+pub const SLOT_NEWCOMER_MS: u64 = 4_000;
+/// A slot is swept again this long after it is served, for what came late.
+pub const SLOT_RESWEEP_MS: u64 = 30_000;
+pub const SLOT_SWEEPS_AT_ONCE: usize = 32;
+/// What is written under a lease has to be done this much before the lease's end.
+pub const SLOT_WRITE_MARGIN_MS: u64 = 1_000;
 pub const STREAM_AGE_MS: u64 = 600_000;
 /// A reader that is behind the tail for this long has missed something.
 pub const TAIL_BEHIND_MS: u64 = 500;
 /// Without a heartbeat for this long a connection is dead: one and a half intervals.
 pub const ZOMBIE_MS: u64 = 62_000;
+/// A name that nobody bears is free again after this long.
+pub const USERNAME_CLAIM_MS: u64 = 60_000;
+/// A worker's snowflakes follow its clock this far beyond the last renewal of its id.
+pub const WORKER_AHEAD_MS: u64 = 60_000;
+/// Who has seen no sign of life of a worker id's holder for this long takes it over.
+pub const WORKER_LEASE_MS: u64 = 60_000;
+/// Ids that a new process looks at.
+pub const WORKER_LOOKS: u16 = 64;
+pub const WORKER_RENEW_MS: u64 = 15_000;
+pub const WORKER_RETRY_MS: u64 = 500;
+/// A holder stops this long after it sent its last renewal that succeeded.
+pub const WORKER_STOP_MS: u64 = 45_000;
+/// A new process waits at most this long for an id, and for its clock to pass the time of the holder before.
+pub const WORKER_WAIT_MS: u64 = 120_000;
 
 /// The same for any heartbeat interval.
 pub const fn zombie_ms(heartbeat_interval_ms: u64) -> u64 {
@@ -435,6 +498,20 @@ pub const fn windows_fit(heartbeat_interval_ms: u64, resume_ms: u64) -> Result<(
     }
     if OUTBOX_ROW_MS < STREAM_AGE_MS {
         return Err("OUTBOX_ROW_MS must outlive STREAM_AGE_MS");
+    }
+    if WORKER_STOP_MS >= WORKER_LEASE_MS
+        || WORKER_RENEW_MS * 3 > WORKER_STOP_MS
+        || WORKER_AHEAD_MS < WORKER_STOP_MS
+    {
+        return Err("a worker id must be stopped before it passes on, and its ceiling must last as long");
+    }
+    if SLOT_LEASE_RENEW_MS + SLOT_WRITE_MARGIN_MS + CASSANDRA_WRITE_MS > SLOT_LEASE_STOP_MS {
+        return Err(
+            "a lease must leave time to write between two renewals, the second of which may fail once",
+        );
+    }
+    if SLOT_RESWEEP_MS < SLOT_LEASE_MS + CASSANDRA_WRITE_MS {
+        return Err("SLOT_RESWEEP_MS must outlive every write of an owner that was replaced");
     }
     if SLOT_LEASE_STOP_MS >= SLOT_LEASE_MS || PRESENCE_RENEW_MS * 3 > PRESENCE_LEASE_MS {
         return Err("a lease must end later than its holder stops or renews");

@@ -53,8 +53,8 @@ impl Slot {
     }
 
     /// The slot with that number; `None` from 1,024 on.
-    pub fn new(number: u16) -> Option<Self> {
-        (number < SLOTS_PER_SET).then_some(Self(number))
+    pub const fn new(number: u16) -> Option<Self> {
+        if number < SLOTS_PER_SET { Some(Self(number)) } else { None }
     }
 
     /// Its number.

@@ -22,7 +22,7 @@
 //! let engine = Engine::open("starling-data/store".as_ref(), EngineOptions::default())?;
 //! let leases = EmbeddedLeases::start(&engine).await?;          // this start's epoch, durable
 //! let outbox = Outbox::open(&engine)?;
-//! outbox.sweep(SlotSet::Channels, leases.epoch(), republish).await?;   // before anything is accepted
+//! outbox.sweep(SlotSet::Channels, leases.epoch(), republish).await?;   // as the service is told by `Ownership`
 //! let floor = IdFloor::open(&engine)?;
 //! let mut ids = Snowflakes::new(WorkerId::of_epoch(leases.epoch()), floor.recorded_ms());
 //!
@@ -51,23 +51,34 @@
 //! - Time comes from the caller as milliseconds; this crate reads no clock.
 //! - Whatever is persisted has its key in [`keys`] and a version in its value.
 
+pub mod cassandra;
 pub mod engine;
 pub mod keys;
 pub mod leases;
 pub mod ledger;
+mod observed;
 pub mod outbox;
+pub mod replica;
 pub mod worker;
-
-pub use model::slots::{self, Slot, SlotSet};
+pub mod workers;
 
 pub use engine::{
     Batch, BatchError, CloseError, CommitError, Engine, EngineOptions, EngineStats, OpenError, ReadError,
     Row, Rows, SyncHook, Table,
 };
-pub use leases::{EmbeddedLeases, Epoch, Lease, LeaseError, Leases, NotOwner};
+pub use leases::{
+    EmbeddedLeases, Epoch, Lease, LeaseError, Leases, NotOwner, Ownership, OwnershipError, Pass,
+    ServiceError, SlotService,
+};
 pub use ledger::{Ledger, Open, SharedSnowflakes};
+pub use model::slots::{self, Slot, SlotSet};
 pub use outbox::{
     Bucket, Marker, Outbox, OutboxError, OutboxEvent, OutboxKeeper, OutboxRow, OutboxStore, PruneError,
-    PruneReport, Republish, RepublishError, SWEEP_TRIES, Subject, SweepError, SweepReport, Unpublished,
+    PruneReport, Republish, RepublishError, SWEEP_TRIES, Scope, Seen, Subject, SweepError, SweepReport,
+    Unpublished, Watermark,
+};
+pub use replica::{
+    Holding, Member, MemoryRegister, Register, RegisterError, Replica, ReplicaId, Timing, View,
 };
 pub use worker::{IdFloor, Snowflakes, WorkerId};
+pub use workers::{LostWorker, MemoryWorkers, WorkerError, WorkerLease, WorkerRegister, WorkerRow};

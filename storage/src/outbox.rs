@@ -15,11 +15,13 @@
 
 mod keeper;
 mod prune;
+mod seen;
 mod sweep;
-mod value;
+pub(crate) mod value;
 
-pub use keeper::{OutboxKeeper, OutboxStore};
+pub use keeper::{OutboxKeeper, OutboxStore, Scope, Watermark};
 pub use prune::{PruneError, PruneReport};
+pub use seen::Seen;
 pub use sweep::{Republish, RepublishError, SWEEP_TRIES, SweepError, SweepReport, Unpublished};
 
 use crate::{

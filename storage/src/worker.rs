@@ -1,4 +1,4 @@
-//! Snowflakes of the embedded form.
+//! Snowflakes: ids that order by time.
 //!
 //! An id is 42 bits of milliseconds since 2015, 10 bits of worker and 12 bits of increment. Two ids are never
 //! equal because
@@ -7,6 +7,9 @@
 //! - adjacent starts have different workers: the worker is the epoch modulo 1,024;
 //! - starts that share a worker lie 1,024 starts apart, and each begins above the time that the one before it
 //!   recorded ([`IdFloor`], at most once a second).
+//!
+//! So it is embedded. In a cluster workers are leased ([`WorkerLease`](crate::WorkerLease)), and the next holder of one
+//! begins above the *ceiling* that the one before it had written down before it came there.
 //!
 //! Ids also order: a start's ids lie above all that the floor covers. What the last second before a crash
 //! handed out is covered as well unless the clock has stepped back meanwhile; then a channel still starts above
@@ -29,7 +32,7 @@ const INCREMENT_MAX: u64 = (1 << INCREMENT_BITS) - 1;
 const TIME_MAX: u64 = (1 << (64 - TIMESTAMP_SHIFT)) - 1;
 
 /// The ten bits that tell generators apart (in the published layout: five of worker, five of process).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WorkerId(u16);
 
 /// The generator. Pure: the caller brings the time.
@@ -40,6 +43,8 @@ pub struct Snowflakes {
     time: u64,
     /// The increment that the next id in that millisecond gets; one too many when it is used up.
     increment: u64,
+    /// Milliseconds since [`EPOCH_MS`]: for a clock that is further the time stands still there.
+    ceiling: u64,
 }
 
 /// The recorded time of the newest id.
@@ -61,8 +66,8 @@ impl WorkerId {
     pub const COUNT: u16 = 1 << WORKER_BITS;
 
     /// The worker with that number; `None` from 1,024 on.
-    pub fn new(number: u16) -> Option<Self> {
-        (number < Self::COUNT).then_some(Self(number))
+    pub const fn new(number: u16) -> Option<Self> {
+        if number < Self::COUNT { Some(Self(number)) } else { None }
     }
 
     /// Its number, below 1,024.
@@ -79,13 +84,23 @@ impl Snowflakes {
         let time = floor_ms.saturating_sub(EPOCH_MS).min(TIME_MAX);
         // The floor's own millisecond counts as used up, except at the very beginning of time.
         let increment = if time == 0 { 0 } else { INCREMENT_MAX + 1 };
-        Self { worker, time, increment }
+        Self { worker, time, increment, ceiling: TIME_MAX }
+    }
+
+    /// The same, whose ids follow the clock no further than this until the ceiling is raised.
+    pub fn below(self, ceiling_ms: u64) -> Self {
+        Self { ceiling: ceiling_ms.saturating_sub(EPOCH_MS), ..self }
+    }
+
+    /// Raises the ceiling; it is never lowered.
+    pub fn raise_ceiling(&mut self, ceiling_ms: u64) {
+        self.ceiling = self.ceiling.max(ceiling_ms.saturating_sub(EPOCH_MS));
     }
 
     /// The next id at Unix time `now_ms`: above every earlier one, with the time `now_ms` unless an earlier id
     /// has a later one.
     pub fn next(&mut self, now_ms: u64) -> u64 {
-        let now = now_ms.saturating_sub(EPOCH_MS).min(TIME_MAX);
+        let now = now_ms.saturating_sub(EPOCH_MS).min(TIME_MAX).min(self.ceiling);
         if now > self.time {
             self.time = now;
             self.increment = 0;
@@ -192,6 +207,18 @@ mod tests {
         // increment 7.
         let first_eight: Vec<u64> = (0..8).map(|_| ids.next(1_462_015_105_796)).collect();
         assert_eq!(first_eight[7], 175_928_847_299_117_063);
+    }
+
+    #[test]
+    fn the_clock_is_followed_up_to_the_ceiling() {
+        let now = 1_700_000_000_000;
+        let mut ids = Snowflakes::new(WorkerId::of_epoch(Epoch(1)), 0).below(now + 60_000);
+        assert_eq!(timestamp_ms(ids.next(now)), now);
+        assert_eq!(timestamp_ms(ids.next(now + 3_600_000)), now + 60_000, "the clock has jumped");
+        assert_eq!(timestamp_ms(ids.next(now + 3_600_001)), now + 60_000);
+        ids.raise_ceiling(now + 3_700_000);
+        ids.raise_ceiling(now);
+        assert_eq!(timestamp_ms(ids.next(now + 3_600_002)), now + 3_600_002);
     }
 
     #[test]

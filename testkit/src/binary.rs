@@ -26,15 +26,20 @@ fn find() -> io::Result<PathBuf> {
     if let Some(path) = env::var_os("STARLING_BIN") {
         return Ok(path.into());
     }
-    let test = env::current_exe()?;
-    let is_profile = |folder: &&Path| folder.join(".fingerprint").is_dir();
-    let profile = test.ancestors().find(is_profile);
-    let profile = profile.ok_or_else(|| io::Error::other("the test does not lie in a folder of cargo"))?;
+    let profile = profile()?;
     let binary = profile.join("starling");
     if !is_fresh(&binary) {
-        build(profile)?;
+        build(&profile)?;
     }
     Ok(binary)
+}
+
+/// The folder of cargo's profile in which the running test was built.
+pub(crate) fn profile() -> io::Result<PathBuf> {
+    let test = env::current_exe()?;
+    let is_profile = |folder: &&Path| folder.join(".fingerprint").is_dir();
+    let profile = test.ancestors().find(is_profile).map(Path::to_owned);
+    profile.ok_or_else(|| io::Error::other("the test does not lie in a folder of cargo"))
 }
 
 /// Whether no file that cargo lists in `starling.d` is younger.

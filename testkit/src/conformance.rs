@@ -1,10 +1,16 @@
 //! What every adapter of a port has to do. An adapter's tests name a maker, and get one test for each property.
 
 pub mod backplane;
+pub mod directory;
 pub mod global_limit;
+pub mod messages;
+pub mod outbox;
+pub mod ownership;
+pub mod register;
 pub mod registry;
 pub mod roster;
 pub mod sessions;
+pub mod workers;
 
 use std::time::Duration;
 

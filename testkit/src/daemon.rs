@@ -109,5 +109,5 @@ exec 3<&0 >&2
 ( cat <&3 >/dev/null; kill -9 $server 2>/dev/null; [ -z "$folder" ] || { sleep 0.1; rm -rf "$folder"; } ) &
 wait $server"#;
 const ATTEMPTS_MAX: u32 = 3;
-const POLL_MS: u64 = 10;
-pub(crate) const START_PATIENCE_MS: u64 = 60_000;
+pub(crate) const POLL_MS: u64 = 10;
+pub(crate) const START_PATIENCE_MS: u64 = 120_000;

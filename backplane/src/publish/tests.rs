@@ -34,7 +34,7 @@ async fn whoever_says_no_gets_the_last_error() {
     let attempt = || {
         attempts += 1;
         let error = Unavailable(format!("attempt {attempts}"));
-        async move { Err(error) }
+        async move { Err::<(), _>(error) }
     };
     let error = repeat(attempt, |attempts, _| attempts < 3).await.unwrap_err();
     assert_eq!((error.0.as_str(), attempts), ("attempt 3", 3));

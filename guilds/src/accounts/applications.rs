@@ -9,6 +9,7 @@ use model::{ApplicationId, Intents, User, UserId};
 use proto::convert::id;
 use proto::failure::{FailureKind, code};
 use proto::{Failure, v1};
+use storage::SlotSet;
 
 use crate::accounts::Accounts;
 use crate::accounts::tokens::{self, NewToken};
@@ -34,7 +35,7 @@ impl Accounts {
                 let message = format!("OAuth2 application limit reached ({OWNER_APPLICATIONS_MAX})");
                 return Err(Failure::new(FailureKind::Invalid, code::MAX_APPLICATIONS, message));
             }
-            let bot_id: UserId = accounts.changes.ledger.next_id();
+            let bot_id: UserId = accounts.changes.next_id_in(SlotSet::Users);
             let application = v1::Application {
                 id: bot_id.get(),
                 name: request.name.trim().to_owned(),

@@ -11,6 +11,7 @@ use model::limits::{
 use model::{User, UserId};
 use proto::convert::id;
 use proto::{Failure, FieldError, v1};
+use storage::SlotSet;
 
 use crate::accounts::Accounts;
 use crate::accounts::tokens::{self, NewToken};
@@ -41,7 +42,8 @@ impl Accounts {
         self.run(async move {
             let _name = accounts.names.lock(&[&name]).await;
             accounts.refuse_taken(&name).await?;
-            let mut user = User::new(accounts.changes.ledger.next_id(), request.username, false);
+            let user_id = accounts.changes.next_id_in(SlotSet::Users);
+            let mut user = User::new(user_id, request.username, false);
             user.global_name = text(request.global_name);
             let token = NewToken::make(&accounts.changes.ledger, user.id, accounts.changes.now().ms());
             let writes = vec![
@@ -60,8 +62,7 @@ impl Accounts {
         if self.changes.store.user_named(lower).await?.is_none() {
             return Ok(());
         }
-        let message = "This name is taken. Try another one.";
-        Err(Failure::invalid_field("username", "USERNAME_ALREADY_TAKEN", message))
+        Err(name_taken())
     }
 
     pub(crate) async fn login(
@@ -123,7 +124,7 @@ impl Accounts {
         let mut draft = Draft::default();
         if new != old && !before.bot {
             self.refuse_taken(&new).await?;
-            draft.writes.push(Write::DeleteUsername(old));
+            draft.writes.push(Write::DeleteUsername(old, user_id));
             draft.writes.push(Write::PutUsername(new, user_id));
         }
         if let Some(name) = request.username {
@@ -141,6 +142,12 @@ impl Accounts {
         self.commit(user_id, draft).await?;
         Ok(user)
     }
+}
+
+/// What somebody is told who wants a name that another person has.
+pub(crate) fn name_taken() -> Failure {
+    let message = "This name is taken. Try another one.";
+    Failure::invalid_field("username", "USERNAME_ALREADY_TAKEN", message)
 }
 
 /// An empty text is none.

@@ -10,10 +10,12 @@ use proto::{Malformed, v1};
 use std::ops::Bound;
 use std::sync::Arc;
 use storage::{
-    Batch, CommitError, Engine, Epoch, IdFloor, Outbox, OutboxStore, Republish, SlotSet, SweepError, Table,
+    Batch, CommitError, Engine, Epoch, IdFloor, Lease, Outbox, OutboxStore, Pass, Republish, Scope, Slot,
+    SlotSet, SweepError, Table, Watermark,
 };
 
 use super::keys::{self, account, guild, member};
+use super::rows::decode;
 use super::{Commit, DirectoryStore, GuildRows, StoreError, TokenHash, TokenRow};
 
 mod write;
@@ -60,15 +62,6 @@ where
     table.get(key)?.map(|value| decode::<M, T>(&value)).transpose()
 }
 
-fn decode<M, T>(value: &[u8]) -> Result<T, StoreError>
-where
-    M: Message + Default,
-    T: TryFrom<M, Error = Malformed>,
-{
-    let message = M::decode(value).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    T::try_from(message).map_err(|malformed| StoreError::Corrupt(malformed.to_string()))
-}
-
 fn by_prefix<M, T>(table: &Table, prefix: &[u8]) -> Result<Vec<T>, StoreError>
 where
     M: Message + Default,
@@ -93,6 +86,16 @@ fn after(prefix: Vec<u8>, after: Option<u64>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>
         None => Bound::Included(prefix),
     };
     (start, Bound::Excluded(end))
+}
+
+/// The ids at the end of these keys that lie in a slot. There are few others.
+fn ids_in<T>(
+    slot: Slot,
+    rows: impl Iterator<Item = Result<storage::Row, storage::ReadError>>,
+    limit: usize,
+) -> Result<Vec<model::Id<T>>, StoreError> {
+    let ids = rows.map(|row| id::<T>(&row?.0));
+    ids.filter(|id| !matches!(id, Ok(id) if Slot::of(id.get()) != slot)).take(limit).collect()
 }
 
 fn token_row(hash: &[u8], value: &[u8]) -> Result<TokenRow, StoreError> {
@@ -167,9 +170,14 @@ impl DirectoryStore for EmbeddedStore {
         value.map(|value| number(&value)).transpose()
     }
 
-    async fn refreshes(&self, last: Option<UserId>, limit: usize) -> Result<Vec<UserId>, StoreError> {
+    async fn refreshes(
+        &self,
+        slot: Slot,
+        last: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
         let range = after(vec![account::REFRESH], last.map(UserId::get));
-        self.accounts.range(range).take(limit).map(|row| id(&row?.0)).collect()
+        ids_in(slot, self.accounts.range(range), limit)
     }
 
     async fn guild(&self, id: GuildId) -> Result<Option<GuildRows>, StoreError> {
@@ -190,9 +198,14 @@ impl DirectoryStore for EmbeddedStore {
         value.map(|value| id(&value)).transpose()
     }
 
-    async fn deletions(&self, last: Option<GuildId>, limit: usize) -> Result<Vec<GuildId>, StoreError> {
+    async fn deletions(
+        &self,
+        slot: Slot,
+        last: Option<GuildId>,
+        limit: usize,
+    ) -> Result<Vec<GuildId>, StoreError> {
         let range = after(vec![guild::DELETION], last.map(GuildId::get));
-        self.guilds.range(range).take(limit).map(|row| id(&row?.0)).collect()
+        ids_in(slot, self.guilds.range(range), limit)
     }
 
     async fn invite(&self, code: &str) -> Result<Option<Invite>, StoreError> {
@@ -254,7 +267,7 @@ impl DirectoryStore for EmbeddedStore {
         self.members.range(range).take(limit).map(|row| id(&row?.0)).collect()
     }
 
-    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+    async fn commit(&self, _: &Lease, commit: Commit) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         for write in &commit.writes {
             self.write(&mut batch, write);
@@ -270,12 +283,14 @@ impl DirectoryStore for EmbeddedStore {
 
     async fn sweep(
         &self,
-        set: SlotSet,
-        mine: Epoch,
+        leases: &[Lease],
+        pass: Pass,
         republish: &mut dyn Republish,
-    ) -> Result<u64, StoreError> {
-        match self.outbox.sweep(set, mine, republish).await {
-            Ok(report) => Ok(report.events),
+    ) -> Result<(), StoreError> {
+        // All slots have one epoch, and are swept together.
+        let (Some(lease), Pass::First) = (leases.first(), pass) else { return Ok(()) };
+        match self.outbox.sweep(lease.set, lease.epoch, republish).await {
+            Ok(_) => Ok(()),
             Err(SweepError::Commit(error)) => Err(error.into()),
             Err(SweepError::Outbox(error)) => Err(StoreError::Corrupt(error.to_string())),
             Err(error @ SweepError::Republish { .. }) => Err(StoreError::Unavailable(error.to_string())),
@@ -287,7 +302,12 @@ impl DirectoryStore for EmbeddedStore {
 impl OutboxStore for EmbeddedStore {
     type Error = StoreError;
 
-    async fn put_watermark(&self, set: SlotSet, epoch: Epoch, published_ms: u64) -> Result<(), StoreError> {
+    fn scope(&self) -> Scope {
+        Scope::Set
+    }
+
+    async fn put_watermark(&self, watermark: Watermark) -> Result<(), StoreError> {
+        let Watermark { set, epoch, published_ms, .. } = watermark;
         let mut batch = Batch::new();
         self.outbox.put_watermark(&mut batch, set, epoch, published_ms);
         Ok(self.engine.commit(batch).await?)

@@ -2,7 +2,7 @@
 
 use crate::ask;
 use crate::refused;
-use crate::rig::{NOW_MS, Rig};
+use crate::rig::{LEASE, NOW_MS, Rig};
 use guilds::store::{Commit, DirectoryStore, GuildRows, Write};
 use model::limits::{
     GUILD_CHANNELS_MAX, GUILD_INVITES_MAX, GUILD_MEMBERS_MAX, GUILD_ROLES_MAX, NICK_CHARS_MAX,
@@ -25,7 +25,7 @@ async fn filled(rows: impl Fn(&GuildRows) -> Vec<Write>) -> (Rig, u64, UserId) {
     let rig = rig
         .restart_after(async |store| {
             let there = store.guild(GuildId::new(guild).unwrap()).await.unwrap().unwrap();
-            store.commit(Commit { writes: rows(&there), ..Commit::default() }).await.unwrap();
+            store.commit(&LEASE, Commit { writes: rows(&there), ..Commit::default() }).await.unwrap();
         })
         .await;
     (rig, guild, alice)
@@ -201,7 +201,7 @@ async fn guilds_that_somebody_joins() {
                 Write::PutMember(Box::new(member), None)
             };
             let writes = (1..=USER_GUILDS_MAX as u64).map(member).collect();
-            store.commit(Commit { writes, ..Commit::default() }).await.unwrap();
+            store.commit(&LEASE, Commit { writes, ..Commit::default() }).await.unwrap();
         })
         .await;
     let channel_id = details.channels[0].id;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::ask;
-use crate::rig::{Rig, rename};
+use crate::rig::{LEASE, Rig, rename};
 use doubles::until;
 use guilds::store::{Commit, DirectoryStore, Write};
 use model::limits::USER_GUILDS_MAX;
@@ -37,7 +37,7 @@ async fn of_concurrent_creations_only_as_many_succeed_as_there_is_room_for() {
             for number in 1..USER_GUILDS_MAX as u64 {
                 let guild = GuildId::new(number).unwrap();
                 let member = Member::new(guild, user.clone(), Timestamp::from_ms(0));
-                store.commit(writes(vec![Write::PutMember(Box::new(member), None)])).await.unwrap();
+                store.commit(&LEASE, writes(vec![Write::PutMember(Box::new(member), None)])).await.unwrap();
             }
         })
         .await;
@@ -66,7 +66,7 @@ async fn with_heavy_role(rig: Rig, owner: UserId) -> (Rig, u64, u64) {
                 let mut channel = rows.channels[0].clone();
                 channel.id = ChannelId::new(1_000 + number).unwrap();
                 channel.overwrites.clone_from(&overwrites);
-                store.commit(writes(vec![Write::PutChannel(channel)])).await.unwrap();
+                store.commit(&LEASE, writes(vec![Write::PutChannel(channel)])).await.unwrap();
             }
         })
         .await;
@@ -126,7 +126,7 @@ async fn rows_of_a_guild_whose_deletion_was_stored_are_removed_by_the_next_start
     let rig = rig
         .restart_after(async |store| {
             let rows = store.guild(GuildId::new(guild).unwrap()).await.unwrap().unwrap();
-            store.commit(writes(vec![Write::DeleteGuild(Box::new(rows))])).await.unwrap();
+            store.commit(&LEASE, writes(vec![Write::DeleteGuild(Box::new(rows))])).await.unwrap();
         })
         .await;
     until("the rows of the guild are gone", async || (left(&rig) == 0).then_some(())).await;

@@ -13,10 +13,18 @@ use parking_lot::Mutex;
 use proto::v1::accounts_server::Accounts;
 use proto::v1::guilds_server::Guilds;
 use proto::{Envelope, v1};
-use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, WorkerId};
+use storage::{
+    EmbeddedLeases, Engine, EngineOptions, Epoch, IdFloor, Lease, Slot, SlotSet, Snowflakes, WorkerId,
+};
 use tempfile::TempDir;
 
 pub const NOW_MS: u64 = 1_800_000_000_000;
+
+/// Some lease: the embedded store needs none.
+pub const LEASE: Lease = match Slot::new(1) {
+    Some(slot) => Lease { set: SlotSet::Guilds, slot, epoch: Epoch(1) },
+    None => unreachable!(),
+};
 
 /// Asks a service: `ask!(rig, create_role, v1::CreateRoleRequest { .. })` is the answer or the failure.
 #[macro_export]

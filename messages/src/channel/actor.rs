@@ -19,9 +19,10 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use model::limits::{ACTOR_IDLE_MS, CHANNEL_QUEUE_MAX};
 use model::{ChannelId, MessageId, UserId};
 use proto::{Failure, v1};
-use storage::{Bucket, Lease, Open, SlotSet};
+use storage::{Bucket, Lease, Open};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::change::{self, Group};
 use super::limiter::Limiter;
@@ -29,8 +30,8 @@ use super::load::{self, Loaded};
 use super::nonces::{Found, Key, Nonces};
 use super::staged::{Answer, ChangeAnswer, ChangesAnswer, CreateAnswer, Staged, publish};
 use super::{
-    Change, Changed, Channels, Command, Created, Draft, Reply, Shared, SlowMode, overloaded, store_failure,
-    unknown_outcome,
+    Change, Changed, Channels, Command, Created, Draft, Reply, Shared, SlowMode, not_owner, overloaded,
+    store_failure, unknown_outcome,
 };
 use crate::events::Origin;
 use crate::limits::{CHANGES_PER_WRITE_MAX, PUBLISH_WAIT};
@@ -98,6 +99,8 @@ impl<'a> Actor<'a> {
         let idle = Duration::from_millis(ACTOR_IDLE_MS);
         let mut idle_at = Instant::now() + idle;
         let mut is_open = true;
+        // The slot goes to another replica.
+        let end = self.shared.leases.end_of(&self.lease);
         loop {
             self.begin_changes();
             self.begin_publish();
@@ -107,7 +110,7 @@ impl<'a> Actor<'a> {
             let stalls_at = self.head.as_ref().filter(|head| !head.is_stalled).map(|head| head.waits_until);
             tokio::select! {
                 biased;
-                () = self.channels.tasks.stop_token().cancelled(), if is_open => {
+                () = either(self.channels.tasks.stop_token(), &end), if is_open => {
                     is_open = false;
                     self.channels.remove(self.channel);
                     commands.close();
@@ -140,7 +143,7 @@ impl<'a> Actor<'a> {
             return command.refuse(overloaded());
         }
         if let Err(error) = self.shared.leases.check(&self.lease) {
-            return command.refuse(load::not_owner(&error));
+            return command.refuse(not_owner(&error));
         }
         match command {
             Command::Create(draft, reply) => self.create(*draft, reply),
@@ -162,7 +165,10 @@ impl<'a> Actor<'a> {
                 return answer(reply, Err(failure));
             }
         };
-        let open = self.shared.ids.begin(SlotSet::Channels);
+        let open = match self.shared.ids.begin(&self.lease) {
+            Ok(open) => open,
+            Err(error) => return answer(reply, Err(not_owner(&error))),
+        };
         let message_id = MessageId::new(open.id()).expect("a snowflake is never 0");
         if draft.slow_mode.is_some() {
             self.limiter.note_sent(author, message_id);
@@ -221,7 +227,10 @@ impl<'a> Actor<'a> {
             && group.takes(&next.op)
             && let Some((change, reply)) = self.changes.pop_front()
         {
-            group.push(self.shared.ids.begin(SlotSet::Channels), change, reply);
+            match self.shared.ids.begin(&self.lease) {
+                Ok(open) => group.push(open, change, reply),
+                Err(error) => answer(reply, Err(not_owner(&error))),
+            }
         }
         self.is_changing = true;
         self.stores.push_back(Box::pin(change::store(Arc::clone(self.shared), group)));
@@ -384,6 +393,13 @@ async fn published(head: &mut Option<Head>) -> bool {
     match head {
         Some(head) => (&mut head.publish).await,
         None => pending().await,
+    }
+}
+
+async fn either(one: &CancellationToken, other: &CancellationToken) {
+    tokio::select! {
+        () = one.cancelled() => {}
+        () = other.cancelled() => {}
     }
 }
 

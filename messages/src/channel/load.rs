@@ -3,11 +3,11 @@
 use model::limits::NONCE_MS;
 use model::{ChannelId, MessageId, snowflake};
 use proto::Failure;
-use storage::{Lease, LeaseError, Slot, SlotSet};
+use storage::{Lease, Slot, SlotSet};
 
 use super::nonces::Nonces;
-use super::{Shared, store_failure};
-use crate::limits::{PAGE_LEN, RETRY_MS};
+use super::{Shared, not_owner, store_failure};
+use crate::limits::PAGE_LEN;
 use crate::store::{Page, StoreError};
 
 /// The state that an actor begins with.
@@ -17,21 +17,10 @@ pub(super) struct Loaded {
 }
 
 pub(super) async fn load(shared: &Shared, channel: ChannelId) -> Result<Loaded, Failure> {
-    let lease = acquire(shared, channel).await?;
+    let lease = shared.leases.lease(SlotSet::Channels, Slot::of(channel.get()));
+    let lease = lease.map_err(|error| not_owner(&error))?;
     let nonces = read(shared, channel).await.map_err(|error| store_failure(&error))?;
     Ok(Loaded { lease, nonces })
-}
-
-/// The lease of the channel's slot.
-pub(super) async fn acquire(shared: &Shared, channel: ChannelId) -> Result<Lease, Failure> {
-    shared.leases.acquire(SlotSet::Channels, Slot::of(channel.get())).await.map_err(|error| match error {
-        LeaseError::NotOwner(error) => not_owner(&error),
-        error => Failure::unavailable(error.to_string(), RETRY_MS),
-    })
-}
-
-pub(super) fn not_owner(error: &storage::NotOwner) -> Failure {
-    Failure::not_owner(error.set, error.slot, None)
 }
 
 async fn read(shared: &Shared, channel: ChannelId) -> Result<Nonces, StoreError> {

@@ -4,12 +4,13 @@ use backplane::Ephemeral;
 use model::{ChannelId, Permissions, UserId};
 use proto::convert::id;
 use proto::{Failure, v1};
-use storage::{LeaseError, Slot, SlotSet};
+use storage::{Slot, SlotSet};
 use tokio::time::Instant;
 
 use super::Messages;
+use crate::channel::not_owner;
 use crate::events::Origin;
-use crate::limits::{RETRY_MS, TYPING_EVERY};
+use crate::limits::TYPING_EVERY;
 
 impl Messages {
     pub(super) async fn type_in(&self, request: v1::StartTypingRequest) -> Result<(), Failure> {
@@ -24,8 +25,8 @@ impl Messages {
             return Ok(());
         }
         let shared = &self.inner.shared;
-        let lease = shared.leases.acquire(SlotSet::Channels, Slot::of(channel.get())).await;
-        let lease = lease.map_err(|error: LeaseError| Failure::unavailable(error.to_string(), RETRY_MS))?;
+        let lease = shared.leases.lease(SlotSet::Channels, Slot::of(channel.get()));
+        let lease = lease.map_err(|error| not_owner(&error))?;
         let origin = Origin { lease, guild: access.guild_id, channel };
         let envelope = origin.typing(shared.ids.next(), &access.member, shared.ids.now_ms() / 1000);
         let subject = Ephemeral { guild: access.guild_id, channel: Some(channel) };

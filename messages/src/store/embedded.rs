@@ -12,8 +12,8 @@ use model::emoji::Emoji;
 use model::{ChannelId, Message, MessageId, UserId};
 use parking_lot::Mutex;
 use storage::{
-    Batch, Bucket, CommitError, Engine, Epoch, IdFloor, Marker, Outbox, OutboxRow, OutboxStore, Republish,
-    SlotSet, Table,
+    Batch, Bucket, CommitError, Engine, Epoch, IdFloor, Lease, Marker, Outbox, OutboxRow, OutboxStore, Pass,
+    Republish, Scope, SlotSet, Table, Watermark,
 };
 use tokio::time::sleep;
 
@@ -289,11 +289,17 @@ impl MessageStore for EmbeddedStore {
         .await
     }
 
-    async fn sweep(&self, mine: Epoch, republish: &mut dyn Republish) -> Result<u64, StoreError> {
+    async fn sweep(
+        &self,
+        leases: &[Lease],
+        pass: Pass,
+        republish: &mut dyn Republish,
+    ) -> Result<(), StoreError> {
+        // All slots have one epoch, and are swept together.
+        let (Some(lease), Pass::First) = (leases.first(), pass) else { return Ok(()) };
         let mut noting = Noting { store: self, republish };
-        let report = self.outbox.sweep(SlotSet::Channels, mine, &mut noting).await;
-        let report = report.map_err(StoreError::unavailable)?;
-        Ok(report.markers + report.events)
+        let swept = self.outbox.sweep(lease.set, lease.epoch, &mut noting).await;
+        swept.map_err(StoreError::unavailable).map(drop)
     }
 }
 
@@ -301,7 +307,12 @@ impl MessageStore for EmbeddedStore {
 impl OutboxStore for EmbeddedStore {
     type Error = StoreError;
 
-    async fn put_watermark(&self, set: SlotSet, epoch: Epoch, published_ms: u64) -> Result<(), StoreError> {
+    fn scope(&self) -> Scope {
+        Scope::Set
+    }
+
+    async fn put_watermark(&self, watermark: Watermark) -> Result<(), StoreError> {
+        let Watermark { set, epoch, published_ms, .. } = watermark;
         let lasts = self.fresh_lasts.lock().clone();
         self.commit(|batch| {
             self.outbox.put_watermark(batch, set, epoch, published_ms);
@@ -349,5 +360,9 @@ impl Republish for Noting<'_> {
             self.store.note_last(channel, newest.id);
         }
         self.republish.republish(unpublished).await
+    }
+
+    async fn too_late(&mut self, unpublished: storage::Unpublished) -> Result<(), storage::RepublishError> {
+        self.republish.too_late(unpublished).await
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use messages::store::{Changes, EmbeddedStore, MessageStore, NewMessage, Page, StoreError};
 use model::emoji::Emoji;
 use model::{ChannelId, EventKind, Message, MessageId, UserId};
-use storage::{Epoch, OutboxStore, Republish, SlotSet};
+use storage::{Epoch, Lease, OutboxStore, Pass, Republish, Scope, SlotSet, Watermark};
 
 use crate::rig::{Rig, with_nonce};
 use crate::world::FIRST;
@@ -80,8 +80,13 @@ impl MessageStore for Doubtful {
         self.confirm(self.inner.change(changes).await)
     }
 
-    async fn sweep(&self, mine: Epoch, republish: &mut dyn Republish) -> Result<u64, StoreError> {
-        self.inner.sweep(mine, republish).await
+    async fn sweep(
+        &self,
+        leases: &[Lease],
+        pass: Pass,
+        republish: &mut dyn Republish,
+    ) -> Result<(), StoreError> {
+        self.inner.sweep(leases, pass, republish).await
     }
 }
 
@@ -89,8 +94,12 @@ impl MessageStore for Doubtful {
 impl OutboxStore for Doubtful {
     type Error = StoreError;
 
-    async fn put_watermark(&self, set: SlotSet, epoch: Epoch, published_ms: u64) -> Result<(), StoreError> {
-        self.inner.put_watermark(set, epoch, published_ms).await
+    fn scope(&self) -> Scope {
+        self.inner.scope()
+    }
+
+    async fn put_watermark(&self, watermark: Watermark) -> Result<(), StoreError> {
+        self.inner.put_watermark(watermark).await
     }
 
     async fn prune(&self, set: SlotSet, mine: Epoch, now_ms: u64) -> Result<bool, StoreError> {

@@ -9,7 +9,9 @@ use model::message::{ReactionCount, TYPE_DEFAULT};
 use model::{Message, MessageId, snowflake};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
-use storage::{Engine, EngineOptions, Epoch, IdFloor, Lease, OutboxEvent, OutboxStore, Slot, SlotSet};
+use storage::{
+    Engine, EngineOptions, Epoch, IdFloor, Lease, OutboxEvent, OutboxStore, Slot, SlotSet, Watermark,
+};
 
 use crate::world::{channel, guild, user};
 
@@ -120,7 +122,9 @@ async fn a_prune_says_that_there_is_more() {
     };
     let events = (first..first + ROWS).map(|id| (id, vec![event(id)])).collect();
     store.change(&Changes { lease, channel: channel(5), rows: vec![], events }).await.unwrap();
-    store.put_watermark(SlotSet::Channels, epoch, now_ms + 60_000).await.unwrap();
+    let published_ms = now_ms + 60_000;
+    let watermark = Watermark { set: SlotSet::Channels, slot: None, epoch, published_ms };
+    store.put_watermark(watermark).await.unwrap();
     let rows = || engine.table("outbox").unwrap().all().count();
     assert_eq!(rows() as u64, ROWS);
     let expired_ms = now_ms + 2 * model::limits::OUTBOX_ROW_MS;

@@ -1,11 +1,42 @@
-//! Keeps the outbox of one set short: the watermark about once a second, and now and then what has expired.
+//! Keeps the outbox of one set short: watermarks about once a second, and now and then what has expired.
+//!
+//! A store keeps one watermark for a set whose slots all have one epoch, or one for each slot. Of many slots only those
+//! get a new one in which something has happened, and of them so many a second: a busy service would spend a good part of
+//! its writes on watermarks otherwise. What is above the watermark is published again by the next owner, no more.
 
-use crate::{leases::Epoch, ledger::Ledger, slots::SlotSet};
+use crate::{
+    leases::{Epoch, Lease, Leases},
+    ledger::Ledger,
+    slots::{Slot, SlotSet},
+};
 use async_trait::async_trait;
-use model::limits::{OUTBOX_PRUNE_MS, OUTBOX_WATERMARK_MS};
+use futures_util::{StreamExt, stream};
+use model::limits::{OUTBOX_PRUNE_MS, OUTBOX_WATERMARK_MS, WATERMARKS_AT_ONCE, WATERMARKS_PER_TICK};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+
+/// Everything of this epoch with a time below `published_ms` is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    /// The set.
+    pub set: SlotSet,
+    /// The slot; `None` for all of the set.
+    pub slot: Option<Slot>,
+    /// The owner's epoch.
+    pub epoch: Epoch,
+    /// Unix time in milliseconds, of ids.
+    pub published_ms: u64,
+}
+
+/// For what a store keeps watermarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One for a whole set.
+    Set,
+    /// One for each slot.
+    Slot,
+}
 
 /// What a keeper needs of a service's store.
 #[async_trait]
@@ -13,10 +44,14 @@ pub trait OutboxStore: Send + Sync {
     /// Why the store did not do it.
     type Error: fmt::Display + Send;
 
-    /// Stores that everything of this epoch with a time below `published_ms` is published.
-    async fn put_watermark(&self, set: SlotSet, epoch: Epoch, published_ms: u64) -> Result<(), Self::Error>;
+    /// For what it keeps watermarks.
+    fn scope(&self) -> Scope;
 
-    /// Removes rows that have expired at this Unix time, a bounded number; whether there are more.
+    /// Stores a watermark of that scope.
+    async fn put_watermark(&self, watermark: Watermark) -> Result<(), Self::Error>;
+
+    /// Removes rows that have expired at this Unix time, a bounded number; whether there are more. A store whose rows
+    /// expire by themselves has nothing to do.
     async fn prune(&self, set: SlotSet, mine: Epoch, now_ms: u64) -> Result<bool, Self::Error>;
 }
 
@@ -24,19 +59,24 @@ pub trait OutboxStore: Send + Sync {
 pub struct OutboxKeeper<S: ?Sized> {
     store: Arc<S>,
     ledger: Arc<Ledger>,
+    leases: Arc<dyn Leases>,
     set: SlotSet,
-    epoch: Epoch,
 }
 
-/// The end of the last watermark's wait: what it would have said is found out by the next sweep.
+/// The end of the last watermarks' wait: what they would have said is found out by the next sweep.
 const FINISH_WAIT: Duration = Duration::from_secs(5);
 
 // === impl OutboxKeeper ===
 
 impl<S: OutboxStore + ?Sized> OutboxKeeper<S> {
-    /// For what this process writes to the set in this epoch.
-    pub fn new(store: Arc<S>, ledger: Arc<Ledger>, set: SlotSet, epoch: Epoch) -> Self {
-        Self { store, ledger, set, epoch }
+    /// For what this process writes to the set.
+    pub fn new(store: Arc<S>, ledger: Arc<Ledger>, leases: Arc<dyn Leases>, set: SlotSet) -> Self {
+        Self { store, ledger, leases, set }
+    }
+
+    /// The set.
+    pub fn set(&self) -> SlotSet {
+        self.set
     }
 
     /// Runs until it is told to stop.
@@ -46,15 +86,16 @@ impl<S: OutboxStore + ?Sized> OutboxKeeper<S> {
         let prune_every = Duration::from_millis(OUTBOX_PRUNE_MS);
         let (mut written_ms, mut pruned_at) = (0, Instant::now());
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let published_ms = self.ledger.published_ms(self.set);
-            if published_ms > written_ms {
-                match self.store.put_watermark(self.set, self.epoch, published_ms).await {
-                    Ok(()) => written_ms = published_ms,
-                    Err(error) => tracing::warn!(%error, set = ?self.set, "watermark not written"),
-                }
+            // Before the slots are swept, and while they are drained, nobody is asked for more.
+            let whole = self.whole();
+            match self.store.scope() {
+                Scope::Set => written_ms = self.keep_set(whole, written_ms).await,
+                Scope::Slot => self.keep_slots().await,
             }
-            if pruned_at.elapsed() >= prune_every {
-                match self.store.prune(self.set, self.epoch, self.ledger.now_ms()).await {
+            if pruned_at.elapsed() >= prune_every
+                && let Some(lease) = whole
+            {
+                match self.store.prune(self.set, lease.epoch, self.ledger.now_ms()).await {
                     // What is left goes at the next tick.
                     Ok(true) => {}
                     Ok(false) => pruned_at = Instant::now(),
@@ -67,21 +108,77 @@ impl<S: OutboxStore + ?Sized> OutboxKeeper<S> {
         }
     }
 
-    /// Writes the last watermark, when no id follows. It may fail: then the next start looks for more than it has to.
-    pub async fn finish(&self) {
-        let published_ms = self.ledger.published_ms_at_end(self.set);
-        match timeout(FINISH_WAIT, self.store.put_watermark(self.set, self.epoch, published_ms)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, set = ?self.set, "last watermark not written"),
-            Err(_) => tracing::warn!(set = ?self.set, "last watermark not written in time"),
+    /// Writes the last watermarks of leases under which no id follows. That may fail: then the next owner looks for more
+    /// than it has to.
+    pub async fn finish(&self, leases: &[Lease]) {
+        let marks = match self.store.scope() {
+            Scope::Set => {
+                let published_ms = self.ledger.published_ms_at_end(self.set);
+                leases.first().map(|lease| self.mark(lease, None, published_ms)).into_iter().collect()
+            }
+            Scope::Slot => {
+                let mark =
+                    |lease| Some(self.mark(lease, Some(lease.slot), self.ledger.published_ms_of(lease)?));
+                leases.iter().filter_map(mark).collect()
+            }
+        };
+        if timeout(FINISH_WAIT, self.put_all(marks)).await.is_err() {
+            tracing::warn!(set = ?self.set, "last watermarks not written in time");
         }
+    }
+
+    /// The lease of a set whose slots all have one epoch.
+    fn whole(&self) -> Option<Lease> {
+        let first = Slot::all().next().expect("a set has slots");
+        let is_whole = self.store.scope() == Scope::Set;
+        is_whole.then(|| self.leases.lease(self.set, first).ok()).flatten()
+    }
+
+    /// Writes the set's watermark if it has moved; the one that is written then.
+    async fn keep_set(&self, whole: Option<Lease>, written_ms: u64) -> u64 {
+        let published_ms = self.ledger.published_ms(self.set);
+        match whole {
+            Some(lease) if published_ms > written_ms => {
+                let is_written = self.put(self.mark(&lease, None, published_ms)).await;
+                if is_written { published_ms } else { written_ms }
+            }
+            _ => written_ms,
+        }
+    }
+
+    async fn keep_slots(&self) {
+        let unwritten = self.ledger.unwritten(self.set).into_iter();
+        let ours = unwritten.filter(|(lease, _)| self.leases.check(lease).is_ok()).take(WATERMARKS_PER_TICK);
+        let marks =
+            ours.map(|(lease, published_ms)| self.mark(&lease, Some(lease.slot), published_ms)).collect();
+        self.put_all(marks).await;
+    }
+
+    fn mark(&self, lease: &Lease, slot: Option<Slot>, published_ms: u64) -> Watermark {
+        Watermark { set: self.set, slot, epoch: lease.epoch, published_ms }
+    }
+
+    async fn put_all(&self, marks: Vec<Watermark>) {
+        let put = |mark| async move { self.put(mark).await };
+        stream::iter(marks).map(put).buffer_unordered(WATERMARKS_AT_ONCE).collect::<Vec<_>>().await;
+    }
+
+    async fn put(&self, mark: Watermark) -> bool {
+        if let Err(error) = self.store.put_watermark(mark).await {
+            tracing::warn!(%error, ?mark, "watermark not written");
+            return false;
+        }
+        if let Watermark { set, slot: Some(slot), epoch, published_ms } = mark {
+            self.ledger.note_written(&Lease { set, slot, epoch }, published_ms);
+        }
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Snowflakes, WorkerId};
+    use crate::{NotOwner, Snowflakes, WorkerId};
     use model::clock::ManualClock;
     use parking_lot::Mutex;
 
@@ -90,20 +187,46 @@ mod tests {
     /// Notes what it is told; has so many prunes to do, and can hang.
     #[derive(Default)]
     struct Notes {
-        watermarks: Mutex<Vec<u64>>,
+        watermarks: Mutex<Vec<(Option<Slot>, u64)>>,
         prunes: Mutex<Vec<u64>>,
         hangs: bool,
+        by_slot: bool,
+    }
+
+    /// Every slot, by one epoch.
+    struct All;
+
+    impl Leases for All {
+        fn lease(&self, set: SlotSet, slot: Slot) -> Result<Lease, NotOwner> {
+            Ok(Lease { set, slot, epoch: Epoch(1) })
+        }
+
+        fn check(&self, _: &Lease) -> Result<(), NotOwner> {
+            Ok(())
+        }
+
+        fn end_of(&self, _: &Lease) -> CancellationToken {
+            CancellationToken::new()
+        }
+
+        fn write_until(&self) -> Option<Instant> {
+            None
+        }
     }
 
     #[async_trait]
     impl OutboxStore for Notes {
         type Error = String;
 
-        async fn put_watermark(&self, _: SlotSet, _: Epoch, published_ms: u64) -> Result<(), String> {
+        fn scope(&self) -> Scope {
+            if self.by_slot { Scope::Slot } else { Scope::Set }
+        }
+
+        async fn put_watermark(&self, mark: Watermark) -> Result<(), String> {
             if self.hangs {
                 std::future::pending::<()>().await;
             }
-            self.watermarks.lock().push(published_ms - NOW_MS);
+            self.watermarks.lock().push((mark.slot, mark.published_ms - NOW_MS));
             if self.watermarks.lock().len() == 1 { Err("the first fails".into()) } else { Ok(()) }
         }
 
@@ -119,15 +242,43 @@ mod tests {
         let ids = Arc::new(Mutex::new(Snowflakes::new(WorkerId::of_epoch(Epoch(1)), 0)));
         let ledger = Ledger::new(ids, Arc::new(clock.clone()));
         ledger.next();
-        let keeper = OutboxKeeper::new(notes.clone(), ledger.clone(), SlotSet::Guilds, Epoch(1));
+        let keeper = OutboxKeeper::new(notes.clone(), ledger.clone(), Arc::new(All), SlotSet::Guilds);
         (clock, ledger, keeper)
+    }
+
+    fn lease(slot: u16) -> Lease {
+        Lease { set: SlotSet::Guilds, slot: Slot::new(slot).unwrap(), epoch: Epoch(1) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_in_which_something_happens_get_their_turn() {
+        let notes = Arc::new(Notes { by_slot: true, ..Notes::default() });
+        let (clock, ledger, keeper) = keeper(&notes);
+        let stop = CancellationToken::new();
+        let busy = u16::try_from(WATERMARKS_PER_TICK).unwrap() + 20;
+        let script = async {
+            for _ in 0..3 {
+                (0..busy).for_each(|slot| ledger.begin(&lease(slot)).unwrap().close());
+                clock.advance(1_000);
+                ledger.next();
+                tokio::time::sleep(Duration::from_millis(OUTBOX_WATERMARK_MS)).await;
+            }
+            stop.cancel();
+        };
+        tokio::join!(keeper.run(&stop), script);
+        let written: Vec<_> = notes.watermarks.lock().iter().filter_map(|(slot, _)| *slot).collect();
+        assert!(written.len() <= 4 * WATERMARKS_PER_TICK);
+        assert!((0..busy).all(|slot| written.contains(&Slot::new(slot).unwrap())));
+        keeper.finish(&[lease(0), lease(busy)]).await;
+        let last = notes.watermarks.lock().last().copied();
+        assert_eq!(last, Some((Slot::new(0), 2_001)), "in the other nothing has happened");
     }
 
     #[tokio::test(start_paused = true)]
     async fn watermarks_are_written_when_they_move_and_repeated_when_they_failed() {
         let notes = Arc::new(Notes::default());
         let (clock, ledger, keeper) = keeper(&notes);
-        let open = ledger.begin(SlotSet::Guilds);
+        let open = ledger.begin(&lease(0)).unwrap();
         let stop = CancellationToken::new();
         let script = async {
             tokio::time::sleep(Duration::from_millis(3_500)).await;
@@ -138,9 +289,9 @@ mod tests {
             stop.cancel();
         };
         tokio::join!(keeper.run(&stop), script);
-        assert_eq!(*notes.watermarks.lock(), [0, 0, 4_000]);
-        keeper.finish().await;
-        assert_eq!(notes.watermarks.lock().last(), Some(&4_001));
+        assert_eq!(*notes.watermarks.lock(), [(None, 0), (None, 0), (None, 4_000)]);
+        keeper.finish(&[lease(0), lease(1)]).await;
+        assert_eq!(notes.watermarks.lock().last(), Some(&(None, 4_001)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -165,7 +316,7 @@ mod tests {
         let notes = Arc::new(Notes { hangs: true, ..Notes::default() });
         let (_, _, keeper) = keeper(&notes);
         let began = Instant::now();
-        keeper.finish().await;
+        keeper.finish(&[lease(0)]).await;
         assert_eq!(began.elapsed(), FINISH_WAIT);
     }
 }

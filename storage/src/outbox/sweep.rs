@@ -45,6 +45,11 @@ pub type RepublishError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Republish: Send {
     /// Takes one row or marker; they come in order.
     async fn republish(&mut self, unpublished: Unpublished) -> Result<(), RepublishError>;
+
+    /// Takes one row or marker that may have come too late (see [`Pass::Late`](crate::Pass::Late)). What of it the stream does not have was
+    /// never acknowledged: a message is removed; of a change only what is held in memory is given up, as the rows that it
+    /// wrote may be there.
+    async fn too_late(&mut self, unpublished: Unpublished) -> Result<(), RepublishError>;
 }
 
 /// What a sweep did.

@@ -31,6 +31,10 @@ impl Republish for Collect {
         });
         Ok(())
     }
+
+    async fn too_late(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
+        panic!("the lock on the directory rules it out: {unpublished:?}");
+    }
 }
 
 fn events(id: u64) -> Vec<OutboxEvent> {

@@ -33,7 +33,7 @@ struct EventValue {
     envelope: Bytes,
 }
 
-pub(super) fn encode(events: &[OutboxEvent]) -> Vec<u8> {
+pub(crate) fn encode(events: &[OutboxEvent]) -> Vec<u8> {
     let event = |event: &OutboxEvent| {
         let (subject_kind, subject_id) = match event.subject {
             Subject::Guild(id) => (KIND_GUILD, id.get()),
@@ -44,7 +44,7 @@ pub(super) fn encode(events: &[OutboxEvent]) -> Vec<u8> {
     RowValue { version: VERSION, events: events.iter().map(event).collect() }.encode_to_vec()
 }
 
-pub(super) fn decode(key: &[u8], value: Vec<u8>) -> Result<Vec<OutboxEvent>, OutboxError> {
+pub(crate) fn decode(key: &[u8], value: Vec<u8>) -> Result<Vec<OutboxEvent>, OutboxError> {
     let row = RowValue::decode(Bytes::from(value))
         .map_err(|source| OutboxError::Value { key: key.to_vec(), source })?;
     if row.version == 0 || row.version > VERSION {

@@ -20,7 +20,7 @@ impl EmbeddedStore {
                 let key = keys::bytes(account::USERNAME, lower.as_bytes());
                 batch.put(&self.accounts, key, user.get().to_be_bytes());
             }
-            Write::DeleteUsername(lower) => {
+            Write::DeleteUsername(lower, _) => {
                 batch.delete(&self.accounts, keys::bytes(account::USERNAME, lower.as_bytes()));
             }
             Write::PutPassword(user, phc) => {

@@ -47,7 +47,7 @@ fn edits_of_one_write_are_counted_and_what_clears_stands_alone() {
     let push = |group: &mut Group, op| {
         let (reply, _answer) = tokio::sync::oneshot::channel();
         let change = Change { guild: GuildId::new(2).unwrap(), op };
-        group.push(ledger.begin(SlotSet::Channels), change, reply);
+        group.push(ledger.begin(&lease).unwrap(), change, reply);
     };
     let mut group = Group::new(lease, channel);
     for _ in 0..EDITS_PER_WRITE_MAX {

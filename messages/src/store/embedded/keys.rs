@@ -86,20 +86,7 @@ impl ReactionKey<'_> {
 
     /// Of all reactions with one emoji.
     pub fn emoji_prefix(channel: ChannelId, message: MessageId, emoji: &Emoji) -> Vec<u8> {
-        let mut key = Self::message_prefix(channel, message);
-        match emoji.id {
-            Some(id) => {
-                key.push(1);
-                key.extend(id.to_be_bytes());
-            }
-            None => {
-                let text = emoji.name.as_bytes();
-                let text = &text[..text.len().min(usize::from(u8::MAX))];
-                key.extend([0, text.len() as u8]);
-                key.extend(text);
-            }
-        }
-        key
+        [Self::message_prefix(channel, message), emoji_bytes(emoji)].concat()
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -112,6 +99,18 @@ impl ReactionKey<'_> {
     pub fn user_of(bytes: &[u8]) -> Result<UserId, StoreError> {
         let user = bytes.len().checked_sub(8).and_then(|at| number(&bytes[at..])).and_then(UserId::new);
         user.ok_or_else(|| corrupt(bytes, "a reaction without a user"))
+    }
+}
+
+/// An emoji as keys have it; none begins another.
+pub fn emoji_bytes(emoji: &Emoji) -> Vec<u8> {
+    match emoji.id {
+        Some(id) => [&[1], &id.to_be_bytes()[..]].concat(),
+        None => {
+            let text = emoji.name.as_bytes();
+            let text = &text[..text.len().min(usize::from(u8::MAX))];
+            [&[0, text.len() as u8], text].concat()
+        }
     }
 }
 

@@ -1,0 +1,112 @@
+//! What the directory does when slots of guilds and users come and go.
+//!
+//! Before a slot is served, the events that earlier owners stored in it are published. When it goes, guilds of it begin
+//! nothing (their actors hold the lease, which tells its end), changes that have begun are finished, and the watermark tells
+//! the next owner how little is left.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use storage::{
+    Lease, OutboxEvent, OutboxKeeper, OutboxRow, Pass, Republish, RepublishError, SWEEP_TRIES, Scope, Seen,
+    ServiceError, SlotService, Subject, Unpublished,
+};
+
+use crate::accounts::Accounts;
+use crate::actor::Actors;
+use crate::changes::Changes;
+use crate::cleanup;
+use crate::store::DirectoryStore;
+
+/// The slots of guilds and users, for whoever owns them.
+pub(crate) struct Slots {
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) actors: Arc<Actors>,
+    pub(crate) accounts: Arc<Accounts>,
+    /// One for each set.
+    pub(crate) keepers: Vec<Arc<OutboxKeeper<dyn DirectoryStore>>>,
+    pub(crate) seen: Seen,
+}
+
+/// The publisher of a sweep.
+struct Sweeper<'a> {
+    slots: &'a Slots,
+    /// Events that had not been published.
+    published: u64,
+}
+
+#[async_trait]
+impl SlotService for Slots {
+    async fn sweep(&self, leases: &[Lease], pass: Pass) -> Result<(), ServiceError> {
+        let mut sweeper = Sweeper { slots: self, published: 0 };
+        self.changes.store.sweep(leases, pass, &mut sweeper).await?;
+        if sweeper.published > 0 {
+            tracing::info!(events = sweeper.published, "published what an earlier owner left");
+        }
+        if pass == Pass::Late {
+            self.seen.forget(leases);
+            for lease in leases {
+                cleanup::resume(&self.accounts, lease.set, vec![lease.slot]);
+            }
+        }
+        Ok(())
+    }
+
+    async fn drain(&self, leases: &[Lease]) {
+        self.seen.forget(leases);
+        self.changes.ledger.drain(leases).await;
+        for keeper in &self.keepers {
+            let of_set: Vec<Lease> =
+                leases.iter().filter(|lease| lease.set == keeper.set()).copied().collect();
+            keeper.finish(&of_set).await;
+        }
+        self.changes.ledger.forget(leases);
+    }
+}
+
+#[async_trait]
+impl Republish for Sweeper<'_> {
+    async fn republish(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
+        let OutboxRow { set, slot, events, .. } = row(unpublished)?;
+        let Changes { backplane, clock, store, .. } = &*self.slots.changes;
+        for OutboxEvent { subject, event_id, envelope } in &events {
+            let again = |attempts| attempts < SWEEP_TRIES;
+            let is_new =
+                backplane::publish(&**backplane, &**clock, *subject, *event_id, envelope, again).await?;
+            self.published += u64::from(is_new);
+            // A store that one process alone writes to has no late pass.
+            if store.scope() == Scope::Slot {
+                self.slots.seen.note(set, slot, *event_id);
+            }
+        }
+        Ok(())
+    }
+
+    /// A change of an owner that had lost its slot. Where its rows were not overwritten since, they hold; what is kept in
+    /// memory was read before, and is read again. Readers would drop its events, which are of an older epoch.
+    async fn too_late(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
+        let OutboxRow { set, slot, events, .. } = row(unpublished)?;
+        for OutboxEvent { subject, event_id, .. } in events {
+            if self.slots.seen.has(set, slot, event_id)
+                || self.slots.changes.backplane.contains(subject, event_id).await?
+            {
+                continue;
+            }
+            tracing::warn!(?subject, event_id, "a change came too late; what it concerns is read again");
+            match subject {
+                Subject::Guild(guild) => self.slots.actors.end(guild),
+                Subject::User(user) => self.slots.accounts.cache.forget_user(user),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn row(unpublished: Unpublished) -> Result<OutboxRow, RepublishError> {
+    match unpublished {
+        Unpublished::Row(row) => Ok(row),
+        Unpublished::Marker { .. } => {
+            Err("the directory writes no markers: the slot set has another writer".into())
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Names that are unique over all replicas: claimed by a conditional write before the user's row is written.
+//!
+//! The user's row says what a user is called, the claim says that nobody else may be. A change that is not made after all, or
+//! a process that dies in between, leaves a claim that no user's row bears out. It protects for a minute whoever may still
+//! be at it; then the name is free. So a look for a name finds only who bears it.
+
+use model::UserId;
+use model::limits::USERNAME_CLAIM_MS;
+use storage::cassandra::WriteError;
+
+use super::CassandraStore;
+use super::read::number;
+use super::statements::Conditional;
+use crate::store::keys::lower;
+use crate::store::{DirectoryStore, StoreError};
+
+impl CassandraStore {
+    /// Makes the name this user's, who may have it already.
+    pub(super) async fn claim(&self, name: &str, user: UserId) -> Result<(), StoreError> {
+        let Conditional { claim, take_over, .. } = &self.conditional;
+        for _ in 0..ATTEMPTS_MAX {
+            let now_ms = self.clock.now_ms();
+            match self.cassandra.decide(claim, (name, number(user), now_ms.cast_signed())).await {
+                Ok(true) => return Ok(()),
+                // Whether it is ours is seen now.
+                Ok(false) | Err(WriteError::Unknown(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let Some((holder, claimed_ms)) = self.holder(name).await? else { continue };
+            if holder == number(user) {
+                return Ok(());
+            }
+            let is_fresh = now_ms.saturating_sub(claimed_ms.cast_unsigned()) < USERNAME_CLAIM_MS;
+            if is_fresh || self.bears(holder, name).await? {
+                return Err(StoreError::NameTaken);
+            }
+            let change = (number(user), now_ms.cast_signed(), name, holder, claimed_ms);
+            if self.cassandra.decide(take_over, change).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable(format!("others claim the name {name:?} again and again")))
+    }
+
+    /// Frees the name, if it is this user's.
+    pub(super) async fn release(&self, name: &str, user: UserId) {
+        if let Err(error) = self.cassandra.decide(&self.conditional.release, (name, number(user))).await {
+            tracing::warn!(%error, "a name that nobody bears is free in a minute");
+        }
+    }
+
+    /// Whether the user's row has this name.
+    pub(super) async fn bears(&self, user: i64, name: &str) -> Result<bool, StoreError> {
+        let Some(user) = UserId::new(user.cast_unsigned()) else { return Ok(false) };
+        let user = self.user(user).await?;
+        Ok(user.is_some_and(|user| !user.bot && lower(&user.username) == name))
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<(i64, i64)>, StoreError> {
+        Ok(self.cassandra.first(&self.serial.holder, (name,)).await?)
+    }
+}
+
+/// How often a claim that others are faster with is begun again.
+const ATTEMPTS_MAX: usize = 4;

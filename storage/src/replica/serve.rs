@@ -1,0 +1,318 @@
+//! Taking, sweeping, serving and giving up slots, for as long as the replica has its row.
+//!
+//! Rounds and jobs run beside each other. A round looks at the register, decides, and carries out what was decided; rounds
+//! follow each other, so no answer of the register is older than what was last asked of it. Jobs are what the service does
+//! with slots, which may take long.
+
+use super::{
+    Replica, Timing,
+    decide::{Memory, Mine, Orders, State},
+    register::{Holding, RegisterError, ReplicaId, View},
+};
+use crate::{
+    leases::{Epoch, Lease, Pass, Phase, SlotService},
+    slots::SlotSet,
+};
+use futures_util::{
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt},
+};
+use model::limits::{SLOT_BATCH_LEN, SLOT_SWEEPS_AT_ONCE};
+use std::{collections::VecDeque, future::pending};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// A replica at work.
+pub(super) struct Server<'a> {
+    replica: &'a Replica,
+    id: ReplicaId,
+    sets: &'a [SlotSet],
+    service: &'a dyn SlotService,
+    memory: Memory,
+    mine: Mine,
+    jobs: FuturesUnordered<BoxFuture<'a, Done>>,
+    /// Sweeps that wait for a place among the jobs.
+    sweeps: VecDeque<(Lease, Pass)>,
+    /// Slots that will be swept once more, in order of time.
+    late: VecDeque<(Instant, Lease)>,
+}
+
+/// Why a replica serves no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was stopped, and has given up everything.
+    Left,
+    /// The register says that it is dead.
+    Lost,
+}
+
+/// A job that has ended.
+enum Done {
+    Swept { lease: Lease, pass: Pass, is_done: bool },
+    Drained(Vec<Lease>),
+}
+
+/// What has come of a round.
+struct Round {
+    taken: Vec<Lease>,
+    released: Vec<Lease>,
+    /// Whether everything that was ordered was done.
+    is_complete: bool,
+}
+
+/// The round that is under way.
+enum Step {
+    Rested,
+    Looked(Result<View, RegisterError>),
+    Done(Round),
+}
+
+impl<'a> Server<'a> {
+    pub(super) fn new(
+        replica: &'a Replica,
+        id: ReplicaId,
+        sets: &'a [SlotSet],
+        service: &'a dyn SlotService,
+    ) -> Self {
+        let memory = Memory::new(id, replica.address.clone(), replica.timing);
+        let (jobs, sweeps, late) = (FuturesUnordered::new(), VecDeque::new(), VecDeque::new());
+        Self { replica, id, sets, service, memory, mine: Mine::new(), jobs, sweeps, late }
+    }
+
+    /// Runs until it is stopped and everything is given up, or until it is found to be dead.
+    pub(super) async fn serve(&mut self, stop: &CancellationToken) -> End {
+        let mut step = self.look();
+        let mut is_stopping = false;
+        // The rest after the round that is under way.
+        let mut rest = self.replica.timing.look_soon;
+        loop {
+            self.begin_sweeps();
+            let late_at = self.late.front().map(|(at, _)| *at);
+            tokio::select! {
+                () = stop.cancelled(), if !is_stopping => {
+                    is_stopping = true;
+                    self.drain_all();
+                }
+                Some(done) = self.jobs.next() => self.finish(done),
+                () = until(late_at) => {
+                    let due = self.late.pop_front();
+                    self.sweeps.extend(due.map(|(_, lease)| (lease, Pass::Late)));
+                }
+                ended = &mut step => step = match ended {
+                    Step::Rested => self.look(),
+                    Step::Looked(Ok(view)) => {
+                        let orders = self.decide(&view, is_stopping);
+                        if orders.is_lost {
+                            return End::Lost;
+                        }
+                        let Timing { look, look_soon, .. } = self.replica.timing;
+                        rest = if orders.awaits || is_stopping { look_soon } else { look };
+                        self.carry_out(orders)
+                    }
+                    Step::Looked(Err(error)) => {
+                        tracing::warn!(%error, "nobody knows how the slots stand");
+                        self.rest(rest)
+                    }
+                    Step::Done(round) => {
+                        let is_complete = round.is_complete;
+                        self.apply(round);
+                        if is_stopping && is_complete && self.mine.is_empty() {
+                            return End::Left;
+                        }
+                        self.rest(rest)
+                    }
+                },
+            }
+        }
+    }
+
+    /// Everything that the replica had, which is not its own any more.
+    pub(super) fn abandon(&mut self) -> Vec<Lease> {
+        self.jobs.clear();
+        let lost: Vec<Lease> = self.leases(|_| true);
+        lost.iter().for_each(|lease| self.replica.table.clear(lease));
+        self.mine.clear();
+        lost
+    }
+
+    fn look(&self) -> BoxFuture<'a, Step> {
+        let (register, sets) = (&self.replica.register, self.sets);
+        Box::pin(async move { Step::Looked(register.look(sets).await) })
+    }
+
+    fn rest(&self, rest: std::time::Duration) -> BoxFuture<'a, Step> {
+        Box::pin(async move {
+            sleep(rest).await;
+            Step::Rested
+        })
+    }
+
+    fn decide(&mut self, view: &View, is_stopping: bool) -> Orders {
+        let mut orders = self.memory.decide(view, self.sets, &self.mine, Instant::now());
+        self.replica.table.note_owners(std::mem::take(&mut orders.owners));
+        self.mine.retain(|place, _| !orders.gone.contains(place));
+        if is_stopping {
+            orders.take.clear();
+            orders.drain.clear();
+        }
+        if !orders.drain.is_empty() {
+            tracing::info!(slots = orders.drain.len(), "slots are given to another replica");
+        }
+        self.begin_drain(std::mem::take(&mut orders.drain));
+        let is_served = self.mine.values().all(|(_, state)| *state == State::Owned);
+        if orders.take.is_empty() && is_served && !is_stopping && !orders.is_lost {
+            self.replica.table.note_settled(self.sets);
+        }
+        orders
+    }
+
+    /// Writes what was ordered, a batch at a time. What fails is ordered again after the next look.
+    fn carry_out(&self, orders: Orders) -> BoxFuture<'a, Step> {
+        let (register, id) = (&self.replica.register, self.id);
+        let first = Epoch::first_at(self.replica.clock.now_ms());
+        Box::pin(async move {
+            let mut round = Round { taken: Vec::new(), released: Vec::new(), is_complete: true };
+            for (dead, version) in orders.remove {
+                match register.remove(dead, version).await {
+                    Ok(is_removed) => {
+                        tracing::warn!(replica = dead.0, is_removed, "a replica shows no sign of life")
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, replica = dead.0, "a dead replica is not removed yet")
+                    }
+                }
+            }
+            for batch in batches(&orders.release, |lease| lease.set) {
+                match register.release(id, batch).await {
+                    Ok(true) => round.released.extend(batch),
+                    Ok(false) => round.is_complete = false,
+                    Err(error) => {
+                        round.is_complete = false;
+                        tracing::warn!(%error, slots = batch.len(), "slots are not released yet");
+                    }
+                }
+            }
+            for batch in batches(&orders.take, |seen| seen.set) {
+                let next = |seen: &Holding| if seen.epoch == Epoch(0) { first } else { seen.epoch.next() };
+                let batch: Vec<_> = batch.iter().map(|seen| (*seen, next(seen))).collect();
+                match register.take(id, &batch).await {
+                    Ok(true) => round.taken.extend(batch.iter().map(|(seen, epoch)| seen.lease(*epoch))),
+                    Ok(false) => round.is_complete = false,
+                    Err(error) => {
+                        round.is_complete = false;
+                        tracing::warn!(%error, slots = batch.len(), "slots are not taken yet");
+                    }
+                }
+            }
+            Step::Done(round)
+        })
+    }
+
+    fn apply(&mut self, round: Round) {
+        for lease in round.released {
+            self.mine.remove(&(lease.set, lease.slot));
+        }
+        if !round.taken.is_empty() {
+            tracing::info!(slots = round.taken.len(), "slots are taken");
+        }
+        for lease in round.taken {
+            self.mine.insert((lease.set, lease.slot), (lease.epoch, State::Sweeping));
+            self.replica.table.set(&lease, Phase::Sweeping);
+            self.sweeps.push_back((lease, Pass::First));
+        }
+    }
+
+    /// As many sweeps as may run at one time.
+    fn begin_sweeps(&mut self) {
+        while self.jobs.len() < SLOT_SWEEPS_AT_ONCE
+            && let Some((lease, pass)) = self.sweeps.pop_front()
+        {
+            let (service, rest) = (self.service, self.replica.timing.look);
+            if !self.is_mine(&lease) {
+                continue;
+            }
+            self.jobs.push(Box::pin(async move {
+                let swept = service.sweep(&[lease], pass).await;
+                if let Err(error) = &swept {
+                    tracing::warn!(%error, ?lease, ?pass, "a slot can't be swept yet");
+                    sleep(rest).await;
+                }
+                Done::Swept { lease, pass, is_done: swept.is_ok() }
+            }));
+        }
+    }
+
+    fn finish(&mut self, done: Done) {
+        match done {
+            Done::Swept { lease, .. } if !self.is_mine(&lease) => {}
+            Done::Swept { lease, pass, is_done: false } => self.sweeps.push_back((lease, pass)),
+            Done::Swept { lease, pass: Pass::First, .. } => {
+                self.mine.insert((lease.set, lease.slot), (lease.epoch, State::Owned));
+                self.replica.table.set(&lease, Phase::Owned);
+                self.late.push_back((Instant::now() + self.replica.timing.late, lease));
+            }
+            Done::Swept { pass: Pass::Late, .. } => {}
+            Done::Drained(leases) => {
+                for lease in leases {
+                    self.replica.table.clear(&lease);
+                    self.mine.insert((lease.set, lease.slot), (lease.epoch, State::Drained));
+                }
+            }
+        }
+    }
+
+    /// Whether the slot is swept or served by this lease.
+    fn is_mine(&self, lease: &Lease) -> bool {
+        let found = self.mine.get(&(lease.set, lease.slot));
+        found.is_some_and(|(epoch, state)| {
+            *epoch == lease.epoch && matches!(state, State::Sweeping | State::Owned)
+        })
+    }
+
+    fn begin_drain(&mut self, leases: Vec<Lease>) {
+        if leases.is_empty() {
+            return;
+        }
+        for lease in &leases {
+            self.mine.insert((lease.set, lease.slot), (lease.epoch, State::Draining));
+            self.replica.table.set(lease, Phase::Draining);
+        }
+        let (service, time) = (self.service, self.replica.timing.drain);
+        self.jobs.push(Box::pin(async move {
+            if timeout(time, service.drain(&leases)).await.is_err() {
+                tracing::warn!(
+                    slots = leases.len(),
+                    "slots are not drained in time; what still runs there is refused"
+                );
+            }
+            Done::Drained(leases)
+        }));
+    }
+
+    /// Nothing is swept any more, and everything is drained together.
+    fn drain_all(&mut self) {
+        self.jobs.clear();
+        self.sweeps.clear();
+        self.late.clear();
+        let all = self.leases(|state| state != State::Drained);
+        self.begin_drain(all);
+    }
+
+    fn leases(&self, is_meant: impl Fn(State) -> bool) -> Vec<Lease> {
+        let meant = self.mine.iter().filter(|(_, (_, state))| is_meant(*state));
+        meant.map(|((set, slot), (epoch, _))| Lease { set: *set, slot: *slot, epoch: *epoch }).collect()
+    }
+}
+
+/// Pieces of one set each, of a bounded length.
+fn batches<T>(all: &[T], set: impl Fn(&T) -> SlotSet) -> impl Iterator<Item = &[T]> {
+    all.chunk_by(move |one, other| set(one) == set(other))
+        .flat_map(|of_one_set| of_one_set.chunks(SLOT_BATCH_LEN))
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
+    }
+}

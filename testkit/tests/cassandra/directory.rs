@@ -1,0 +1,73 @@
+//! The directory: its suite, and names that are unique over replicas.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use guilds::store::{CassandraStore, Commit, DirectoryStore, StoreError, Write};
+use model::clock::ManualClock;
+use model::{User, UserId};
+use storage::cassandra::LeasedWrites;
+use storage::{Epoch, Lease, Slot, SlotSet};
+use testkit::cassandra;
+use testkit::conformance::backplane::fresh;
+use testkit::conformance::directory::NOW_MS;
+use testkit::leases::Granted;
+
+async fn store() -> Option<(CassandraStore, ManualClock)> {
+    let session = cassandra::session_of_services().await?;
+    let clock = ManualClock::at(NOW_MS);
+    let writes = LeasedWrites::new(session.clone(), Granted::new());
+    let store = CassandraStore::prepare(&session, writes, Arc::new(clock.clone())).await.unwrap();
+    Some((store, clock))
+}
+
+async fn make() -> Option<Arc<dyn DirectoryStore>> {
+    store().await.map(|(store, _)| Arc::new(store) as Arc<dyn DirectoryStore>)
+}
+
+testkit::directory_conformance!(make);
+
+fn id() -> UserId {
+    UserId::new(fresh()).unwrap()
+}
+
+fn name() -> String {
+    format!("u{:x}", fresh())
+}
+
+async fn put(store: &CassandraStore, user: UserId, writes: Vec<Write>) -> Result<(), StoreError> {
+    let lease = Lease { set: SlotSet::Users, slot: Slot::of(user.get()), epoch: Epoch(1) };
+    store.commit(&lease, Commit { writes, ..Commit::default() }).await
+}
+
+async fn register(store: &CassandraStore, name: &str) -> Result<UserId, StoreError> {
+    let user = id();
+    let writes = vec![Write::PutUsername(name.into(), user), Write::PutUser(User::new(user, name, false))];
+    put(store, user, writes).await.map(|()| user)
+}
+
+#[tokio::test]
+async fn of_many_who_want_one_name_one_has_it() {
+    let Some((store, _)) = store().await else { return };
+    let name = &name();
+    let outcomes = join_all((0..4).map(|_| register(&store, name))).await;
+    let winners: Vec<&UserId> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).collect();
+    assert_eq!(winners.len(), 1, "{outcomes:?}");
+    assert_eq!(store.user_named(name).await, Ok(Some(*winners[0])));
+    assert_eq!(register(&store, name).await, Err(StoreError::NameTaken));
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_bears_is_free_after_a_minute() {
+    let Some((store, clock)) = store().await else { return };
+    // A process died between claim and row.
+    let (gone, name) = (id(), &name());
+    put(&store, gone, vec![Write::PutUsername(name.clone(), gone)]).await.unwrap();
+    assert_eq!(store.user_named(name).await, Ok(None));
+    assert_eq!(register(&store, name).await, Err(StoreError::NameTaken), "it may still be at it");
+    clock.advance(model::limits::USERNAME_CLAIM_MS);
+    let bob = register(&store, name).await.unwrap();
+    assert_eq!(store.user_named(name).await, Ok(Some(bob)));
+    clock.advance(model::limits::USERNAME_CLAIM_MS);
+    assert_eq!(register(&store, name).await, Err(StoreError::NameTaken), "who bears a name keeps it");
+}
