@@ -14,10 +14,11 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::response::Response;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use proto::v1;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use proto::{trace, v1};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::Service;
+use tracing::{Instrument as _, Span, field};
 
 use crate::auth::{self, Caller};
 use crate::body::Bodies;
@@ -121,7 +122,8 @@ impl Shared {
         request: Request,
     ) -> Response {
         let mut limit = None;
-        let result = self.clone().answer(route, params, request, &mut limit).await;
+        let span = self.span(route, request.headers());
+        let result = self.clone().answer(route, params, request, &mut limit).instrument(span.clone()).await;
         let (response, told) = match result {
             Ok(mut reply) => {
                 let told = reply.rate_limit.take().or(limit);
@@ -132,7 +134,28 @@ impl Shared {
                 (error.into_response(), told)
             }
         };
+        note_status(&span, response.status());
         self.with_limit_headers(response, told)
+    }
+
+    /// The request in a trace: a new one, or that of a proxy which we trust.
+    fn span(&self, route: &Route, headers: &HeaderMap) -> Span {
+        let (method, path) = (route.method.as_str(), route.path);
+        let span = tracing::info_span!(
+            target: trace::TARGET,
+            parent: None,
+            "request",
+            otel.name = format_args!("{method} {path}"),
+            otel.kind = "server",
+            otel.status_code = field::Empty,
+            http.request.method = method,
+            http.route = path,
+            http.response.status_code = field::Empty,
+        );
+        if self.config.behind_proxy {
+            trace::follow_headers(&span, headers);
+        }
+        span
     }
 
     async fn answer(
@@ -204,6 +227,14 @@ impl Shared {
         set("x-ratelimit-reset-after", seconds(limit.reset_after_ms));
         set("x-ratelimit-bucket", limit.bucket);
         response
+    }
+}
+
+/// What the client is told; only what goes wrong here is an error of the trace.
+fn note_status(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
     }
 }
 

@@ -25,6 +25,7 @@ use storage::{Leases, Ledger};
 use tasks::Spawner;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use crate::config::RateLimitConfig;
 use crate::limits::RETRY_MS;
@@ -70,6 +71,8 @@ pub(crate) struct Draft {
     pub(crate) enforce_nonce: bool,
     /// `None`: the author needs not wait.
     pub(crate) slow_mode: Option<SlowMode>,
+    /// What the request's trace has of it.
+    pub(crate) span: Span,
 }
 
 /// How long the author waits between two messages.

@@ -20,6 +20,7 @@ pub mod role;
 pub mod server;
 pub mod servers;
 pub mod settings;
+mod traces;
 
 pub use server::Server;
 pub use settings::Settings;

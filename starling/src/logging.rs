@@ -1,18 +1,22 @@
-//! Log lines, on stderr: stdout belongs to the start-up lines.
+//! Log lines, on stderr: stdout belongs to the start-up lines. And traces, which are no lines.
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::settings::Settings;
 use crate::settings::value::LogFormat;
+use crate::traces::Traces;
 
-/// Starts logging for the whole process.
-pub fn start(settings: &Settings) {
-    let filter = EnvFilter::new(&settings.log.0);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
+/// Starts logging and tracing for the whole process.
+pub fn start(settings: &Settings, traces: &Traces) {
+    let filter = EnvFilter::new(format!("{},{}=off", settings.log.0, proto::trace::TARGET));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(traces.layer()).with(lines.with_filter(filter)).init();
 }

@@ -18,6 +18,7 @@ use crate::server::{RoleServer, Running, Server, Wrap, roles};
 use crate::servers;
 use crate::settings::Settings;
 use crate::settings::load::Loaded;
+use crate::traces::Traces;
 
 /// Panics of this process, contained or not.
 pub static PANICS: AtomicU64 = AtomicU64::new(0);
@@ -26,12 +27,12 @@ pub static PANICS: AtomicU64 = AtomicU64::new(0);
 pub fn run(loaded: &Loaded, role: Role) -> ExitCode {
     match role {
         Role::All => run_on(loaded, |streams| streams),
-        Role::Gateway => execute(loaded, RoleServer::<roles::Gateway>::start),
-        Role::Api => execute(loaded, RoleServer::<roles::Api>::start),
-        Role::Guilds => execute(loaded, RoleServer::<roles::Guilds>::start),
-        Role::Messages => execute(loaded, RoleServer::<roles::Messages>::start),
-        Role::Presence => execute(loaded, RoleServer::<roles::Presence>::start),
-        Role::Fanout => execute(loaded, RoleServer::<roles::Fanout>::start),
+        Role::Gateway => execute(loaded, role, RoleServer::<roles::Gateway>::start),
+        Role::Api => execute(loaded, role, RoleServer::<roles::Api>::start),
+        Role::Guilds => execute(loaded, role, RoleServer::<roles::Guilds>::start),
+        Role::Messages => execute(loaded, role, RoleServer::<roles::Messages>::start),
+        Role::Presence => execute(loaded, role, RoleServer::<roles::Presence>::start),
+        Role::Fanout => execute(loaded, role, RoleServer::<roles::Fanout>::start),
         Role::Migrate => servers::run(loaded, servers::migrate),
         Role::Check => servers::run(loaded, servers::check),
     }
@@ -39,20 +40,27 @@ pub fn run(loaded: &Loaded, role: Role) -> ExitCode {
 
 /// Runs everything, on whatever `wrap` makes of the streams.
 pub fn run_on(loaded: &Loaded, wrap: Wrap) -> ExitCode {
-    execute(loaded, |settings| Server::start_on(settings, wrap))
+    execute(loaded, Role::All, |settings| Server::start_on(settings, wrap))
 }
 
 fn execute<R: Running, S: Future<Output = anyhow::Result<R>>>(
     loaded: &Loaded,
+    role: Role,
     start: impl FnOnce(Settings) -> S,
 ) -> ExitCode {
-    logging::start(&loaded.settings);
-    watch_panics();
-    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("services").enable_all().build();
-    let outcome = runtime
-        .context("start the runtime")
-        .and_then(|runtime| runtime.block_on(serve(start(loaded.settings.clone()))));
+    let outcome = runtime.context("start the runtime").and_then(|runtime| {
+        let traces = {
+            let _runtime = runtime.enter();
+            Traces::start(&loaded.settings, role.name())?
+        };
+        logging::start(&loaded.settings, &traces);
+        watch_panics();
+        raise_file_limit();
+        let outcome = runtime.block_on(serve(start(loaded.settings.clone())));
+        traces.end();
+        outcome
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

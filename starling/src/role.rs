@@ -31,7 +31,7 @@ pub enum Role {
 }
 
 /// What every role takes.
-const COMMON: &[&str] = &["admin_listen", "log", "log_format"];
+const COMMON: &[&str] = &["admin_listen", "log", "log_format", "otlp_endpoint", "trace_every"];
 /// What a role takes that calls others, or is called.
 const GRPC: &[&str] =
     &["grpc_secret", "grpc_tls_cert", "grpc_tls_key", "grpc_tls_authority", "grpc_tls_name"];

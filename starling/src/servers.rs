@@ -12,6 +12,7 @@ use crate::logging;
 use crate::process::print;
 use crate::settings::Settings;
 use crate::settings::load::Loaded;
+use crate::traces::Traces;
 
 pub use check::check;
 pub use migrate::migrate;
@@ -28,7 +29,7 @@ pub fn run<C: Future<Output = anyhow::Result<Report>>>(
     loaded: &Loaded,
     command: impl FnOnce(Settings) -> C,
 ) -> ExitCode {
-    logging::start(&loaded.settings);
+    logging::start(&loaded.settings, &Traces::off());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let report = runtime
         .context("start the runtime")

@@ -14,8 +14,9 @@ use std::path::PathBuf;
 
 use model::limits;
 use value::{
-    Copies, Endpoint, Endpoints, HttpUrl, Listen, LogFilter, LogFormat, NatsUrls, Number, Password, Patterns,
-    PemFile, Prefix, RedisUrl, Replicas, Secret, ServerName, SharedSecret, UserName, Value, Words, WsUrl,
+    CollectorUrl, Copies, Endpoint, Endpoints, HttpUrl, Listen, LogFilter, LogFormat, NatsUrls, Number,
+    Password, Patterns, PemFile, Prefix, RedisUrl, Replicas, Secret, ServerName, SharedSecret, UserName,
+    Value, Words, WsUrl,
 };
 
 /// One row of the table.
@@ -227,6 +228,12 @@ settings! {
             "What is logged, such as `info` or `warn,gateway=debug`";
         log_format: LogFormat = LogFormat::Text, "STARLING_LOG_FORMAT", "FORMAT",
             "How it is logged, on stderr: text or json";
+    }
+    "Tracing" {
+        otlp_endpoint: CollectorUrl = CollectorUrl::default(), "STARLING_OTLP_ENDPOINT", "URL",
+            "Collector that traces are sent to, OTLP over gRPC, such as http://127.0.0.1:4317; empty: none";
+        trace_every: Number<1, 1_000_000> = Number::new(1), "STARLING_TRACE_EVERY", "COUNT",
+            "Of so many requests one is traced, by chance";
     }
 }
 

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use model::{ChannelId, GuildId, Intents};
+use tracing::Span;
 
 use super::Shard;
 use super::conn::ConnId;
@@ -31,6 +32,8 @@ pub(super) enum Then {
 #[derive(Default)]
 pub(super) struct Gathered {
     events: Vec<Arc<LiveEvent>>,
+    /// Of those whose request is traced.
+    spans: Vec<Span>,
     targets: Vec<(Target, EventSet)>,
     /// By the keys of sessions: which of the events each gets. All zero between portions.
     sets: Vec<EventSet>,
@@ -79,13 +82,16 @@ impl Gathered {
 
 impl Shard {
     /// Keeps an event until [`Self::give_gathered`].
-    pub(super) fn gather(&mut self, event: &Arc<LiveEvent>) {
+    pub(super) fn gather(&mut self, event: &Arc<LiveEvent>, span: Span) {
         let Some(guild) = event.envelope.guild_id else { return };
         if self.gathered.is_full() {
             self.give_gathered(Then::Write);
         }
         let target = Target { guild, channel: event.envelope.channel_id, intent: event.intent() };
         self.gathered.push(target, event);
+        if !span.is_disabled() {
+            self.gathered.spans.push(span);
+        }
     }
 
     /// Gives what has been gathered to all who are entitled to it.
@@ -115,6 +121,7 @@ impl Shard {
         self.services.stats.dispatches.add(dispatched);
         drop(given);
         gathered.events.clear();
+        gathered.spans.clear();
         gathered.targets.clear();
         self.gathered = gathered;
     }

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::view::ViewChange;
 use model::{ChannelId, EventKind, GuildId, Intents, Permissions, UserId};
+use proto::trace;
 use rustc_hash::FxHashSet;
 use serde_json::json;
+use tracing::Span;
 
 use super::batch::Then;
 use super::{Shard, ShardRef};
@@ -25,6 +27,7 @@ impl Shard {
     /// Takes an event of a guild. One that goes to a whole audience waits for others of its portion.
     pub(super) fn on_event(&mut self, event: &Arc<LiveEvent>) {
         let Some(guild) = event.envelope.guild_id else { return };
+        let span = fan_out_span(event);
         self.services.stats.events_taken.add(1);
         if event.sequence > 0
             && let Some(openings) = self.openings.get_mut(&guild)
@@ -38,9 +41,10 @@ impl Shard {
         let Some(table) = self.guilds.get_mut(&guild) else { return };
         table.note(event);
         if is_plain(event) {
-            return self.gather(event);
+            return self.gather(event, span);
         }
         self.give_gathered(Then::More);
+        let _fan_out = span.entered();
         self.take_change(guild, event);
         self.drop_if_unused(guild);
     }
@@ -352,6 +356,25 @@ impl Shard {
             self.leave_guild(key, guild);
         }
     }
+}
+
+/// What the trace of the event's request has of this shard: from when the event was taken until all had it.
+fn fan_out_span(event: &LiveEvent) -> Span {
+    let envelope = &event.envelope;
+    if envelope.traceparent.is_empty() {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        parent: None,
+        "fan-out",
+        otel.kind = "consumer",
+        messaging.operation.name = "process",
+        messaging.message.id = envelope.event_id,
+        starling.event = envelope.kind.name(),
+    );
+    trace::follow(&span, &envelope.traceparent);
+    span
 }
 
 /// Whether the event goes to all who see its channel, or to the whole guild, and changes nothing here.

@@ -18,11 +18,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use model::limits::{ACTOR_IDLE_MS, CHANNEL_QUEUE_MAX};
 use model::{ChannelId, MessageId, UserId};
-use proto::{Failure, v1};
+use proto::{Failure, trace, v1};
 use storage::{Bucket, Lease, Open};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use super::change::{self, Group};
 use super::limiter::Limiter;
@@ -182,7 +183,9 @@ impl<'a> Actor<'a> {
             mark: (self.marked < Some(bucket)).then_some(bucket),
             reply,
         };
-        self.stores.push_back(Box::pin(store_new(Arc::clone(self.shared), self.lease, draft, pending)));
+        let span = draft.span.clone();
+        let store = store_new(Arc::clone(self.shared), self.lease, draft, pending);
+        self.stores.push_back(Box::pin(store.instrument(span)));
     }
 
     /// Answers a send whose nonce has made a message, or will; gives the reply back of one that is new.
@@ -257,6 +260,7 @@ impl<'a> Actor<'a> {
         }
         let Some(staged) = self.stored.pop_front() else { return };
         let publish = publish(Arc::clone(self.shared), self.lease, staged.events.clone());
+        let publish = publish.instrument(staged.span.clone());
         self.head = Some(Head {
             staged,
             publish: Box::pin(publish),
@@ -361,21 +365,32 @@ struct Pending {
 }
 
 async fn store_new(shared: Arc<Shared>, lease: Lease, draft: Draft, pending: Pending) -> Staged {
-    let Draft { guild, mut message, member, cast, referenced, slow_mode, .. } = draft;
+    let Draft { guild, mut message, member, cast, referenced, slow_mode, span, .. } = draft;
     let Pending { open, mut created, key, mark, reply } = pending;
     message.id = created.id;
     let scene = Scene { member: Some(&member), referenced: referenced.as_ref(), ..Scene::new(&cast) };
     let event = Origin { lease, guild, channel: message.channel_id }.create(&message, &scene);
     created.json = Some(scene.answer(&message).into());
     let new = NewMessage { lease, message, mark: mark.is_some(), keep_sender: slow_mode.is_some() };
-    let stored = shared.store.create(&new).await;
+    let stored = shared.store.create(&new).instrument(store_span()).await;
     let is_unknown = matches!(stored, Err(StoreError::Unknown));
     // What may have been stored stays in flight, so that the next owner looks for it.
     let open = if is_unknown { Vec::new() } else { vec![open] };
     let events = if stored.is_ok() { vec![event] } else { Vec::new() };
     let outcome = stored.map(|()| created).map_err(|error| store_failure(&error));
     let answer = CreateAnswer { outcome, key, is_unknown, marked: mark, reply: Some(reply) };
-    Staged { open, events, answer: Answer::Create(answer) }
+    Staged { open, events, span, answer: Answer::Create(answer) }
+}
+
+/// One durable write of a message.
+fn store_span() -> Span {
+    tracing::info_span!(
+        target: trace::TARGET,
+        "store message",
+        otel.kind = "client",
+        db.operation.name = "insert",
+        db.collection.name = "messages",
+    )
 }
 
 fn finish_change(change: ChangeAnswer) {

@@ -11,6 +11,7 @@ use model::{ChannelId, GuildId, Member, Message, MessageId, Timestamp, UserId, s
 use proto::failure::code;
 use proto::{Failure, FailureKind};
 use storage::{Lease, Open, OutboxEvent};
+use tracing::Span;
 
 use super::nonces::Key;
 use super::staged::{Answer, ChangeAnswer, ChangesAnswer, Staged};
@@ -95,7 +96,8 @@ pub(super) async fn store(shared: Arc<Shared>, group: Group) -> Staged {
             Vec::new()
         }
     };
-    Staged { open, events, answer: Answer::Changes(ChangesAnswer { answers, deleted, is_unknown }) }
+    let answer = Answer::Changes(ChangesAnswer { answers, deleted, is_unknown });
+    Staged { open, events, span: Span::none(), answer }
 }
 
 struct Plan<'a> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::MessageId;
 use proto::Failure;
 use storage::{Bucket, Lease, Open, OutboxEvent};
+use tracing::Span;
 
 use super::nonces::Key;
 use super::{Changed, Created, Reply, Shared};
@@ -14,6 +15,8 @@ pub(super) struct Staged {
     /// What counts as published afterwards.
     pub(super) open: Vec<Open>,
     pub(super) events: Vec<OutboxEvent>,
+    /// The trace that the publish belongs to; none for changes of several requests.
+    pub(super) span: Span,
     pub(super) answer: Answer,
 }
 

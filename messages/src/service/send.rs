@@ -5,6 +5,7 @@ use model::{ChannelId, Message, MessageId, Permissions, UserId};
 use proto::convert::{id, required};
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
+use tracing::Span;
 
 use super::{Messages, within_deadline};
 use crate::channel::{Created, Draft, SlowMode, store_failure};
@@ -59,6 +60,7 @@ impl Messages {
             referenced,
             enforce_nonce: request.enforce_nonce,
             slow_mode,
+            span: Span::current(),
         };
         let created = within_deadline(self.inner.channels.create(draft)).await?;
         self.created(channel, author, created).await

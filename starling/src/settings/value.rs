@@ -17,7 +17,7 @@ pub use list::{Endpoint, Endpoints, Patterns, Words};
 pub use log::{LogFilter, LogFormat};
 pub use secret::Secret;
 pub use servers::{Copies, NatsUrls, Password, Prefix, RedisServer, RedisUrl, UserName};
-pub use url::{HttpUrl, WsUrl};
+pub use url::{CollectorUrl, HttpUrl, WsUrl};
 
 /// A type of setting.
 pub trait Value: Sized {

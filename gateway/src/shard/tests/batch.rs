@@ -1,5 +1,7 @@
 //! Events of one portion: given to each session in one go, in the order in which they came.
 
+use model::limits;
+
 use super::rig::*;
 use super::world::{Change, allow, channel_id, guild_id, hidden, role_id};
 use crate::config::Settings;
@@ -94,5 +96,23 @@ fn a_socket_that_takes_only_a_part_gets_the_rest_later() {
         let expected: Vec<String> = numbers.iter().map(|number| format!("MESSAGE_CREATE {number}")).collect();
         assert_eq!(news, expected);
         assert_eq!(sim.count("slow_consumers"), 0);
+    });
+}
+
+/// What it misses can no longer be given to it: it need not wait for its time to be up.
+#[test]
+fn a_session_that_misses_too_much_ends_at_once() {
+    simulate(async |sim| {
+        let bob = sim.session(0, BOB).await;
+        bob.end.reset();
+        sim.settle().await;
+        for _ in 0..limits::RING_EVENTS_MAX / 32 {
+            say_all(sim, &[(GENERAL, "missed"); 32]).await;
+            sim.settle().await;
+        }
+        assert_eq!(sim.count("sessions_overrun"), 0, "so many can be given");
+        say_all(sim, &[(GENERAL, "missed"); 2]).await;
+        sim.settle().await;
+        assert_eq!(sim.count("sessions_overrun"), 1);
     });
 }

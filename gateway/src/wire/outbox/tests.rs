@@ -415,3 +415,12 @@ fn outboxes_and_their_items_are_small() {
     assert!(std::mem::size_of::<Outbox>() <= 96);
     assert_eq!(std::mem::size_of::<Option<Item>>(), 16);
 }
+
+#[test]
+fn an_event_that_has_begun_is_finished_even_if_there_is_no_room_for_it() {
+    for class in [Class::Ephemeral, Class::Durable] {
+        let (mut sink, mut log) = (Sink::new(100), Log::default());
+        sink.straight(&mut log, 1, &[200], class, 10);
+        assert_eq!(seqs(&sink.drain()), [1], "{class:?}");
+    }
+}

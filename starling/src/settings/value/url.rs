@@ -40,6 +40,22 @@ impl Value for HttpUrl {
     }
 }
 
+/// `http://…` of a collector of traces; none when there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CollectorUrl(pub Option<String>);
+
+impl Value for CollectorUrl {
+    fn read(value: Toml) -> Result<Self, String> {
+        const ALLOWED: &str =
+            "http://HOST[:PORT] of a collector nearby, which can send on with TLS, or nothing";
+        Ok(Self(url(value, ["http", "http"], ALLOWED)?))
+    }
+
+    fn show(&self) -> Toml {
+        Toml::String(self.0.clone().unwrap_or_default())
+    }
+}
+
 /// `ws://…` or `wss://…`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WsUrl(pub Option<String>);

@@ -157,9 +157,12 @@ impl Case<'_> {
         for (index, admission) in self.admissions.iter().enumerate() {
             // What came before the next opening may have been cut off by it, or by what began it.
             let from = admission.after;
-            let until = self.end_of(admission);
-            let next = self.admissions.get(index + 1).map_or(0, |next| next.after);
-            let cut = next.max(self.next_join(admission));
+            let next = self.admissions.get(index + 1).map(|next| next.after);
+            let join = self.next_join(admission);
+            // Who has joined again has left before, and leaves at once; whoever had left once more by the time when the
+            // guild was asked for is not let in again.
+            let until = self.end_of(admission).min(join.filter(|_| next.is_none()).unwrap_or(u64::MAX));
+            let cut = next.max(join).unwrap_or(0);
             for (number, message) in self.history.messages.iter().enumerate() {
                 let is_covered =
                     message.sequence > from && message.sequence < until && message.sequence > cut;
@@ -173,10 +176,10 @@ impl Case<'_> {
     }
 
     /// Where the stream was when the user was told that they had joined after this opening, and so that they had left.
-    fn next_join(&self, admission: &Admission) -> u64 {
+    fn next_join(&self, admission: &Admission) -> Option<u64> {
         let is_next =
             |(_, revision, user): &&(u64, u64, UserId)| *user == self.user && *revision > admission.revision;
-        self.history.joins.iter().find(is_next).map_or(0, |(sequence, ..)| *sequence)
+        self.history.joins.iter().find(is_next).map(|(sequence, ..)| *sequence)
     }
 
     /// Where the user was removed after this opening.

@@ -1,0 +1,122 @@
+//! One trace shows a message from the request to the last socket, at a collector that speaks OTLP.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use parking_lot::Mutex;
+use testkit::gateway_client::{ALL_INTENTS, GatewayClient};
+use testkit::server::{Options, Server};
+use tokio::net::TcpListener;
+use tonic::{Request, Response, Status};
+
+/// Keeps every span that comes.
+#[derive(Clone, Default)]
+struct Collector {
+    spans: Arc<Mutex<Vec<Span>>>,
+    services: Arc<Mutex<Vec<String>>>,
+}
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        for of_resource in request.into_inner().resource_spans {
+            let attributes = of_resource.resource.into_iter().flat_map(|resource| resource.attributes);
+            let name = attributes.filter(|attribute| attribute.key == "service.name").find_map(|attribute| {
+                match attribute.value?.value? {
+                    Value::StringValue(name) => Some(name),
+                    _ => None,
+                }
+            });
+            self.services.lock().extend(name);
+            self.spans.lock().extend(of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans));
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Collector {
+    /// Listens until the test ends; answers its address.
+    async fn start(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let service = TowerToHyperService::new(TraceServiceServer::new(self.clone()));
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let http = http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(http.serve_connection(TokioIo::new(stream), service.clone()));
+            }
+        });
+        address
+    }
+
+    /// The spans of the trace with a span of this name, by their names.
+    fn trace_of(&self, name: &str) -> BTreeMap<String, Span> {
+        let spans = self.spans.lock();
+        let root = spans.iter().find(|span| span.name == name).unwrap_or_else(|| {
+            panic!("no {name} in {:?}", spans.iter().map(|span| &span.name).collect::<Vec<_>>())
+        });
+        let of_trace = spans.iter().filter(|span| span.trace_id == root.trace_id);
+        of_trace.map(|span| (format!("{:?} {}", span.kind(), span.name), span.clone())).collect()
+    }
+}
+
+const SEND: &str = "POST /channels/{channel_id}/messages";
+
+#[tokio::test]
+async fn a_message_is_one_trace_from_the_request_to_the_sockets() {
+    let collector = Collector::default();
+    let endpoint = collector.start().await;
+    let mut server =
+        Server::with(Options { flags: vec!["--otlp-endpoint".into(), endpoint], ..Options::unlimited() })
+            .await;
+    let mut bob = GatewayClient::login(&server.demo.gateway, &server.user("bob").token, ALL_INTENTS).await;
+    server.alice().send(&server.demo.channels.general, "traced").await;
+    bob.expect_message("traced").await;
+    server.terminate();
+    assert!(server.wait().await.success());
+
+    let trace = collector.trace_of(SEND);
+    let span = |kind: SpanKind, name: &str| {
+        let key = format!("{kind:?} {name}");
+        trace.get(&key).unwrap_or_else(|| panic!("no {key} in {:?}", trace.keys().collect::<Vec<_>>()))
+    };
+    let request = span(SpanKind::Server, SEND);
+    assert!(request.parent_span_id.is_empty());
+    let call = span(SpanKind::Client, "starling.v1.Messages/CreateMessage");
+    let answer = span(SpanKind::Server, "starling.v1.Messages/CreateMessage");
+    let (store, publish) = (span(SpanKind::Client, "store message"), span(SpanKind::Producer, "publish"));
+    let fan_out = span(SpanKind::Consumer, "fan-out");
+    for (child, parent) in
+        [(call, request), (answer, call), (store, answer), (publish, answer), (fan_out, answer)]
+    {
+        assert_eq!(child.parent_span_id, parent.span_id, "{} is not under {}", child.name, parent.name);
+    }
+    assert!(store.end_time_unix_nano <= publish.start_time_unix_nano, "stored, then published");
+    assert!(fan_out.start_time_unix_nano >= publish.start_time_unix_nano);
+    assert_eq!(collector.services.lock().first().map(String::as_str), Some("starling-all"));
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_holds_nobody_up() {
+    let flags = vec!["--otlp-endpoint".into(), "http://127.0.0.1:1".into()];
+    let mut server = Server::with(Options { flags, ..Options::unlimited() }).await;
+    server.alice().send(&server.demo.channels.general, "untraced").await;
+    server.terminate();
+    assert!(server.wait().await.success());
+}
