@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage::cassandra::{
-    Cassandra, CassandraOutbox, LeasedWriteError, LeasedWrites, SCHEMA, Schema, WriteBatch, WriteError,
-    migrate,
+    Cassandra, CassandraOutbox, LeasedWriteError, LeasedWrites, PreparedStatement, SCHEMA, Schema,
+    WriteBatch, WriteError, migrate,
 };
 use storage::{Bucket, Epoch, Lease, Marker, Pass, Republish, RepublishError, Slot, SlotSet, Unpublished};
 use testkit::cassandra::{self, CassandraServer};
@@ -26,6 +26,7 @@ fn lease(epoch: u64) -> Lease {
 
 struct Cells {
     session: Arc<Cassandra>,
+    put: PreparedStatement,
     leases: Arc<Granted>,
     writes: Arc<LeasedWrites>,
 }
@@ -34,13 +35,13 @@ impl Cells {
     async fn on(session: Arc<Cassandra>) -> Self {
         let leases = Granted::new();
         let writes = LeasedWrites::new(session.clone(), leases.clone());
-        Self { session, leases, writes }
+        let put = session.prepare_write(PUT).await.unwrap();
+        Self { session, put, leases, writes }
     }
 
     async fn put(&self, lease: Lease, id: i64, value: &str) -> Result<(), LeasedWriteError> {
-        let put = self.session.prepare_write(PUT).await.unwrap();
         let mut batch = WriteBatch::new();
-        batch.add(&put, (id, value.to_owned()));
+        batch.add(&self.put, (id, value.to_owned()));
         self.writes.write(&lease, &batch).await
     }
 
@@ -91,9 +92,8 @@ async fn who_has_no_lease_writes_nothing() {
 async fn a_statement_that_cannot_be_is_refused_at_once() {
     let Some(session) = cassandra::session(&[&CELLS]).await else { return };
     let cells = Cells::on(session).await;
-    let put = cells.session.prepare_write(PUT).await.unwrap();
     let mut batch = WriteBatch::new();
-    batch.add(&put, ("not a number".to_owned(), "a".to_owned()));
+    batch.add(&cells.put, ("not a number".to_owned(), "a".to_owned()));
     let error = cells.writes.write(&lease(5), &batch).await.unwrap_err();
     assert!(matches!(error, LeasedWriteError::Write(WriteError::Refused(_))), "{error}");
 }
@@ -124,12 +124,11 @@ async fn a_slot_is_swept_by_itself_and_once_more_for_what_came_late() {
     let Some(session) = cassandra::session(&[&CELLS, &SCHEMA]).await else { return };
     let cells = Cells::on(session).await;
     let outbox = CassandraOutbox::prepare(&cells.session).await.unwrap();
-    let put = cells.session.prepare_write(PUT).await.unwrap();
     let now_ms = 1_700_000_000_000;
     let write = async |lease: Lease, channel: u64| {
         let Lease { set, slot, epoch } = lease;
         let mut batch = WriteBatch::new();
-        batch.add(&put, (channel.cast_signed(), "stored".to_owned()));
+        batch.add(&cells.put, (channel.cast_signed(), "stored".to_owned()));
         outbox.put_marker(&mut batch, &Marker { set, slot, epoch, bucket: Bucket::of_ms(now_ms), channel });
         cells.writes.write(&lease, &batch).await.unwrap();
         assert_eq!(cells.get(channel.cast_signed()).await.as_deref(), Some("stored"));

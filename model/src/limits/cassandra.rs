@@ -1,0 +1,23 @@
+//! How Cassandra is spoken to.
+
+/// For the handshake with one node.
+pub const CASSANDRA_CONNECT_MS: u64 = 5_000;
+/// The driver queues what a connection has no room for, up to 32,768 requests on the way.
+pub const CASSANDRA_CONNECTIONS_PER_NODE: usize = 2;
+/// Without an answer for this long after a question of this age, a connection is dead.
+pub const CASSANDRA_PING_MS: u64 = 5_000;
+/// Between two attempts of a write.
+pub const CASSANDRA_AGAIN_MS: u64 = 50;
+/// Time in which a write is certain, with all its attempts. Below [`CHANGE_WAIT_MS`](super::CHANGE_WAIT_MS).
+pub const CASSANDRA_CHANGE_MS: u64 = 3_500;
+/// Time in which a read is answered, with all its attempts.
+pub const CASSANDRA_READ_MS: u64 = 2_000;
+/// For one change of the schema, until all nodes agree on it.
+pub const CASSANDRA_SCHEMA_MS: u64 = 30_000;
+/// A migration that waits for another one gives up after this long.
+pub const CASSANDRA_SCHEMA_WAIT_MS: u64 = 300_000;
+/// A read that is not answered after this long is sent to another node as well, so many times.
+pub const CASSANDRA_SPECULATE_MS: u64 = 100;
+pub const CASSANDRA_SPECULATIONS: usize = 1;
+/// Time in which one attempt to write is answered; Cassandra's own patience is two seconds.
+pub const CASSANDRA_WRITE_MS: u64 = 1_500;
