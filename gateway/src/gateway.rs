@@ -71,6 +71,7 @@ impl Gateway {
         let services = Arc::new(Services {
             backplane: config.backplane,
             registry: config.registry,
+            registry_lost: Default::default(),
             roster: config.roster,
             book: PresenceBook::new(config.presence.len()),
             presences: Presences::new(config.presence),

@@ -8,6 +8,7 @@ use backplane::{Backplane, PodName, Registry, Roster};
 use model::clock::SharedClock;
 use model::{Timestamp, limits};
 use proto::clients::{AccountsClient, GuildsClient, MessagesClient};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::chance::Chance;
@@ -22,6 +23,8 @@ use crate::stats::GatewayStats;
 pub(crate) struct Services {
     pub(crate) backplane: Arc<dyn Backplane>,
     pub(crate) registry: Arc<dyn Registry>,
+    /// A user could not be registered.
+    pub(crate) registry_lost: Notify,
     pub(crate) roster: Arc<dyn Roster>,
     pub(crate) accounts: AccountsClient,
     pub(crate) guilds: GuildsClient,

@@ -152,6 +152,7 @@ async fn start(
     }
     // Without the registry events still arrive, later; it is told again at the next renewal.
     if let Err(error) = services.registry.register(&services.pod, &[user]).await {
+        services.registry_lost.notify_one();
         warn!(%error, shard = index, "user could not be registered");
     }
     // From here on a revocation of the token would be heard of; before, it may have passed unheard.

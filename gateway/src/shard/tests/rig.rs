@@ -10,6 +10,7 @@ use backplane::{
     Subject, UserEvent,
 };
 use bytes::{Bytes, BytesMut};
+use doubles::Away;
 use model::clock::{Clock, SharedClock};
 use model::{ChannelId, ChannelKind, GuildId, Intents, Permissions, UserId, limits};
 use parking_lot::{Mutex, MutexGuard};
@@ -70,6 +71,7 @@ pub struct Sim {
     pub shards: Vec<ShardRef>,
     pub backplane: Arc<Gated>,
     pub gates: Arc<Gates>,
+    pub registry: Arc<Away>,
     senders: Arc<[mpsc::Sender<Input>]>,
     world: Arc<Mutex<World>>,
     user_sequence: Cell<u64>,
@@ -119,9 +121,11 @@ impl Sim {
             backplane: backplane.clone(),
             publishing: Arc::default(),
         };
+        let registry = Away::new(Arc::new(InMemoryRegistry::new(clock.clone())));
         let services = Arc::new(Services {
             backplane: backplane.clone(),
-            registry: Arc::new(InMemoryRegistry::new(clock.clone())),
+            registry: registry.clone(),
+            registry_lost: Default::default(),
             accounts: clients::local_accounts(fakes.clone(), Handle::current()),
             guilds: clients::local_guilds(fakes.clone(), Handle::current()),
             messages: clients::local_messages(fakes.clone(), Handle::current()),
@@ -165,7 +169,7 @@ impl Sim {
             runs.spawn_local(shard::run(shard.clone(), inbox));
         }
         let (user_sequence, runs) = (Cell::new(0), Mutex::new(runs));
-        Self { services, shards, backplane, gates, senders, world, user_sequence, tasks, runs }
+        Self { services, shards, backplane, gates, registry, senders, world, user_sequence, tasks, runs }
     }
 
     /// Waits until no session can be resumed any more; then nothing may be left of any.
