@@ -45,7 +45,7 @@ impl Setup {
     pub(super) async fn start(server: &RedisServer, options: &PresenceOptions) -> anyhow::Result<Self> {
         let clock = SystemClock::shared();
         let backplane = InProcess::new(Default::default(), clock.clone(), Default::default());
-        let (takers, taken) = take_events(&*backplane).await?;
+        let (takers, taken) = take_events(&backplane).await?;
         let ids = AtomicU64::new(1 << 40);
         let service = Presence::start(Config {
             backplane,
