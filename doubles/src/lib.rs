@@ -2,10 +2,12 @@
 //!
 //! It lies low, so that a service's tests do not build the whole system as they would with `testkit`.
 
+mod away;
 mod disk;
 mod flaky;
 mod until;
 
+pub use away::Away;
 pub use disk::Disk;
 pub use flaky::Flaky;
 pub use until::until;

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +11,7 @@ use backplane::{
     Backplane, InMemoryRegistry, InProcess, Layout, Options, PodName, Registry, Subject, Unavailable,
 };
 use bytes::Bytes;
+use doubles::Away;
 use fanout::{Config, Fanout};
 use model::UserId;
 use model::clock::ManualClock;
@@ -212,40 +212,17 @@ async fn a_router_that_dies_is_named_and_one_that_is_told_to_end_is_not() {
     assert!(ended.task.starts_with("the router of partition"), "{ended}");
 }
 
-/// A registry that is away for a while.
-struct Away {
-    registry: Arc<InMemoryRegistry>,
-    is_away: AtomicBool,
-}
-
-#[async_trait]
-impl Registry for Away {
-    async fn register(&self, pod: &PodName, users: &[UserId]) -> Result<Vec<UserId>, Unavailable> {
-        self.registry.register(pod, users).await
-    }
-
-    async fn unregister(&self, pod: &PodName, user: UserId) -> Result<(), Unavailable> {
-        self.registry.unregister(pod, user).await
-    }
-
-    async fn pods(&self, users: &[UserId]) -> Result<Vec<Vec<PodName>>, Unavailable> {
-        match self.is_away.load(Ordering::SeqCst) {
-            true => Err(Unavailable("away".into())),
-            false => self.registry.pods(users).await,
-        }
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_is_away_loses_nothing() {
     let setup = Setup::new();
     let mut inbox = setup.pod("p", &[1]).await;
-    let away = Arc::new(Away { registry: setup.registry.clone(), is_away: AtomicBool::new(true) });
+    let away = Away::new(setup.registry.clone());
+    away.set(true);
     let fanout = Fanout::start(Config { backplane: setup.backplane.clone(), registry: away.clone() });
     setup.publish(1, 1).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(fanout.stats().retries > 10 && fanout.stats().events == 0);
-    away.is_away.store(false, Ordering::SeqCst);
+    away.set(false);
     assert_eq!(take(&mut inbox, 1).await, [(1, 1)]);
     acknowledged(&fanout, 1).await;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backplane::{Backplane, PodName, Registry};
+use backplane::{Backplane, PodName, Registry, Roster};
 use model::clock::SharedClock;
 use model::limits;
 use proto::clients::{AccountsClient, GuildsClient, MessagesClient, PresenceClient};
@@ -18,10 +18,12 @@ pub struct Config {
     pub shards: usize,
     pub backplane: Arc<dyn Backplane>,
     pub registry: Arc<dyn Registry>,
+    pub roster: Arc<dyn Roster>,
     pub accounts: AccountsClient,
     pub guilds: GuildsClient,
     pub messages: MessagesClient,
-    pub presence: PresenceClient,
+    /// The replicas of presence, in an order that is the same for all pods; at least one.
+    pub presence: Vec<PresenceClient>,
     pub clock: SharedClock,
     pub settings: Settings,
 }

@@ -1,4 +1,4 @@
-//! Starts and stops a gateway: threads of the shards, intake, acceptor, presence book.
+//! Starts and stops a gateway: threads of the shards, intake, acceptor, what keeps presence informed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,8 @@ use crate::config::Config;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
 use crate::poller::Poller;
-use crate::presence_book;
+use crate::presence::book::PresenceBook;
+use crate::presence::{self, Presences, Reconciler};
 use crate::registration::Registration;
 use crate::services::Services;
 use crate::shard::{self, Input, Shard};
@@ -49,6 +50,8 @@ pub enum StartError {
     Shards(usize),
     #[error("windows of time do not fit together: {0}")]
     Windows(&'static str),
+    #[error("a gateway needs a replica of presence, none was given")]
+    NoPresence,
 }
 
 impl Gateway {
@@ -62,13 +65,19 @@ impl Gateway {
             .map_err(StartError::Windows)?;
         let local_addr = config.listener.local_addr().map_err(StartError::Listener)?;
         let (listener, count) = (config.listener, config.shards);
+        if config.presence.is_empty() {
+            return Err(StartError::NoPresence);
+        }
         let services = Arc::new(Services {
             backplane: config.backplane,
             registry: config.registry,
+            registry_lost: Default::default(),
+            roster: config.roster,
+            book: PresenceBook::new(config.presence.len()),
+            presences: Presences::new(config.presence),
             accounts: config.accounts,
             guilds: config.guilds,
             messages: config.messages,
-            presence: config.presence,
             clock: config.clock,
             chance: Chance::System,
             identify_limit: IdentifyLimit::new(config.settings.max_concurrency),
@@ -77,7 +86,6 @@ impl Gateway {
             pod: config.pod,
             started: tokio::time::Instant::now(),
             interest: Default::default(),
-            book: Default::default(),
             stats: GatewayStats::default(),
             events: Default::default(),
         });
@@ -89,7 +97,14 @@ impl Gateway {
         let threads = start_shards(&services, &shards, inboxes, spawner)?;
         let intake = Intake { services: services.clone(), shards: shards.clone(), stop: stop.clone() };
         intake.start(spawner).await?;
-        spawner.spawn_lasting("its presence book", presence_book::keep(services.clone(), stop.clone()));
+        for place in 0..services.presences.replica_count() {
+            let keeper = presence::keep(services.clone(), place, stop.clone());
+            spawner.spawn_lasting("a keeper of presence", keeper);
+        }
+        spawner
+            .spawn_lasting("its lease in the roster", presence::lease::keep(services.clone(), stop.clone()));
+        let reconciler = Reconciler::new(services.clone(), shards.clone());
+        spawner.spawn_lasting("the reconciler of presences", reconciler.run(stop.clone()));
         let registration = Registration::new(services.clone(), shards.clone());
         spawner.spawn_lasting("its registration", registration.keep(stop.clone()));
         let acceptor = Acceptor {

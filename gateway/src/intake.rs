@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use backplane::{Delivery, Followed, Follower, Listener, Partition, Unavailable};
+use model::EventKind;
 use proto::Envelope;
 use rustc_hash::FxHashMap;
 use tasks::Spawner;
@@ -78,10 +79,18 @@ impl Intake {
                 delivery = listener.next() => delivery,
             };
             let Some(delivery) = delivery else { return };
-            // A gap here is what these events are allowed.
-            let Delivery::Ephemeral(bytes) = delivery else { continue };
+            let Delivery::Ephemeral(bytes) = delivery else {
+                // These events may get lost; but a presence is shown until the next one, so it is asked for again.
+                self.services.presences.suspect_all();
+                continue;
+            };
             match Envelope::decode(bytes) {
-                Ok(envelope) => self.give(Arc::new(LiveEvent::ephemeral(0, envelope))).await,
+                Ok(envelope) => {
+                    if let (EventKind::PresenceUpdate, Some(guild)) = (envelope.kind, envelope.guild_id) {
+                        self.services.presences.copies.take(guild, &envelope.data);
+                    }
+                    self.give(Arc::new(LiveEvent::ephemeral(0, envelope))).await;
+                }
                 Err(_) => self.services.stats.events_malformed.add(1),
             }
         }

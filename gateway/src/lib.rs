@@ -25,7 +25,7 @@ mod interest;
 pub mod link;
 pub mod live;
 mod poller;
-mod presence_book;
+mod presence;
 mod registration;
 mod render;
 mod services;

@@ -2,7 +2,8 @@
 //!
 //! `fanout` delivers a user's events to the pods that the registry names. Where a renewal finds that a user's entry was
 //! gone, events may have passed by since the renewal before it; they are read from the stream, up to where it is after
-//! the renewal, and given to the shards, which drop those that they have.
+//! the renewal, and given to the shards, which drop those that they have. While the registry is away the events of all of
+//! this pod's users are read so, every few seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use model::{UserId, limits};
 use proto::Envelope;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -42,33 +44,40 @@ impl Registration {
 
     /// Renews until it is told to stop.
     pub(crate) async fn keep(mut self, stop: CancellationToken) {
-        let mut renew = tokio::time::interval(Duration::from_millis(limits::REGISTRY_RENEW_MS));
+        let _ = stop.run_until_cancelled_owned(self.renew_for_ever()).await;
+    }
+
+    async fn renew_for_ever(&mut self) {
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = renew.tick() => {}
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                renewed = self.renew() => if let Err(error) = renewed {
-                    warn!(%error, "registry was not renewed, it is tried again");
+            let pause_ms = match self.renew().await {
+                Ok(true) => limits::REGISTRY_RENEW_MS,
+                Ok(false) => limits::REGISTRY_AWAY_READ_MS,
+                Err(error) => {
+                    warn!(%error, "events of users could not be read, it is tried again");
+                    limits::REGISTRY_AWAY_READ_MS
                 }
-            }
+            };
+            self.pause(pause_ms).await;
         }
     }
 
-    /// What a failed round has found missing is read in the next one.
-    async fn renew(&mut self) -> Result<(), Unavailable> {
+    /// So long, or shorter when somebody notices that the registry is away.
+    async fn pause(&self, ms: u64) {
+        let noticed = async {
+            self.services.registry_lost.notified().await;
+            sleep(Duration::from_millis(limits::REGISTRY_AWAY_READ_MS)).await;
+        };
+        let _ = timeout(Duration::from_millis(ms), noticed).await;
+    }
+
+    /// What a failed round has found missing is read in the next one. Answers whether everybody is registered.
+    async fn renew(&mut self) -> Result<bool, Unavailable> {
         let layout = self.services.backplane.layout();
         let mut positions = FxHashMap::default();
         for partition in layout.user_partitions() {
             positions.insert(partition, self.last(partition).await?);
         }
-        for users in self.services.interest.users().chunks(limits::REGISTRY_BATCH_MAX) {
-            for user in self.services.registry.register(&self.services.pod, users).await? {
-                self.owe(layout.user(user), user);
-            }
-        }
+        let is_registered = self.register(&self.services.interest.users()).await;
         for (partition, owed) in &self.owed {
             let last = self.last(*partition).await?;
             self.read(*partition, owed.position, last, &owed.users).await?;
@@ -80,14 +89,36 @@ impl Registration {
         }
         self.owed.clear();
         self.positions = positions;
-        Ok(())
+        Ok(is_registered)
+    }
+
+    /// Owes those who were not registered their events; all of them while the registry is away.
+    async fn register(&mut self, users: &[UserId]) -> bool {
+        let services = self.services.clone();
+        for (index, chunk) in users.chunks(limits::REGISTRY_BATCH_MAX).enumerate() {
+            match services.registry.register(&services.pod, chunk).await {
+                Ok(missing) => {
+                    // At the first renewal all are.
+                    let count = if self.positions.is_empty() { 0 } else { missing.len() };
+                    services.stats.registrations_missing.add(count as u64);
+                    missing.into_iter().for_each(|user| self.owe(user));
+                }
+                Err(error) => {
+                    let left = &users[index * limits::REGISTRY_BATCH_MAX..];
+                    warn!(%error, users = left.len(), "users can't be registered, their events are read");
+                    left.iter().for_each(|user| self.owe(*user));
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// The user's entry was gone.
-    fn owe(&mut self, partition: Partition, user: UserId) {
+    fn owe(&mut self, user: UserId) {
+        let partition = self.services.backplane.layout().user(user);
         // At the first renewal nobody has been here for long enough to have missed anything.
         let Some(position) = self.positions.get(&partition).copied() else { return };
-        self.services.stats.registrations_missing.add(1);
         let owed = self.owed.entry(partition).or_insert(Owed { position, users: FxHashSet::default() });
         owed.position = owed.position.min(position);
         owed.users.insert(user);

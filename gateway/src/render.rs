@@ -123,7 +123,7 @@ impl Snapshot {
     /// `None` when the user is no member.
     pub(crate) fn new(
         snapshot: v1::GuildSnapshot,
-        presences: Vec<v1::Presence>,
+        presences: Vec<Presence>,
         voice_states: Vec<v1::VoiceState>,
     ) -> Result<Option<Self>, Malformed> {
         let Some(member) = snapshot.member else { return Ok(None) };
@@ -134,7 +134,7 @@ impl Snapshot {
             channels: convert::all(details.channels)?,
             member: member.try_into()?,
             members: convert::all(snapshot.members)?,
-            presences: convert::all(presences)?,
+            presences,
             voice_states: convert::all(voice_states)?,
         }))
     }

@@ -4,27 +4,32 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use backplane::{Backplane, PodName, Registry};
+use backplane::{Backplane, PodName, Registry, Roster};
 use model::clock::SharedClock;
 use model::{Timestamp, limits};
-use proto::clients::{AccountsClient, GuildsClient, MessagesClient, PresenceClient};
+use proto::clients::{AccountsClient, GuildsClient, MessagesClient};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::chance::Chance;
 use crate::config::Settings;
 use crate::identify_limit::IdentifyLimit;
 use crate::interest::Interest;
-use crate::presence_book::PresenceBook;
+use crate::presence::Presences;
+use crate::presence::book::PresenceBook;
 use crate::stats::GatewayStats;
 
 /// Clients of the other services, settings and shared state.
 pub(crate) struct Services {
     pub(crate) backplane: Arc<dyn Backplane>,
     pub(crate) registry: Arc<dyn Registry>,
+    /// A user could not be registered.
+    pub(crate) registry_lost: Notify,
+    pub(crate) roster: Arc<dyn Roster>,
     pub(crate) accounts: AccountsClient,
     pub(crate) guilds: GuildsClient,
     pub(crate) messages: MessagesClient,
-    pub(crate) presence: PresenceClient,
+    pub(crate) presences: Presences,
     pub(crate) clock: SharedClock,
     pub(crate) chance: Chance,
     pub(crate) settings: Settings,

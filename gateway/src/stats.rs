@@ -53,6 +53,14 @@ stats! {
     user_events,
     /// Users whose entry in the session registry was gone when it was to be renewed.
     registrations_missing,
+    /// Calls of presence that were not answered.
+    presence_failures,
+    /// Answers about presences that came from copies, in whole or in part.
+    presences_stale,
+    /// Users in guilds whose presences are copied here.
+    presence_copies,
+    /// Presences that sessions were told late, because an event was lost or presence could not be reached.
+    presences_corrected,
     /// Requests for all members of a guild that came too soon after another.
     members_refused,
 }

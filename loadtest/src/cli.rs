@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod peers;
+mod presence;
 
 pub use peers::{Peer, PeersOptions, Serve};
+pub use presence::PresenceOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,6 +86,8 @@ pub enum Command {
     Idle(IdleOptions),
     /// The same work for Starling and for other servers, on one core each, and their ratios
     Peers(PeersOptions),
+    /// Presence transitions a second through the service in this process, beside `redis-benchmark`; needs no server
+    Presence(PresenceOptions),
     #[command(flatten)]
     Serve(Serve),
 }

@@ -11,6 +11,7 @@ mod idle;
 mod load;
 mod marker;
 mod peers;
+mod presence;
 mod progress;
 mod receivers;
 mod report;
@@ -33,7 +34,12 @@ fn main() -> anyhow::Result<()> {
     if let Command::Serve(serve) = &cli.command {
         return serve::run(serve);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut runtime = match &cli.command {
+        // The service is in this process: it and its callers are apart, as they are in a cluster.
+        Command::Presence(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
     let is_complete = runtime.block_on(run(&cli))?;
     if is_complete { Ok(()) } else { std::process::exit(1) }
 }
@@ -46,6 +52,11 @@ async fn run(cli: &Cli) -> anyhow::Result<bool> {
         Command::Idle(options) => idle::run(&cli.target, options).await?,
         Command::Peers(options) => return compare(cli, options).await,
         Command::Serve(serve) => return serve::run(serve).map(|()| true),
+        Command::Presence(options) => {
+            let report = presence::run(options).await?;
+            report.print();
+            return write_json(cli, &report).map(|()| true);
+        }
     };
     report.print();
     write_json(cli, &report)?;

@@ -6,6 +6,7 @@
 
 pub mod channel;
 pub mod clock;
+pub mod digest;
 pub mod emoji;
 pub mod entropy;
 pub mod event;
@@ -27,6 +28,7 @@ pub mod view;
 pub mod voice;
 
 pub use channel::{Channel, ChannelKind, Overwrite, OverwriteKind};
+pub use digest::Digest;
 pub use event::{Class, EventKind, Subject};
 pub use guild::Guild;
 pub use id::{ApplicationId, ChannelId, GuildId, Id, MessageId, RoleId, UserId};

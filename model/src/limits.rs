@@ -196,6 +196,8 @@ pub const IDENTIFY_KEYS_MAX: usize = 65_536;
 pub const OPENING_EVENTS_MAX: usize = 4096;
 pub const OPENINGS_PER_SESSION_MAX: usize = 16;
 pub const PRESENCE_BATCH_MAX: usize = 1000;
+/// Guilds of all sessions in a batch, where it has more than one.
+pub const PRESENCE_BATCH_GUILDS_MAX: usize = 1_000_000;
 pub const PRESENCE_BATCH_MS: u64 = 50;
 /// Changes of presence that all shards of a pod keep for sessions that could not be given them.
 pub const PRESENCES_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{GuildId, UserId};
+use crate::{Digest, GuildId, UserId};
 
 /// How a user wants to be seen. The order is that of [`Status::aggregate`]: the first wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -90,6 +90,15 @@ impl Presence {
             client_status: ClientStatus::default(),
             activities_json: String::new(),
         }
+    }
+
+    /// Two are the same if their digests are.
+    pub fn digest(&self) -> u64 {
+        let ClientStatus { desktop, mobile, web } = self.client_status;
+        let number = |status: Option<Status>| status.map_or(0, |status| 1 + status as u64);
+        let digest = Digest::new().number(self.user_id.get()).number(self.status as u64);
+        let digest = [desktop, mobile, web].into_iter().map(number).fold(digest, Digest::number);
+        digest.text(&self.activities_json).finish()
     }
 
     /// The JSON object, with `guild_id` where it is an event or part of one.

@@ -22,6 +22,11 @@ pub enum SlotSet {
     Users = 3,
 }
 
+/// Replicas of presence publish voice states and own no slots. As writers they are a set of their own, so that no epoch of
+/// theirs is compared with one of the guilds' owners; each has its place among the replicas for a slot. The sets of slots are
+/// numbered from 1.
+pub const VOICE_WRITERS: u8 = 0;
+
 /// One slot of a set, below 1,024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(u16);
@@ -154,7 +159,7 @@ mod tests {
     fn sets_keep_their_codes() {
         assert_eq!(SlotSet::ALL.map(SlotSet::code), [1, 2, 3]);
         assert_eq!(SlotSet::from_code(2), Some(SlotSet::Guilds));
-        assert_eq!(SlotSet::from_code(4), None);
+        assert_eq!(SlotSet::from_code(VOICE_WRITERS), None);
         assert_eq!(Slot::new(1_024), None);
     }
 }

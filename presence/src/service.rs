@@ -3,30 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backplane::Backplane;
+use backplane::{Backplane, Roster};
 use model::clock::SharedClock;
-use model::limits::{
-    ACTIVITIES_BYTES_MAX, BOT_GUILDS_MAX, PRESENCE_LEASE_MS, PRESENCE_LIST_MAX, PRESENCE_QUEUE_MAX,
-    PRESENCE_SESSION_ID_BYTES_MAX, RPC_DEADLINE_MS,
-};
-use model::presence::Platform;
-use model::voice::VoiceState;
-use model::{GuildId, Member};
-use proto::convert::{Malformed, id, ids, required, wire};
+use model::limits::{PRESENCE_LEASE_MS, PRESENCE_QUEUE_MAX, RPC_DEADLINE_MS};
+use proto::convert::{id, numbers, wire};
 use proto::v1::presence_service_server::PresenceService;
 use proto::{Failure, Writer, v1};
 use tasks::{Ended, Tasks};
 use tokio::sync::{mpsc, oneshot, watch};
 use tonic::{Request, Response, Status};
 
-use crate::driver::{Command, Driver, Reply, Stats};
-use crate::table::{Batch, Bounds, Part, PodKey, SessionGone, SessionKey, SessionUpdate};
+use crate::driver::{Command, Driver, Reply, Standing, Stats};
+use crate::request;
+use crate::table::Bounds;
 use crate::voice::VoiceConfig;
 
 /// Makes ids of events, unique for ever.
 pub type EventIds = Arc<dyn Fn() -> u64 + Send + Sync>;
-/// Who writes the events of a guild: its slot and the owner's epoch.
-pub type WriterOf = Arc<dyn Fn(GuildId) -> Writer + Send + Sync>;
 
 /// What the service needs.
 #[derive(Clone)]
@@ -35,8 +28,14 @@ pub struct Config {
     /// For the expiry of voice tokens; leases go by the runtime's monotonic time.
     pub clock: SharedClock,
     pub event_ids: EventIds,
-    pub writer: WriterOf,
+    /// Of its own among all who write into the streams of guilds: `model::slots::VOICE_WRITERS`.
+    pub writer: Writer,
     pub voice: VoiceConfig,
+    /// Which gateway pods live, also those that can't reach this service.
+    pub roster: Arc<dyn Roster>,
+    /// Set where another one may have run before, and pods have sessions that it knew: until those are known here, nobody is
+    /// said to be offline. So long after the start every pod that lives is in the roster, even if that was emptied.
+    pub settles_after_ms: Option<u64>,
     pub bounds: Bounds,
 }
 
@@ -58,12 +57,12 @@ struct Inner {
 impl Presence {
     /// Starts the service on the runtime that this is called on.
     pub fn start(config: Config) -> Self {
-        let Config { backplane, clock, event_ids, writer, voice, bounds } = config;
+        let (clock, voice) = (config.clock.clone(), config.voice.clone());
         let (commands, received) = mpsc::channel(PRESENCE_QUEUE_MAX);
         let (stats, shown) = watch::channel(Stats::default());
-        let driver = Driver::new(backplane, clock.clone(), event_ids, writer, bounds);
         let tasks = Tasks::new("presence service");
-        tasks.spawner().spawn_lasting("the driver of its table", driver.run(received, stats));
+        let driver = Driver::new(config).run(received, stats);
+        tasks.spawner().spawn_lasting("the driver of its table", driver);
         Self { inner: Arc::new(Inner { tasks, commands, stats: shown, clock, voice }) }
     }
 
@@ -95,18 +94,8 @@ impl Presence {
         &self,
         request: v1::UpdateVoiceStateRequest,
     ) -> Result<v1::UpdateVoiceStateReply, Failure> {
-        let pod = pod_key(&request.pod)?;
-        let state: VoiceState = required("state", request.state)?.try_into()?;
-        // Who is no member any more leaves as the member that joined.
-        let member: Option<Member> = match request.member {
-            None if state.channel_id.is_none() => None,
-            member => Some(required("member", member)?.try_into()?),
-        };
-        session_key("state.session_id", &state.session_id)?;
-        let is_other = |member: &Member| member.user.id != state.user_id || member.guild_id != state.guild_id;
-        if member.as_ref().is_some_and(is_other) {
-            return Err(Malformed::new("member", "it is not the member of the voice state").into());
-        }
+        let pod = request::pod_key(&request.pod)?;
+        let (state, member) = request::voice(request.state, request.member)?;
         let token = self.inner.voice.token(&state, self.inner.clock.now_ms());
         let member = member.map(Box::new);
         let set = self.ask(|reply| Command::SetVoice { pod, state, member, reply }).await?;
@@ -125,44 +114,45 @@ impl PresenceService for Presence {
         &self,
         request: Request<v1::RenewLeaseRequest>,
     ) -> Result<Response<v1::RenewLeaseReply>, Status> {
-        let v1::RenewLeaseRequest { pod, session_count } = request.into_inner();
-        let pod = pod_key(&pod).map_err(Failure::from)?;
-        let resync = self.ask(|reply| Command::Renew { pod, session_count, reply }).await?;
-        Ok(Response::new(v1::RenewLeaseReply { lease_ms: PRESENCE_LEASE_MS, resync }))
+        let request = request.into_inner();
+        let pod = request::pod_key(&request.pod).map_err(Failure::from)?;
+        let claim = request::claim(&request);
+        let (resync, standing) = self.ask(|reply| Command::Renew { pod, claim, reply }).await?;
+        let standing = Some(standing.into());
+        Ok(Response::new(v1::RenewLeaseReply { lease_ms: PRESENCE_LEASE_MS, resync, standing }))
     }
 
     async fn update_sessions(
         &self,
         request: Request<v1::UpdateSessionsRequest>,
-    ) -> Result<Response<v1::Empty>, Status> {
+    ) -> Result<Response<v1::UpdateSessionsReply>, Status> {
         let request = request.into_inner();
-        let pod = pod_key(&request.pod).map_err(Failure::from)?;
-        let batch = batch(request).map_err(Failure::from)?;
-        self.ask(|reply| Command::Apply { pod, batch, reply }).await?;
-        Ok(Response::new(v1::Empty {}))
+        let pod = request::pod_key(&request.pod).map_err(Failure::from)?;
+        let batch = request::batch(request).map_err(Failure::from)?;
+        let (applied, standing) = self.ask(|reply| Command::Apply { pod, batch, reply }).await?;
+        let refused = applied.refused.iter().map(|session| session.as_ref().to_owned()).collect();
+        let (resync, standing) = (applied.is_unknown, Some(standing.into()));
+        Ok(Response::new(v1::UpdateSessionsReply { resync, standing, refused }))
     }
 
     async fn get_presences(
         &self,
         request: Request<v1::GetPresencesRequest>,
     ) -> Result<Response<v1::GetPresencesReply>, Status> {
-        let request = request.into_inner();
-        let presences = if let Some(guild) = request.guild_id {
-            let guild = id("guild_id", guild).map_err(Failure::from)?;
-            let limit = match request.limit as usize {
-                0 => PRESENCE_LIST_MAX,
-                limit => limit.min(PRESENCE_LIST_MAX),
-            };
-            self.ask(|reply| Command::PresencesIn { guild, limit, reply }).await?
-        } else {
-            let users = ids("user_ids", &request.user_ids).map_err(Failure::from)?;
-            if users.len() > PRESENCE_LIST_MAX {
-                let malformed = Malformed::new("user_ids", "there are too many; ask in several calls");
-                return Err(Failure::from(malformed).into());
-            }
-            self.ask(|reply| Command::Presences { users, reply }).await?
-        };
-        Ok(Response::new(v1::GetPresencesReply { presences: wire(&presences), stale: false }))
+        let wanted = request::wanted(request.get_ref()).map_err(Failure::from)?;
+        let (found, standing) = self.ask(|reply| Command::Presences { wanted, reply }).await?;
+        let (presences, truncated) = (wire(&found.presences), found.is_truncated);
+        Ok(Response::new(v1::GetPresencesReply { presences, standing: Some(standing.into()), truncated }))
+    }
+
+    async fn compare_presences(
+        &self,
+        request: Request<v1::ComparePresencesRequest>,
+    ) -> Result<Response<v1::ComparePresencesReply>, Status> {
+        let guilds = request::digests(request.into_inner()).map_err(Failure::from)?;
+        let (differing, standing) = self.ask(|reply| Command::Compare { guilds, reply }).await?;
+        let differing = numbers(&differing);
+        Ok(Response::new(v1::ComparePresencesReply { differing, standing: Some(standing.into()) }))
     }
 
     async fn update_voice_state(
@@ -191,57 +181,8 @@ fn shutting_down() -> Failure {
     Failure::unavailable("presence is shutting down", 1000)
 }
 
-fn batch(request: v1::UpdateSessionsRequest) -> Result<Batch, Malformed> {
-    let sessions = request.sessions.into_iter().map(session_update).collect::<Result<_, _>>()?;
-    let gone = request.gone.into_iter().map(|gone| {
-        let session_id = session_key("gone.session_id", &gone.session_id)?;
-        Ok(SessionGone { session_id, owner_epoch: gone.owner_epoch })
-    });
-    Ok(Batch { sessions, gone: gone.collect::<Result<_, Malformed>>()?, complete: request.complete })
-}
-
-fn session_update(session: v1::SessionPresence) -> Result<SessionUpdate, Malformed> {
-    let status = session.status().known().ok_or(Malformed::new("sessions.status", "it is unspecified"))?;
-    let platform = match session.platform {
-        0 => Platform::Desktop,
-        1 => Platform::Mobile,
-        2 => Platform::Web,
-        _ => return Err(Malformed::new("sessions.platform", "expected 0 desktop, 1 mobile or 2 web")),
-    };
-    if session.activities_json.len() > ACTIVITIES_BYTES_MAX {
-        return Err(Malformed::new("sessions.activities_json", "it is too long"));
+impl From<Standing> for v1::PresenceStanding {
+    fn from(Standing { incarnation, is_stale }: Standing) -> Self {
+        Self { incarnation, stale: is_stale }
     }
-    let mut guilds: Vec<GuildId> = ids("sessions.guild_ids", &session.guild_ids)?;
-    guilds.sort_unstable();
-    guilds.dedup();
-    if guilds.len() > BOT_GUILDS_MAX {
-        return Err(Malformed::new("sessions.guild_ids", "there are too many"));
-    }
-    Ok(SessionUpdate {
-        owner_epoch: session.owner_epoch,
-        user_id: id("sessions.user_id", session.user_id)?,
-        part: Part {
-            session_id: session_key("sessions.session_id", &session.session_id)?,
-            status,
-            platform,
-            activities_json: shared(session.activities_json),
-            guild_ids: guilds.into(),
-        },
-    })
-}
-
-/// An empty text takes no memory of its own.
-fn shared(text: String) -> Arc<str> {
-    if text.is_empty() { Arc::default() } else { text.into() }
-}
-
-fn session_key(field: &'static str, text: &str) -> Result<SessionKey, Malformed> {
-    if text.is_empty() || text.len() > PRESENCE_SESSION_ID_BYTES_MAX {
-        return Err(Malformed::new(field, "expected 1 to 128 bytes"));
-    }
-    Ok(text.into())
-}
-
-fn pod_key(text: &str) -> Result<PodKey, Malformed> {
-    session_key("pod", text)
 }

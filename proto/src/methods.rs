@@ -102,8 +102,15 @@ mod tests {
 
     #[test]
     fn one_replica_answers_for_all_presences() {
-        let places = ["RenewLease", "UpdateSessions", "GetPresences", "UpdateVoiceState", "ListVoiceStates"]
-            .map(|name| method(&format!("PresenceService/{name}")).place(&[]));
+        let places = [
+            "RenewLease",
+            "UpdateSessions",
+            "GetPresences",
+            "ComparePresences",
+            "UpdateVoiceState",
+            "ListVoiceStates",
+        ]
+        .map(|name| method(&format!("PresenceService/{name}")).place(&[]));
         assert!(places.iter().all(|place| place.is_some() && *place == places[0]));
     }
 

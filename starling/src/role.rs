@@ -115,9 +115,8 @@ impl Role {
             Self::Gateway => has(&[COMMON, GRPC, NATS, REDIS, self.always_needed(), self.own()]),
             Self::Api => has(&[COMMON, GRPC, REDIS, self.always_needed(), self.own()]),
             Self::Fanout => has(&[COMMON, NATS, REDIS]),
-            Self::Guilds | Self::Messages | Self::Presence => {
-                has(&[COMMON, GRPC, NATS, self.always_needed(), self.own()])
-            }
+            Self::Presence => has(&[COMMON, GRPC, NATS, REDIS, self.always_needed(), self.own()]),
+            Self::Guilds | Self::Messages => has(&[COMMON, GRPC, NATS, self.always_needed(), self.own()]),
         }
     }
 
@@ -129,7 +128,8 @@ impl Role {
             }
             Self::Api => &["grpc_secret", "guilds_grpc", "messages_grpc", "public_gateway_url"],
             Self::Messages => &["nats_urls", "grpc_listen", "grpc_secret", "guilds_grpc"],
-            Self::Guilds | Self::Presence => &["nats_urls", "grpc_listen", "grpc_secret"],
+            Self::Guilds => &["nats_urls", "grpc_listen", "grpc_secret"],
+            Self::Presence => &["nats_urls", "redis_url", "grpc_listen", "grpc_secret"],
             Self::Fanout => &["nats_urls", "redis_url"],
             Self::Migrate => &["nats_urls"],
         }

@@ -118,6 +118,7 @@ impl Server {
             clients: services.clients.clone(),
             backplane: services.backplane.clone(),
             registry: services.registry.clone(),
+            roster: services.roster.clone(),
             clock: services.clock.clone(),
         };
         let gateway = gateway::start(gateway_listener, &settings, &urls, base).await?;

@@ -13,4 +13,5 @@ pub mod proxy;
 pub mod redis;
 pub mod rest;
 pub mod server;
+pub mod switch;
 pub mod ws;

@@ -11,7 +11,7 @@ use super::{Shard, ShardRef};
 use crate::link::activity;
 use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
 use crate::live::LiveEvent;
-use crate::presence_book::Page;
+use crate::presence::book::Page;
 use crate::render::Ready;
 use crate::services::Services;
 use crate::session::{Profile, Session, SessionId, TokenHash};
@@ -127,16 +127,8 @@ impl Shard {
         let online = PresenceUpdate { status: model::presence::Status::Online, activities: Vec::new() };
         let presence = identify.presence.as_ref().unwrap_or(&online);
         let platform = if user.bot { model::presence::Platform::Web } else { identify.platform };
-        self.services.book.set(
-            id,
-            Page {
-                user_id: user.id,
-                status: presence.status,
-                platform,
-                activities_json: activity::to_json(&presence.activities, self.services.wall()).into(),
-                guild_ids: Vec::new(),
-            },
-        );
+        let activities_json = activity::to_json(&presence.activities, self.services.wall()).into();
+        self.services.book.set(id, Page::new(user.id, presence.status, platform, activities_json));
     }
 }
 
@@ -160,6 +152,7 @@ async fn start(
     }
     // Without the registry events still arrive, later; it is told again at the next renewal.
     if let Err(error) = services.registry.register(&services.pod, &[user]).await {
+        services.registry_lost.notify_one();
         warn!(%error, shard = index, "user could not be registered");
     }
     // From here on a revocation of the token would be heard of; before, it may have passed unheard.

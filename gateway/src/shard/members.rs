@@ -3,7 +3,6 @@
 //! Every chunk but the last has exactly 1,000 members, since one library takes a smaller one for the last. How many
 //! there will be is worked out from the guild's member count, so that no more than one chunk is in memory at a time.
 
-use model::presence::Presence;
 use model::{Intents, Member, UserId, limits};
 use proto::convert;
 use proto::{Failure, v1};
@@ -185,11 +184,10 @@ impl Recipient {
 }
 
 async fn presences(services: &Services, members: &[Member]) -> Vec<serde_json::Value> {
-    let user_ids = members.iter().map(|member| member.user.id.get()).collect();
-    let request =
-        v1::GetPresencesRequest { user_ids, guild_id: None, limit: limits::MEMBERS_CHUNK_MAX as u32 };
-    let reply = services.presence.clone().get_presences(request).await;
-    let presences = reply.map(|reply| reply.into_inner().presences).unwrap_or_default();
-    let known = presences.into_iter().filter_map(|presence| Presence::try_from(presence).ok());
-    known.filter_map(|presence| serde_json::to_value(presence.object(None)).ok()).collect()
+    let users: Vec<UserId> = members.iter().map(|member| member.user.id).collect();
+    let shown = services.presences.of(&users).await;
+    services.stats.presences_stale.add(u64::from(shown.is_stale));
+    let values =
+        shown.presences.iter().filter_map(|presence| serde_json::to_value(presence.object(None)).ok());
+    values.collect()
 }

@@ -9,7 +9,7 @@ use model::{GuildId, Id};
 use super::conn::{Conn, ConnId};
 use super::*;
 use crate::audience::Audience;
-use crate::presence_book::Page;
+use crate::presence::book::Page;
 use crate::session::{GuildState, GuildStates, Session};
 
 /// Of one entry of a hash map at average load.

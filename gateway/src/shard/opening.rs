@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use backplane::Subject;
+use model::presence::Presence;
 use model::view::ViewChange;
 use model::{GuildId, Intents, UserId, limits};
 use proto::{Failure, FailureKind, v1};
@@ -124,9 +125,7 @@ pub(super) async fn load(services: &Services, request: &Request) -> Result<Optio
     // Who is online and who speaks is shown if it is to be had; a guild opens without.
     let presences =
         if request.with_presences { presences(services, request.guild).await } else { Vec::new() };
-    let voice = v1::ListVoiceStatesRequest { guild_id: request.guild.get() };
-    let voice_states = services.presence.clone().list_voice_states(voice).await;
-    let voice_states = voice_states.map(|reply| reply.into_inner().states).unwrap_or_default();
+    let voice_states = services.presences.voices_in(request.guild).await;
     snapshot
         .members
         .extend(members_in_voice(services, request.guild, &snapshot.members, &voice_states).await);
@@ -152,14 +151,10 @@ async fn members_in_voice(
     reply.map(|reply| reply.into_inner().members).unwrap_or_default()
 }
 
-async fn presences(services: &Services, guild: GuildId) -> Vec<v1::Presence> {
-    let request = v1::GetPresencesRequest {
-        user_ids: Vec::new(),
-        guild_id: Some(guild.get()),
-        limit: limits::PRESENCES_PER_GUILD_MAX,
-    };
-    let reply = services.presence.clone().get_presences(request).await;
-    reply.map(|reply| reply.into_inner().presences).unwrap_or_default()
+async fn presences(services: &Services, guild: GuildId) -> Vec<Presence> {
+    let shown = services.presences.in_guild(guild, limits::PRESENCES_PER_GUILD_MAX).await;
+    services.stats.presences_stale.add(u64::from(shown.is_stale));
+    shown.presences
 }
 
 impl Shard {

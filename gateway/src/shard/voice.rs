@@ -152,5 +152,5 @@ async fn update_voice(
         pod: services.pod.as_str().to_owned(),
         rtc_region,
     };
-    services.presence.clone().update_voice_state(request).await.map(tonic::Response::into_inner)
+    services.presences.update_voice(&services.book, request).await
 }

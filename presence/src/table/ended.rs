@@ -2,15 +2,16 @@
 //!
 //! Bounded by age and number. One that is forgotten too early is healed by the pod's next renewal, whose count does not fit.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use model::limits::PRESENCE_ENDED_MS;
+use rustc_hash::FxHashMap;
 
 use super::SessionKey;
 
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    epochs: HashMap<SessionKey, u64>,
+    epochs: FxHashMap<SessionKey, u64>,
     order: VecDeque<(u64, SessionKey, u64)>,
 }
 

@@ -20,7 +20,7 @@ fn memory_of_a_user_stays_small() {
     let parts = [
         ("session: its key", SHARED + ID_CHARS),
         ("session by key", in_map::<SessionKey, Held>()),
-        ("session of its pod", in_map::<SessionKey, ()>()),
+        ("session of its pod", in_map::<SessionKey, u64>()),
         ("user", Users::entry_bytes() * 4 / 3),
         ("what the session says", size_of::<(u64, Part)>()),
         ("its guilds, shared with what is shown", SHARED + size_of::<GuildId>()),

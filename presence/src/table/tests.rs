@@ -1,12 +1,15 @@
 //! The table in virtual time: chosen cases, and a world of pods that renew, move sessions, crash and repeat themselves.
 
+mod leases;
+mod voice;
 mod world;
 
-use model::{Timestamp, User};
+use model::presence::{Platform, Status};
+use model::{Digest, limits};
 use proptest::prelude::*;
 
 use super::*;
-use model::presence::{Platform, Status};
+use voice::{member, voice};
 use world::{Op, World};
 
 fn key(text: &str) -> Arc<str> {
@@ -18,9 +21,11 @@ fn guild(number: u64) -> GuildId {
 }
 
 fn update(session: &str, epoch: u64, user: u64, status: Status, guilds: &[u64]) -> SessionUpdate {
+    let digest = Digest::new().text(session).number(epoch).number(status as u64);
     SessionUpdate {
         owner_epoch: epoch,
         user_id: UserId::new(user).unwrap(),
+        digest: guilds.iter().copied().fold(digest, Digest::number).finish(),
         part: Part {
             session_id: key(session),
             status,
@@ -33,6 +38,22 @@ fn update(session: &str, epoch: u64, user: u64, status: Status, guilds: &[u64]) 
 
 fn sessions(sessions: Vec<SessionUpdate>) -> Batch {
     Batch { sessions, ..Batch::default() }
+}
+
+/// A list of all sessions, in one part.
+fn list(sessions: Vec<SessionUpdate>) -> Batch {
+    Batch { sessions, list: Some(ListPart { is_first: true, is_last: true }), ..Batch::default() }
+}
+
+/// What a pod with these sessions believes to be known.
+fn claim(sessions: &[SessionUpdate]) -> Option<Claim> {
+    let digest = sessions.iter().fold(0, |sum, session| sum ^ session.digest);
+    Some(Claim { session_count: sessions.len() as u64, digest })
+}
+
+/// Lets time pass, with a roster that names nobody.
+fn pass(table: &mut Table, now_ms: u64) {
+    table.read_roster(now_ms, []);
 }
 
 fn gone(session: &str, owner_epoch: u64) -> Batch {
@@ -82,8 +103,9 @@ fn a_shard_that_ends_takes_the_user_offline_in_its_own_guilds() {
     table.take_presences();
     table.apply(2000, &pod, gone("a", 1)).unwrap();
     assert_eq!(published(&mut table), [(1, 5, Status::Offline)]);
-    assert_eq!(table.presences_in(guild(1), 9).count() + table.presences_in(guild(3), 9).count(), 1);
-    assert_eq!(table.presences_in(guild(3), 0).count(), 0);
+    assert_eq!((table.presences_in(guild(1)).count(), table.presences_in(guild(3)).count()), (0, 1));
+    let shown = table.presence(UserId::new(5).unwrap()).unwrap();
+    assert_eq!((table.digest_of(guild(1)), table.digest_of(guild(3))), (0, shown.digest()));
 }
 
 #[test]
@@ -110,73 +132,20 @@ fn activities_are_those_of_the_highest_session_that_has_some() {
 }
 
 #[test]
-fn sessions_of_an_ended_lease_are_released_slowly_unless_another_pod_took_them() {
-    let mut table = Table::new(Bounds { releases_per_sec: 20, ..Bounds::default() });
-    let all = (0..10).map(|n| update(&format!("s{n}"), 1, n + 1, Status::Online, &[7])).collect();
-    table.apply(0, &key("old"), sessions(all)).unwrap();
-    table.apply(0, &key("new"), sessions(vec![update("s3", 2, 4, Status::Online, &[7])])).unwrap();
-    table.renew(50_000, &key("new"), 1).unwrap();
-    assert_eq!(published(&mut table).len(), 10);
-    table.advance(limits::PRESENCE_LEASE_MS);
-    assert_eq!(published(&mut table).len(), 2);
-    table.advance(limits::PRESENCE_LEASE_MS + 99);
-    assert_eq!(published(&mut table).len(), 0);
-    table.advance(limits::PRESENCE_LEASE_MS + 100);
-    assert_eq!(published(&mut table).len(), 2);
-    assert_eq!(table.counts().sessions, 6);
-    table.renew(limits::PRESENCE_LEASE_MS + 150, &key("old"), 5).unwrap();
-    table.advance(limits::PRESENCE_LEASE_MS + 10_000);
-    assert_eq!(published(&mut table), [], "the pod is back with the rest");
-    assert_eq!(table.counts().sessions, 6);
-}
-
-#[test]
-fn a_session_that_is_taken_while_it_waits_for_its_release_stays() {
-    let mut table = Table::new(Bounds { releases_per_sec: 10, ..Bounds::default() });
-    let named = |n: u64, epoch| update(&format!("s{n}"), epoch, n, Status::Online, &[7]);
-    table.apply(0, &key("old"), sessions((1..6).map(|n| named(n, 1)).collect())).unwrap();
-    table.advance(limits::PRESENCE_LEASE_MS);
-    assert_eq!((table.counts().sessions, table.counts().releases_pending), (4, 4));
-    let waiting: Vec<u64> = (1..6).filter(|n| table.sessions.contains_key(&*format!("s{n}"))).collect();
-    let taken = waiting[1..].iter().map(|n| named(*n, 2)).collect();
-    table.apply(limits::PRESENCE_LEASE_MS, &key("new"), sessions(taken)).unwrap();
-    for tick in 1..10 {
-        table.advance(limits::PRESENCE_LEASE_MS + tick * 100);
-    }
-    assert_eq!((table.counts().sessions, table.counts().releases_pending), (3, 0));
-}
-
-#[test]
 fn late_words_of_an_epoch_that_is_over_change_nothing() {
     let (mut table, old, new) = (Table::default(), key("old"), key("new"));
     let online = |epoch| sessions(vec![update("s", epoch, 5, Status::Online, &[7])]);
     table.apply(0, &old, online(1)).unwrap();
     table.apply(1, &new, online(2)).unwrap();
-    assert_eq!(table.apply(2, &old, gone("s", 1)).unwrap().refused, 1);
-    assert_eq!(table.apply(3, &old, online(1)).unwrap().refused, 1);
-    assert_eq!(table.apply(4, &old, online(2)).unwrap().refused, 1, "an epoch has one owner");
-    assert_eq!(table.counts().sessions, 1);
-    assert_eq!(table.apply(5, &new, gone("s", 2)).unwrap().refused, 0);
-    assert_eq!(table.apply(6, &new, online(2)).unwrap().refused, 1, "it has ended");
-    assert_eq!(table.counts().sessions, 0);
-    assert_eq!(table.apply(7, &new, online(3)).unwrap().refused, 0, "it was resumed");
-    assert_eq!(table.counts().sessions, 1);
-}
-
-#[test]
-fn a_late_complete_list_ends_nothing() {
-    let (mut table, pod) = (Table::default(), key("pod"));
-    let online = |session, user| update(session, 1, user, Status::Online, &[7]);
-    table.apply(0, &pod, sessions(vec![online("a", 1), online("b", 2)])).unwrap();
-    table.take_presences();
-    let late = Batch { sessions: vec![online("a", 1)], complete: true, ..Batch::default() };
-    table.apply(10, &pod, late.clone()).unwrap();
-    assert_eq!(table.renew(15_000, &pod, 2), Ok(false));
-    assert_eq!((published(&mut table), table.counts().sessions), (vec![], 2));
-    table.apply(20_000, &pod, late).unwrap();
-    assert_eq!(table.renew(30_000, &pod, 1), Ok(false), "now the pod says it itself");
-    assert_eq!(published(&mut table), [(7, 2, Status::Offline)]);
-    assert_eq!(table.renew(30_000, &pod, 3), Ok(true));
+    assert_eq!(table.apply(2, &old, gone("s", 1)).unwrap().late_ends, 1);
+    assert_eq!(table.apply(3, &old, online(1)).unwrap().refused, [key("s")]);
+    assert_eq!(table.apply(4, &old, online(2)).unwrap().refused, [key("s")], "an epoch has one owner");
+    assert_eq!(table.counts(0).sessions, 1);
+    assert_eq!(table.apply(5, &new, gone("s", 2)).unwrap().late_ends, 0);
+    assert_eq!(table.apply(6, &new, online(2)).unwrap().refused, [key("s")], "it has ended");
+    assert_eq!(table.counts(0).sessions, 0);
+    assert!(table.apply(7, &new, online(3)).unwrap().refused.is_empty(), "it was resumed");
+    assert_eq!(table.counts(0).sessions, 1);
 }
 
 #[test]
@@ -188,97 +157,18 @@ fn bounds_hold_and_leave_the_rest_alone() {
         sessions(names.iter().map(|name| update(name, 1, user, Status::Online, &[7])).collect())
     };
     let applied = table.apply(0, &key("p"), of(1, &["a", "b", "c"])).unwrap();
-    assert_eq!(applied.full, Some(Full::UserSessions(2)));
+    assert_eq!((applied.full, applied.refused), (Some(Full::UserSessions(2)), vec![key("c")]));
     let applied = table.apply(0, &key("p"), of(2, &["d", "e"])).unwrap();
-    assert_eq!((applied.full, table.counts().sessions), (Some(Full::PodSessions(3)), 3));
-    table.renew(0, &key("q"), 0).unwrap();
-    assert_eq!(table.renew(0, &key("r"), 0), Err(Full::Pods(2)));
+    assert_eq!((applied.full, table.counts(0).sessions), (Some(Full::PodSessions(3)), 3));
+    table.renew(0, &key("q"), None).unwrap();
+    assert_eq!(table.renew(0, &key("r"), None), Err(Full::Pods(2)));
     for number in 0..9 {
         table.apply(0, &key("p"), gone(&format!("x{number}"), 1)).unwrap();
     }
-    assert_eq!(table.counts().ended, 4);
+    assert_eq!(table.counts(0).ended, 4);
     table.set_voice(0, &key("p"), voice("a", 1, Some(3)), member(1)).unwrap();
     let refused = table.set_voice(0, &key("p"), voice("d", 2, Some(3)), member(2));
     assert_eq!(refused, Err(VoiceRefused::Full(Full::VoiceStates(1))));
-}
-
-fn voice(session: &str, user: u64, channel: Option<u64>) -> VoiceState {
-    VoiceState {
-        guild_id: guild(7),
-        channel_id: channel.and_then(model::ChannelId::new),
-        user_id: UserId::new(user).unwrap(),
-        session_id: session.into(),
-        self_mute: false,
-        self_deaf: false,
-        self_video: false,
-        deaf: false,
-        mute: false,
-        suppress: false,
-    }
-}
-
-fn member(user: u64) -> Member {
-    let user = User::new(UserId::new(user).unwrap(), format!("user{user}"), false);
-    Member::new(guild(7), user, Timestamp::from_ms(1))
-}
-
-#[test]
-fn a_voice_state_ends_with_its_session_and_names_the_channel_that_was_left() {
-    let (mut table, pod) = (Table::default(), key("pod"));
-    let joined = table.set_voice(0, &pod, voice("s", 1, Some(3)), member(1)).unwrap();
-    assert!(joined.needs_server);
-    assert_eq!(joined.change.unwrap().channel_id.get(), 3);
-    table.apply(5, &pod, sessions(vec![update("s", 1, 1, Status::Online, &[7])])).unwrap();
-    assert!(!table.set_voice(6, &pod, voice("s", 1, Some(3)), member(1)).unwrap().needs_server);
-    let moved = table.set_voice(7, &pod, voice("s", 1, Some(4)), member(1)).unwrap();
-    assert!(moved.needs_server);
-    let (left, joined) = (moved.left.unwrap(), moved.change.unwrap());
-    assert_eq!((left.state.channel_id, left.channel_id.get()), (None, 3));
-    assert_eq!((joined.state.channel_id, joined.channel_id.get()), (Some(joined.channel_id), 4));
-    table.apply(8, &pod, gone("s", 1)).unwrap();
-    let left = table.take_voices().pop().unwrap();
-    assert_eq!((left.state.channel_id, left.channel_id.get(), left.member.user.id.get()), (None, 4, 1));
-    assert_eq!(table.voices_in(guild(7)).count(), 0);
-    assert_eq!(table.set_voice(9, &pod, voice("t", 1, None), member(1)).unwrap().change, None);
-}
-
-#[test]
-fn a_session_that_has_ended_joins_nothing_and_leaves_nothing_for_another() {
-    let (mut table, pod) = (Table::default(), key("pod"));
-    table.apply(0, &pod, sessions(vec![update("old", 1, 1, Status::Online, &[7])])).unwrap();
-    table.apply(1, &pod, gone("old", 1)).unwrap();
-    table.set_voice(2, &pod, voice("new", 1, Some(3)), member(1)).unwrap();
-    for channel in [Some(4), None] {
-        let late = table.set_voice(3, &pod, voice("old", 1, channel), member(1));
-        assert_eq!(late, Err(VoiceRefused::Ended));
-    }
-    let states: Vec<_> = table.voices_in(guild(7)).map(|state| state.session_id.clone()).collect();
-    assert_eq!(states, ["new"]);
-    table.apply(4, &pod, sessions(vec![update("old", 2, 1, Status::Online, &[7])])).unwrap();
-    assert!(table.set_voice(5, &pod, voice("old", 1, Some(3)), member(1)).is_ok(), "resumed elsewhere");
-}
-
-#[test]
-fn a_voice_state_of_a_session_that_never_shows_up_ends_too() {
-    let (mut table, pod) = (Table::default(), key("pod"));
-    table.set_voice(0, &pod, voice("ghost", 1, Some(3)), member(1)).unwrap();
-    assert_eq!(table.renew(10, &pod, 0), Ok(true));
-    table.apply(11, &pod, Batch { complete: true, ..Batch::default() }).unwrap();
-    assert_eq!(table.renew(20, &pod, 0), Ok(false));
-    assert_eq!(table.take_voices().len(), 1);
-    table.set_voice(30, &pod, voice("other", 1, Some(3)), member(1)).unwrap();
-    table.advance(30 + limits::PRESENCE_LEASE_MS);
-    assert_eq!((table.take_voices().len(), table.counts()), (1, Counts::default()));
-}
-
-#[test]
-fn another_pods_or_users_session_joins_nothing() {
-    let mut table = Table::default();
-    table.apply(0, &key("p"), sessions(vec![update("s", 1, 1, Status::Online, &[7])])).unwrap();
-    let join =
-        |table: &mut Table, pod, user| table.set_voice(1, &key(pod), voice("s", user, Some(3)), member(user));
-    assert_eq!(join(&mut table, "q", 1), Err(VoiceRefused::OtherPod));
-    assert_eq!(join(&mut table, "p", 2), Err(VoiceRefused::OtherUser));
 }
 
 proptest! {

@@ -7,15 +7,23 @@
 //!
 //! Reads answer what was *published*, never what waits for the end of a window: a reader who listens to the events and
 //! then reads can't be left with a state that is never corrected.
+//!
+//! While the table is *unsettled*, others may know more than it does: what was published before it was started is
+//! forgotten. So what it learns from lists is taken as known already, and nobody is said to be offline. Those who keep
+//! copies compare them once it is settled.
 
-use std::collections::{BTreeSet, HashMap};
+mod aggregate;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use model::limits::PRESENCE_COALESCE_MS;
-use model::presence::{ClientStatus, Platform, Presence, Status};
+use model::presence::{Platform, Presence, Status};
 use model::{GuildId, UserId};
+use rustc_hash::FxHashMap;
 
 use super::SessionKey;
+use aggregate::aggregate;
 
 /// A presence to publish in a guild.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,15 +43,25 @@ pub struct Part {
     pub guild_ids: Arc<[GuildId]>,
 }
 
+/// How a session's word is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It says so now.
+    News,
+    /// It is in the list of a pod, which may have said so long ago.
+    Listed,
+}
+
 /// All users with sessions, and the guilds that see them.
 #[derive(Debug, Default)]
 pub struct Users {
-    entries: HashMap<UserId, Entry>,
-    guilds: HashMap<GuildId, BTreeSet<UserId>>,
-    /// The ends of the open windows.
-    windows: BTreeSet<(u64, UserId)>,
+    entries: FxHashMap<UserId, Entry>,
+    guilds: FxHashMap<GuildId, BTreeSet<UserId>>,
+    /// The ends of the open windows; all are of one length, so they end in the order in which they were opened.
+    windows: VecDeque<(u64, UserId)>,
     changes: Vec<PresenceChange>,
     stamp: u64,
+    is_unsettled: bool,
 }
 
 #[derive(Debug)]
@@ -51,14 +69,21 @@ struct Entry {
     /// Each with the stamp of its last real change.
     parts: Vec<(u64, Part)>,
     shown: Arc<Presence>,
+    /// Of `shown`.
+    digest: u64,
     /// Where `shown` was published; empty when it is offline.
     shown_in: Arc<[GuildId]>,
     in_window: bool,
 }
 
 impl Users {
+    /// Whether others may know more than this table.
+    pub fn set_unsettled(&mut self, is_unsettled: bool) {
+        self.is_unsettled = is_unsettled;
+    }
+
     /// Takes what a session says. A repeated part changes nothing.
-    pub fn put(&mut self, now_ms: u64, user: UserId, part: Part) {
+    pub fn put(&mut self, now_ms: u64, user: UserId, part: Part, word: Word) {
         self.stamp += 1;
         let entry = self.entries.entry(user).or_insert_with(|| Entry::new(user));
         match entry.parts.iter_mut().find(|(_, known)| known.session_id == part.session_id) {
@@ -70,7 +95,10 @@ impl Users {
                 entry.parts.push((self.stamp, part));
             }
         }
-        self.touch(now_ms, user);
+        match word {
+            Word::Listed if self.is_unsettled => self.adopt(user),
+            Word::News | Word::Listed => self.touch(now_ms, user),
+        }
     }
 
     /// The session has ended.
@@ -82,8 +110,8 @@ impl Users {
 
     /// Closes the windows that have ended, and publishes what changed in them.
     pub fn advance(&mut self, now_ms: u64) {
-        while let Some(&(end_ms, user)) = self.windows.first().filter(|(end_ms, _)| *end_ms <= now_ms) {
-            self.windows.remove(&(end_ms, user));
+        while let Some(&(_, user)) = self.windows.front().filter(|(end_ms, _)| *end_ms <= now_ms) {
+            self.windows.pop_front();
             if let Some(entry) = self.entries.get_mut(&user) {
                 entry.in_window = false;
                 self.touch(now_ms, user);
@@ -92,7 +120,7 @@ impl Users {
     }
 
     pub fn next_deadline(&self) -> Option<u64> {
-        self.windows.first().map(|(end_ms, _)| *end_ms)
+        self.windows.front().map(|(end_ms, _)| *end_ms)
     }
 
     pub fn take_changes(&mut self) -> Vec<PresenceChange> {
@@ -105,10 +133,14 @@ impl Users {
         (entry.shown.status != Status::Offline).then_some(&*entry.shown)
     }
 
-    /// Those who are seen in the guild and are not offline, at most `limit`.
-    pub fn in_guild(&self, guild: GuildId, limit: usize) -> impl Iterator<Item = &Presence> {
-        let users = self.guilds.get(&guild).into_iter().flatten();
-        users.filter_map(|user| self.shown(*user)).take(limit)
+    /// Those who are seen in the guild and are not offline.
+    pub fn in_guild(&self, guild: GuildId) -> impl Iterator<Item = &Presence> {
+        self.entries_in(guild).map(|entry| &*entry.shown)
+    }
+
+    /// The XOR of the digests of those.
+    pub fn digest_of(&self, guild: GuildId) -> u64 {
+        self.entries_in(guild).fold(0, |sum, entry| sum ^ entry.digest)
     }
 
     pub fn sessions_of(&self, user: UserId) -> usize {
@@ -125,42 +157,67 @@ impl Users {
         size_of::<(UserId, Entry)>()
     }
 
-    /// Publishes the user's change now, unless a window is open: then its end will.
-    fn touch(&mut self, now_ms: u64, user: UserId) {
-        let Some(entry) = self.entries.get_mut(&user).filter(|entry| !entry.in_window) else { return };
-        let before = (entry.shown.clone(), entry.shown_in.clone());
-        let after = entry.visible(user);
-        let changed = *before.0 != *after.0 || before.1 != after.1;
-        (entry.shown, entry.shown_in) = after.clone();
-        entry.in_window = changed;
-        if changed {
-            self.publish(user, before, after);
-            self.windows.insert((now_ms + PRESENCE_COALESCE_MS, user));
-        } else if entry.parts.is_empty() {
-            self.entries.remove(&user);
-        }
+    fn entries_in(&self, guild: GuildId) -> impl Iterator<Item = &Entry> {
+        let users = self.guilds.get(&guild).into_iter().flatten();
+        let entries = users.filter_map(|user| self.entries.get(user));
+        entries.filter(|entry| entry.shown.status != Status::Offline)
     }
 
-    fn publish(&mut self, user: UserId, before: Shown, after: Shown) {
-        let offline = Arc::new(Presence::offline(user));
-        for &guild_id in before.1.iter().filter(|guild| after.1.binary_search(guild).is_err()) {
-            self.changes.push(PresenceChange { guild_id, presence: offline.clone() });
-            if let Some(users) = self.guilds.get_mut(&guild_id) {
+    /// Publishes the user's change now, unless a window is open: then its end will.
+    fn touch(&mut self, now_ms: u64, user: UserId) {
+        if self.entries.get(&user).is_none_or(|entry| entry.in_window) {
+            return;
+        }
+        let Some((before, after)) = self.show(user) else { return };
+        let entry = self.entries.get_mut(&user).expect("it was there a moment ago");
+        entry.in_window = true;
+        self.windows.push_back((now_ms + PRESENCE_COALESCE_MS, user));
+        self.publish(user, &before, &after);
+    }
+
+    /// Takes the user's state as published.
+    fn adopt(&mut self, user: UserId) {
+        self.show(user);
+    }
+
+    /// Shows what the sessions come to, to readers. Answers what was shown before and is now, if that is not the same.
+    fn show(&mut self, user: UserId) -> Option<(Shown, Shown)> {
+        let entry = self.entries.get_mut(&user)?;
+        let after = entry.visible(user);
+        if *entry.shown == *after.0 && entry.shown_in == after.1 {
+            if entry.parts.is_empty() && !entry.in_window {
+                self.entries.remove(&user);
+            }
+            return None;
+        }
+        let before = (entry.shown.clone(), entry.shown_in.clone());
+        (entry.shown, entry.shown_in) = after.clone();
+        entry.digest = entry.shown.digest();
+        for guild in before.1.iter().filter(|guild| after.1.binary_search(guild).is_err()) {
+            if let Some(users) = self.guilds.get_mut(guild) {
                 users.remove(&user);
                 if users.is_empty() {
-                    self.guilds.remove(&guild_id);
+                    self.guilds.remove(guild);
                 }
             }
         }
-        for &guild_id in after.1.iter() {
-            let is_new = before.1.binary_search(&guild_id).is_err();
-            if is_new {
-                self.guilds.entry(guild_id).or_default().insert(user);
-            }
-            if is_new || *before.0 != *after.0 {
-                self.changes.push(PresenceChange { guild_id, presence: after.0.clone() });
-            }
+        for guild in after.1.iter().filter(|guild| before.1.binary_search(guild).is_err()) {
+            self.guilds.entry(*guild).or_default().insert(user);
         }
+        Some((before, after))
+    }
+
+    fn publish(&mut self, user: UserId, before: &Shown, after: &Shown) {
+        let left = before.1.iter().filter(|guild| after.1.binary_search(guild).is_err());
+        if !self.is_unsettled && left.clone().next().is_some() {
+            let presence = Arc::new(Presence::offline(user));
+            let offline = |guild: &GuildId| PresenceChange { guild_id: *guild, presence: presence.clone() };
+            self.changes.extend(left.map(offline));
+        }
+        let is_same = *before.0 == *after.0;
+        let told = after.1.iter().filter(|guild| !is_same || before.1.binary_search(guild).is_err());
+        let online = |guild: &GuildId| PresenceChange { guild_id: *guild, presence: after.0.clone() };
+        self.changes.extend(told.map(online));
     }
 }
 
@@ -170,7 +227,7 @@ type Shown = (Arc<Presence>, Arc<[GuildId]>);
 impl Entry {
     fn new(user: UserId) -> Self {
         let shown = Arc::new(Presence::offline(user));
-        Self { parts: Vec::new(), shown, shown_in: Arc::default(), in_window: false }
+        Self { parts: Vec::new(), shown, digest: 0, shown_in: Arc::default(), in_window: false }
     }
 
     fn visible(&self, user: UserId) -> Shown {
@@ -187,33 +244,5 @@ impl Entry {
             }
         };
         (Arc::new(presence), guilds)
-    }
-}
-
-/// The presence of a user with these sessions. The activities are those of the session with the highest status that has
-/// any, of equal ones the one that changed last.
-fn aggregate(user: UserId, parts: &[(u64, Part)]) -> Presence {
-    let status = Status::aggregate(parts.iter().map(|(_, part)| part.status));
-    if status == Status::Offline {
-        return Presence::offline(user);
-    }
-    let on = |platform: Platform| {
-        let statuses =
-            parts.iter().filter(|(_, part)| part.platform == platform).map(|(_, part)| part.status);
-        Some(Status::aggregate(statuses)).filter(|status| *status != Status::Offline)
-    };
-    let highest = parts
-        .iter()
-        .filter(|(_, part)| part.status == status)
-        .max_by_key(|(stamp, part)| (!part.activities_json.is_empty(), *stamp));
-    Presence {
-        user_id: user,
-        status,
-        client_status: ClientStatus {
-            desktop: on(Platform::Desktop),
-            mobile: on(Platform::Mobile),
-            web: on(Platform::Web),
-        },
-        activities_json: highest.map_or_else(String::new, |(_, part)| part.activities_json.to_string()),
     }
 }

@@ -1,10 +1,11 @@
 //! Voice states: one for each member that is in a voice channel, held by the session that joined.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::voice::VoiceState;
 use model::{ChannelId, GuildId, Member, UserId};
+use rustc_hash::FxHashMap;
 
 use super::SessionKey;
 
@@ -31,8 +32,8 @@ pub struct VoiceOutcome {
 /// All voice states.
 #[derive(Debug, Default)]
 pub struct Voices {
-    guilds: HashMap<GuildId, BTreeMap<UserId, Held>>,
-    sessions: HashMap<SessionKey, BTreeSet<(GuildId, UserId)>>,
+    guilds: FxHashMap<GuildId, BTreeMap<UserId, Held>>,
+    sessions: FxHashMap<SessionKey, BTreeSet<(GuildId, UserId)>>,
     count: usize,
 }
 

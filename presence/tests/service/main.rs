@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use backplane::{Backplane, Delivery, InProcess, Layout, Listener, Options};
+use backplane::{Backplane, Delivery, InMemoryRoster, InProcess, Layout, Listener, Options};
 use bytes::Bytes;
 use doubles::Flaky;
 use model::clock::{Clock as _, ManualClock};
@@ -46,9 +46,11 @@ async fn start_with<B: Backplane>(wrap: impl FnOnce(Arc<InProcess>) -> Arc<B>) -
     let ids = AtomicU64::new(model::snowflake::lowest_at(clock.now_ms()));
     let service = Presence::start(Config {
         backplane,
+        roster: Arc::new(InMemoryRoster::new(clock.clone())),
+        settles_after_ms: None,
         clock,
         event_ids: Arc::new(move || ids.fetch_add(1, Ordering::Relaxed)),
-        writer: Arc::new(|_| Writer { set: 2, slot: 3, epoch: 4 }),
+        writer: Writer { set: 4, slot: 3, epoch: 5 },
         voice: voice.clone(),
         bounds: Bounds::default(),
     });
@@ -69,7 +71,7 @@ fn online(session: &str, epoch: u64, status: v1::Status) -> v1::SessionPresence 
 }
 
 fn update(pod: &str, sessions: Vec<v1::SessionPresence>) -> v1::UpdateSessionsRequest {
-    v1::UpdateSessionsRequest { pod: pod.into(), sessions, gone: Vec::new(), complete: false }
+    v1::UpdateSessionsRequest { pod: pod.into(), sessions, ..v1::UpdateSessionsRequest::default() }
 }
 
 fn voice_request(channel_id: Option<u64>) -> v1::UpdateVoiceStateRequest {
@@ -139,15 +141,48 @@ async fn a_presence_is_published_coalesced_and_ends_with_the_lease() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_renews_stays_and_one_that_is_unknown_sends_all_again() {
     let Setup { mut client, mut ephemeral, .. } = start().await;
-    let renew = |count| v1::RenewLeaseRequest { pod: "p".into(), session_count: count };
-    assert!(client.renew_lease(renew(1)).await.unwrap().into_inner().resync);
-    client.update_sessions(update("p", vec![online("s", 1, v1::Status::Online)])).await.unwrap();
+    let session = online("s", 1, v1::Status::Online);
+    let renew = |digest| v1::RenewLeaseRequest { pod: "p".into(), session_count: Some(1), digest };
+    let claim = renew(session.digest());
+    assert!(client.renew_lease(claim.clone()).await.unwrap().into_inner().resync);
+    let news = update("p", vec![session.clone()]);
+    assert!(!client.update_sessions(news.clone()).await.unwrap().into_inner().resync, "it has called before");
+    let list = v1::UpdateSessionsRequest { list: v1::ListPart::Whole.into(), ..news.clone() };
+    client.update_sessions(list).await.unwrap();
     next(&mut ephemeral).await;
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_secs(15)).await;
-        assert!(!client.renew_lease(renew(1)).await.unwrap().into_inner().resync);
+        assert!(!client.renew_lease(claim.clone()).await.unwrap().into_inner().resync);
     }
+    let wrong = renew(7);
+    let answers = [client.renew_lease(wrong.clone()).await, client.renew_lease(wrong).await];
+    assert_eq!(answers.map(|answer| answer.unwrap().into_inner().resync), [false, true], "twice in a row");
+    assert!(client.update_sessions(update("q", vec![])).await.unwrap().into_inner().resync);
     assert!(!has_next(&mut ephemeral, 1).await);
+}
+
+/// A reader with a copy finds out what is different.
+#[tokio::test(start_paused = true)]
+async fn copies_are_compared_by_digest() {
+    let Setup { mut client, .. } = start().await;
+    client.update_sessions(update("p", vec![online("s", 1, v1::Status::Online)])).await.unwrap();
+    let compare = |guilds: &[(u64, u64)]| {
+        let guilds = guilds.iter().map(|&(guild_id, digest)| v1::GuildDigest { guild_id, digest });
+        v1::ComparePresencesRequest { guilds: guilds.collect() }
+    };
+    let of_guild = v1::GetPresencesRequest { guild_id: Some(GUILD), ..v1::GetPresencesRequest::default() };
+    let found = client.get_presences(of_guild).await.unwrap().into_inner();
+    let shown = model::presence::Presence::try_from(found.presences[0].clone()).unwrap();
+    let standing = found.standing.unwrap();
+    assert!(!standing.stale && !found.truncated);
+    let same = compare(&[(GUILD, shown.digest()), (8, 0)]);
+    let answer = client.compare_presences(same).await.unwrap().into_inner();
+    assert_eq!((answer.differing, answer.standing), (vec![], Some(standing)));
+    let other = compare(&[(GUILD, 0), (8, 5)]);
+    assert_eq!(client.compare_presences(other).await.unwrap().into_inner().differing, [GUILD, 8]);
+    let too_many = compare(&vec![(GUILD, 0); model::limits::PRESENCE_COMPARE_MAX + 1]);
+    let failure = Failure::from(client.compare_presences(too_many).await.unwrap_err());
+    assert_eq!((failure.kind, &*failure.fields[0].path), (FailureKind::Invalid, "guilds"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,9 +280,11 @@ async fn a_driver_that_dies_is_named() {
     let clock = Arc::new(ManualClock::at(1_700_000_000_000));
     let service = Presence::start(Config {
         backplane: InProcess::new(Layout::default(), clock.clone(), Options::default()),
+        roster: Arc::new(InMemoryRoster::new(clock.clone())),
+        settles_after_ms: None,
         clock,
         event_ids: Arc::new(|| panic!("a defect")),
-        writer: Arc::new(|_| Writer { set: 2, slot: 3, epoch: 4 }),
+        writer: Writer { set: 4, slot: 3, epoch: 5 },
         voice: VoiceConfig::new([1; 32]),
         bounds: Bounds::default(),
     });

@@ -1,5 +1,6 @@
 //! Presences and voice states.
 
+use model::Digest;
 use model::presence::{ClientStatus, Presence, Status};
 use model::voice::VoiceState;
 
@@ -69,6 +70,16 @@ impl TryFrom<v1::Presence> for Presence {
     }
 }
 
+impl v1::SessionPresence {
+    /// Two are the same if their digests are; the order of guilds does not matter.
+    pub fn digest(&self) -> u64 {
+        let guilds = self.guild_ids.iter().fold(0, |sum, guild| sum ^ Digest::new().number(*guild).finish());
+        let digest = Digest::new().text(&self.session_id).number(self.owner_epoch).number(self.user_id);
+        let digest = digest.number(self.status as u64).number(self.platform.into());
+        digest.text(&self.activities_json).number(guilds).finish()
+    }
+}
+
 impl From<&VoiceState> for v1::VoiceState {
     fn from(state: &VoiceState) -> Self {
         Self {
@@ -102,5 +113,43 @@ impl TryFrom<v1::VoiceState> for VoiceState {
             mute: state.mute,
             suppress: state.suppress,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_session_is_in_its_digest() {
+        let session = v1::SessionPresence {
+            session_id: "s".into(),
+            owner_epoch: 1,
+            user_id: 2,
+            status: 3,
+            platform: 1,
+            activities_json: "[]".into(),
+            guild_ids: vec![4, 5],
+        };
+        let change = |change: fn(&mut v1::SessionPresence)| {
+            let mut changed = session.clone();
+            change(&mut changed);
+            changed.digest()
+        };
+        let digests = [
+            session.digest(),
+            change(|session| session.session_id = "t".into()),
+            change(|session| session.owner_epoch = 2),
+            change(|session| session.user_id = 1),
+            change(|session| session.status = 2),
+            change(|session| session.platform = 2),
+            change(|session| session.activities_json.clear()),
+            change(|session| session.guild_ids = vec![4]),
+            change(|session| session.guild_ids.clear()),
+        ];
+        assert_eq!(digests.iter().collect::<HashSet<_>>().len(), digests.len());
+        assert_eq!(change(|session| session.guild_ids = vec![5, 4]), session.digest());
     }
 }

@@ -153,6 +153,22 @@ pub fn presence(stats: &presence::Stats) -> Vec<Reading> {
         gauge("starling_presence_sessions", "Sessions known", counts.sessions as u64),
         gauge("starling_presence_users", "Users with a session", counts.users as u64),
         gauge("starling_presence_voice_states", "Users in voice channels", counts.voice_states as u64),
+        gauge("starling_presence_stale", "1 while answers may be incomplete", u64::from(stats.is_stale)),
+        gauge(
+            "starling_presence_pods_held",
+            "Gateways that do not call and may live",
+            counts.pods_held as u64,
+        ),
+        gauge(
+            "starling_presence_pods_unheard",
+            "Gateways whose sessions are unknown",
+            counts.pods_unheard as u64,
+        ),
+        counter(
+            "starling_presence_roster_failures",
+            "Times that the roster could not be read",
+            stats.roster_failures,
+        ),
         gauge("starling_presence_releases_pending", "Sessions to go offline", counts.releases_pending as u64),
         gauge(
             "starling_presence_voices_queued",

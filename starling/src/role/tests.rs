@@ -28,7 +28,7 @@ const ROLES: [(Role, Variables<'_>); 7] = [
     (Role::Api, &[SECRET, GUILDS, MESSAGES, URL]),
     (Role::Guilds, &[SECRET, LISTEN, STREAMS]),
     (Role::Messages, &[SECRET, LISTEN, STREAMS, GUILDS]),
-    (Role::Presence, &[SECRET, LISTEN, STREAMS]),
+    (Role::Presence, &[SECRET, LISTEN, STREAMS, LINK]),
     (Role::Fanout, &[STREAMS, LINK]),
     (Role::Migrate, &[STREAMS]),
 ];
@@ -66,8 +66,8 @@ fn certificates_on_both_sides_take_the_place_of_the_secret() {
         ("STARLING_GRPC_TLS_KEY", "/k.pem"),
         ("STARLING_GRPC_TLS_AUTHORITY", "/a.pem"),
     ];
-    assert_eq!(check(Role::Presence, &[&files[..], &[LISTEN, STREAMS]].concat()), Ok(()));
-    let error = check(Role::Presence, &[&files[..2], &[LISTEN, STREAMS]].concat()).unwrap_err();
+    assert_eq!(check(Role::Presence, &[&files[..], &[LISTEN, STREAMS, LINK]].concat()), Ok(()));
+    let error = check(Role::Presence, &[&files[..2], &[LISTEN, STREAMS, LINK]].concat()).unwrap_err();
     assert!(error.contains("needs grpc_secret"), "{error}");
 }
 

@@ -20,7 +20,8 @@ pub struct DirectoryClients {
 pub struct Clients {
     pub directory: DirectoryClients,
     pub messages: MessagesClient,
-    pub presence: PresenceClient,
+    /// Of each replica.
+    pub presence: Vec<PresenceClient>,
 }
 
 impl DirectoryClients {

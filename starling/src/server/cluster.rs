@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backplane::nats::ConnectError;
-use backplane::{Backplane, Nats, RedisRegistry, Registry, nats};
+use backplane::{Backplane, Nats, RedisRegistry, RedisRoster, Registry, Roster, nats};
 use model::limits::{CLUSTER_RETRY_MS, PEERS_CHECK_MS};
+use proto::clients::{PresenceClient, remote_presence};
 use proto::transport::remote::Remote;
 use redis_link::Link;
 use tasks::Ended;
@@ -92,6 +93,14 @@ impl Cluster {
         Arc::new(RedisRegistry::new(self.redis().expect("the role needs redis_url").clone()))
     }
 
+    /// Which gateways live.
+    ///
+    /// # Panics
+    /// In a role that does not need Redis.
+    pub(super) fn roster(&self) -> Arc<dyn Roster> {
+        Arc::new(RedisRoster::new(self.redis().expect("the role needs redis_url").clone()))
+    }
+
     pub(super) fn redis(&self) -> Option<&Link> {
         self.redis.as_ref()
     }
@@ -99,6 +108,11 @@ impl Cluster {
     /// The replicas of a service that the role calls.
     pub(super) fn peer(&self, callee: Callee) -> &Remote {
         self.peers.get(callee)
+    }
+
+    /// A client of each replica of presence.
+    pub(super) fn presence(&self) -> Vec<PresenceClient> {
+        self.peers.parts(Callee::Presence).iter().map(remote_presence).collect()
     }
 
     /// What became of calls and connections.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ::gateway::{Config, Gateway as Service};
 use anyhow::Context as _;
-use backplane::{Backplane, PodName, Registry};
+use backplane::{Backplane, PodName, Registry, Roster};
 use model::clock::{SharedClock, SystemClock};
 use model::limits::GATEWAY_STOP_MS;
-use proto::clients::{remote_messages, remote_presence};
+use proto::clients::remote_messages;
 use tasks::Ended;
 use tokio::net::TcpListener;
 
@@ -28,6 +28,7 @@ pub(super) struct Base {
     pub(super) clients: Clients,
     pub(super) backplane: Arc<dyn Backplane>,
     pub(super) registry: Arc<dyn Registry>,
+    pub(super) roster: Arc<dyn Roster>,
     pub(super) clock: SharedClock,
 }
 
@@ -43,7 +44,7 @@ pub(super) async fn start(
         0 => cores,
         count => count as usize,
     };
-    let Base { clients, backplane, registry, clock } = base;
+    let Base { clients, backplane, registry, roster, clock } = base;
     let config = Config {
         listener,
         public_url: urls.gateway.clone(),
@@ -51,6 +52,7 @@ pub(super) async fn start(
         shards,
         backplane,
         registry,
+        roster,
         accounts: clients.directory.accounts,
         guilds: clients.directory.guilds,
         messages: clients.messages,
@@ -85,10 +87,11 @@ impl Part for Gateway {
             clients: Clients {
                 directory: DirectoryClients::remote(cluster.peer(Callee::Guilds)),
                 messages: remote_messages(cluster.peer(Callee::Messages)),
-                presence: remote_presence(cluster.peer(Callee::Presence)),
+                presence: cluster.presence(),
             },
             backplane: cluster.backplane(),
             registry: cluster.registry(),
+            roster: cluster.roster(),
             clock: SystemClock::shared(),
         };
         Ok(Self { address, service: start(listener, settings, &urls, base).await? })

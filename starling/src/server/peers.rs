@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{join_all, select_all};
-use proto::transport::remote::{Config, Counts, Remote};
+use proto::transport::remote::{Config, Counts, Remote, Targets};
 use tasks::Ended;
 use tokio::runtime::Handle;
 
@@ -51,6 +51,17 @@ impl Callee {
         }
     }
 
+    /// Presence is divided among the replicas of a list by who calls, so each is a way of its own, in the order of the list.
+    /// Behind a name all are taken for one, of which one answers at a time.
+    fn parts(self, targets: Targets) -> Vec<Targets> {
+        match (self, targets) {
+            (Self::Presence, Targets::List(list)) => {
+                list.into_iter().map(|one| Targets::List(vec![one])).collect()
+            }
+            (_, targets) => vec![targets],
+        }
+    }
+
     /// What is said while it is away, by who can't do without it. Gateways can do without presence: they show what they
     /// know, and tell what has changed when it is back.
     fn missing(self) -> Option<&'static str> {
@@ -63,18 +74,21 @@ impl Callee {
 }
 
 /// Connections to the replicas of other roles.
-pub(crate) struct Peers(BTreeMap<Callee, Remote>);
+pub(crate) struct Peers(BTreeMap<Callee, Vec<Remote>>);
 
 impl Peers {
     /// Begins to connect to those that the role takes and the settings name.
     pub(crate) fn connect(settings: &Settings, role: Role) -> anyhow::Result<Self> {
         let tls = tls::of_callers(settings)?;
         let called = Callee::ALL.into_iter().filter(|callee| role.takes(callee.setting()));
-        let connect = |callee: Callee| {
-            let targets = callee.replicas(settings).0.clone()?;
+        let start = |callee: Callee, targets: Targets| {
             let secret = settings.grpc_secret.0.clone();
             let config = Config { secret, tls: tls.clone(), ..Config::new(callee.name(), targets) };
-            Some((callee, Remote::start(config, Handle::current())))
+            Remote::start(config, Handle::current())
+        };
+        let connect = |callee: Callee| {
+            let parts = callee.parts(callee.replicas(settings).0.clone()?);
+            Some((callee, parts.into_iter().map(|targets| start(callee, targets)).collect()))
         };
         Ok(Self(called.filter_map(connect).collect()))
     }
@@ -84,11 +98,19 @@ impl Peers {
     /// # Panics
     /// When the role does not call it.
     pub(crate) fn get(&self, callee: Callee) -> &Remote {
+        &self.parts(callee)[0]
+    }
+
+    /// The same, part by part, where the caller knows who has what.
+    ///
+    /// # Panics
+    /// When the role does not call it.
+    pub(crate) fn parts(&self, callee: Callee) -> &[Remote] {
         self.0.get(&callee).expect("a role needs the settings of those that it calls")
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (Callee, &Remote)> {
-        self.0.iter().map(|(callee, remote)| (*callee, remote))
+        self.0.iter().flat_map(|(callee, parts)| parts.iter().map(|remote| (*callee, remote)))
     }
 
     /// The first that has no replica and is needed.
@@ -100,9 +122,11 @@ impl Peers {
     pub(super) fn readings(&self) -> Readings {
         let peers = self.0.clone();
         Arc::new(move || {
-            let all = peers.iter().flat_map(|(callee, remote)| {
-                let Counts { calls, redirects, repeats, refused, lost } = remote.counts();
-                let up = remote.replicas().iter().filter(|replica| replica.is_up).count() as u64;
+            let all = peers.iter().flat_map(|(callee, parts)| {
+                let Counts { calls, redirects, repeats, refused, lost } =
+                    parts.iter().map(Remote::counts).fold(Counts::default(), sum);
+                let replicas = parts.iter().flat_map(Remote::replicas);
+                let up = replicas.filter(|replica| replica.is_up).count() as u64;
                 let name = |what: &str| format!("starling_rpc_{}_{what}", callee.name());
                 [
                     gauge(name("replicas_up"), "Replicas with a connection", up),
@@ -122,10 +146,20 @@ impl Peers {
         if self.0.is_empty() {
             return std::future::pending().await;
         }
-        select_all(self.0.values().map(|remote| remote.ended().boxed_local())).await.0
+        select_all(self.all().map(|(_, remote)| remote.ended().boxed_local())).await.0
     }
 
     pub(crate) async fn shutdown(&self) {
-        join_all(self.0.values().map(Remote::shutdown)).await;
+        join_all(self.all().map(|(_, remote)| remote.shutdown())).await;
+    }
+}
+
+fn sum(a: Counts, b: Counts) -> Counts {
+    Counts {
+        calls: a.calls + b.calls,
+        redirects: a.redirects + b.redirects,
+        repeats: a.repeats + b.repeats,
+        refused: a.refused + b.refused,
+        lost: a.lost + b.lost,
     }
 }

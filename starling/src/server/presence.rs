@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use ::presence::table::Bounds;
 use ::presence::voice::VoiceConfig;
-use ::presence::{EventIds, Presence as Service, WriterOf};
-use backplane::Backplane;
-use model::GuildId;
+use ::presence::{Config, EventIds, Presence as Service};
+use backplane::{Backplane, Roster};
 use model::clock::{SharedClock, SystemClock};
+use model::limits::PRESENCE_SETTLE_MS;
+use model::slots::VOICE_WRITERS;
 use parking_lot::Mutex;
 use proto::Writer;
 use proto::clients::presence_server;
 use proto::serving::Services;
-use storage::{Slot, Snowflakes};
+use storage::Snowflakes;
 use tasks::Ended;
 
 use super::keep::event_ids;
@@ -23,27 +24,27 @@ use crate::admin::metrics::{self, Readings};
 use crate::role::Role;
 use crate::settings::Settings;
 
+/// What it stands on besides its settings.
+pub(super) struct Base {
+    pub(super) backplane: Arc<dyn Backplane>,
+    pub(super) roster: Arc<dyn Roster>,
+    pub(super) clock: SharedClock,
+    pub(super) event_ids: EventIds,
+    pub(super) writer: Writer,
+    pub(super) settles_after_ms: Option<u64>,
+}
+
 /// Starts it on the runtime that this is called on.
-pub(super) fn start(
-    backplane: Arc<dyn Backplane>,
-    clock: SharedClock,
-    event_ids: EventIds,
-    writer: WriterOf,
-    settings: &Settings,
-) -> Service {
+pub(super) fn start(base: Base, settings: &Settings) -> Service {
     let voice = VoiceConfig {
         endpoints: settings.voice_endpoints.0.clone(),
         default_endpoint: settings.voice_endpoint.0.clone(),
         ..VoiceConfig::new(settings.voice_key.0.unwrap_or_else(model::entropy::bytes))
     };
-    Service::start(::presence::Config {
-        backplane,
-        clock,
-        event_ids,
-        writer,
-        voice,
-        bounds: Bounds::default(),
-    })
+    let Base { backplane, roster, clock, event_ids, writer, settles_after_ms } = base;
+    let bounds = Bounds::default();
+    let config = Config { backplane, clock, event_ids, writer, voice, roster, settles_after_ms, bounds };
+    Service::start(config)
 }
 
 /// The part of the role `presence`.
@@ -57,7 +58,16 @@ impl Part for Presence {
         let clock = SystemClock::shared();
         let ids = Snowflakes::new(Workers::Presence.by_chance(), clock.now_ms());
         let ids = event_ids(Arc::new(Mutex::new(ids)), clock.clone());
-        Ok(Self(start(cluster.backplane(), clock, ids, Arc::new(writer), settings)))
+        let base = Base {
+            backplane: cluster.backplane(),
+            roster: cluster.roster(),
+            clock,
+            event_ids: ids,
+            // There are no leases for places among the replicas, so no writer replaces another.
+            writer: Writer { set: VOICE_WRITERS, slot: 0, epoch: 0 },
+            settles_after_ms: Some(PRESENCE_SETTLE_MS),
+        };
+        Ok(Self(start(base, settings)))
     }
 
     fn serves(&self) -> Option<Services> {
@@ -78,12 +88,3 @@ impl Part for Presence {
         Ok(())
     }
 }
-
-/// Who is in a voice channel is told by no owner of a slot: a set of its own, or its epoch would be compared with those of
-/// the directory, and one of the two would be taken for replaced.
-fn writer(guild: GuildId) -> Writer {
-    Writer { set: NO_SET, slot: Slot::of(guild.get()).get(), epoch: 0 }
-}
-
-/// The sets of slots are numbered from 1.
-const NO_SET: u8 = 0;

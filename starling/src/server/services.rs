@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backplane::{Backplane, InMemoryRegistry, InProcess, Registry};
+use backplane::{Backplane, InMemoryRegistry, InMemoryRoster, InProcess, Registry, Roster};
 use fanout::Fanout;
 use guilds::Directory;
 use messages::Messages;
-use model::GuildId;
 use model::clock::{SharedClock, SystemClock};
 use model::limits::STREAM_EXPIRE_MS;
+use model::slots::VOICE_WRITERS;
 use presence::Presence;
 use proto::Writer;
 use proto::clients::{local_messages, local_presence};
-use storage::{Epoch, Slot, SlotSet};
 use tokio::runtime::Handle;
 
 use super::clients::{Clients, DirectoryClients};
@@ -28,6 +27,7 @@ pub struct Services {
     pub clients: Clients,
     pub backplane: Arc<dyn Backplane>,
     pub registry: Arc<dyn Registry>,
+    pub roster: Arc<dyn Roster>,
     pub clock: SharedClock,
     streams: Arc<InProcess>,
     keep: Keep,
@@ -48,6 +48,7 @@ impl Services {
         let streams = InProcess::new(Default::default(), clock.clone(), Default::default());
         let backplane = wrap(streams.clone());
         let registry = Arc::new(InMemoryRegistry::new(clock.clone()));
+        let roster = Arc::new(InMemoryRoster::new(clock.clone()));
 
         gate.set(Readiness::Starting("what an earlier run left is being published"));
         let runtime = Handle::current();
@@ -56,22 +57,36 @@ impl Services {
         let messages =
             super::messages::open(&keep, backplane.clone(), clients.clone(), &clock, settings).await?;
         gate.set(Readiness::Starting("the edges are being started"));
-        let epoch = keep.epoch();
-        let presence = super::presence::start(
-            backplane.clone(),
-            clock.clone(),
-            keep::event_ids(keep.ids.clone(), clock.clone()),
-            Arc::new(move |guild| writer(guild, epoch)),
-            settings,
-        );
+        let base = super::presence::Base {
+            backplane: backplane.clone(),
+            roster: roster.clone(),
+            event_ids: keep::event_ids(keep.ids.clone(), clock.clone()),
+            clock: clock.clone(),
+            writer: Writer { set: VOICE_WRITERS, slot: 0, epoch: keep.epoch().0 },
+            // Gateways of an earlier run have ended with it.
+            settles_after_ms: None,
+        };
+        let presence = super::presence::start(base, settings);
         let fanout =
             Fanout::start(fanout::Config { backplane: backplane.clone(), registry: registry.clone() });
         let clients = Clients {
             directory: clients,
             messages: local_messages(messages.clone(), runtime.clone()),
-            presence: local_presence(presence.clone(), runtime),
+            presence: vec![local_presence(presence.clone(), runtime)],
         };
-        Ok(Self { clients, backplane, registry, clock, streams, keep, directory, messages, presence, fanout })
+        Ok(Self {
+            clients,
+            backplane,
+            registry,
+            roster,
+            clock,
+            streams,
+            keep,
+            directory,
+            messages,
+            presence,
+            fanout,
+        })
     }
 
     /// What they count, for `/metrics`.
@@ -108,8 +123,4 @@ impl Services {
         self.directory.shutdown().await;
         self.keep.close().await
     }
-}
-
-fn writer(guild: GuildId, epoch: Epoch) -> Writer {
-    Writer { set: SlotSet::Guilds.code(), slot: Slot::of(guild.get()).get(), epoch: epoch.0 }
 }

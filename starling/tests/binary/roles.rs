@@ -144,6 +144,7 @@ fn a_role_waits_for_the_streams_and_says_so() {
     let admin = free_address();
     let nowhere = format!("nats://{}", free_address());
     let mut command = starling(&["presence", "--nats-urls", &nowhere, "--grpc-secret", SECRET]);
+    command.args(["--redis-url", &format!("redis://{}", free_address())]);
     command.args(["--grpc-listen", "127.0.0.1:0", "--admin-listen", &admin, "--log", "error"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = Lines::read(child.stdout.take().unwrap());

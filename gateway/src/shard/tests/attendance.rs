@@ -24,6 +24,9 @@ pub struct Attendance {
     /// Those that were published, with their places in the stream.
     pub told: Vec<(u64, VoiceTold)>,
     numbered: usize,
+    /// How often the service was started anew, and whether it has yet to learn what there is.
+    incarnation: u64,
+    is_stale: bool,
 }
 
 /// A change of a voice state, as it is published.
@@ -40,12 +43,28 @@ pub struct VoiceTold {
 pub type NeedsServer = bool;
 
 impl Attendance {
-    /// Takes what a pod says of its sessions, and answers what is to be published of it.
+    /// Forgets everything, as a service does that is started anew. What it publishes keeps its numbers.
+    pub fn restart(&mut self) {
+        let (told, numbered, incarnation) =
+            (std::mem::take(&mut self.told), self.numbered, self.incarnation + 1);
+        *self = Self { told, numbered, incarnation, is_stale: true, ..Self::default() };
+    }
+
+    pub fn standing(&self) -> Option<v1::PresenceStanding> {
+        Some(v1::PresenceStanding { incarnation: self.incarnation, stale: self.is_stale })
+    }
+
+    /// Takes what a pod says of its sessions, and answers what is to be published of it. A list tells what everybody knows.
     pub fn take(&mut self, request: v1::UpdateSessionsRequest) -> Vec<(GuildId, Presence)> {
+        let list = request.list();
         for session in request.sessions {
             if !self.ended.contains(&session.session_id) {
                 self.sessions.insert(session.session_id.clone(), session);
             }
+        }
+        for held in request.voices {
+            let state = VoiceState::try_from(held.state.unwrap()).unwrap();
+            self.voices.entry((state.guild_id, state.user_id)).or_insert(state);
         }
         for gone in request.gone {
             self.sessions.remove(&gone.session_id);
@@ -59,7 +78,11 @@ impl Attendance {
             changes.push((place.0, Presence { status: *status, ..Presence::offline(place.1) }));
         }
         self.shown = now;
-        changes
+        if list == v1::ListPart::None {
+            return changes;
+        }
+        self.is_stale &= !matches!(list, v1::ListPart::Whole | v1::ListPart::Last);
+        Vec::new()
     }
 
     /// Where each user shows, and as what.

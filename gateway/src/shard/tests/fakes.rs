@@ -46,6 +46,8 @@ pub enum Call {
     /// Presences, or voice states, of a guild with the answer made.
     ListPresences,
     ListVoices,
+    /// The pod's lease of presence, before it is renewed.
+    RenewLease,
 }
 
 /// Holds calls, fails them, or makes them take some time.
@@ -267,8 +269,9 @@ fake!(Guilds {
 
 fake!(PresenceService {
     renew_lease: RenewLeaseRequest => RenewLeaseReply,
-    update_sessions: UpdateSessionsRequest => Empty,
+    update_sessions: UpdateSessionsRequest => UpdateSessionsReply,
     get_presences: GetPresencesRequest => GetPresencesReply,
+    compare_presences: ComparePresencesRequest => ComparePresencesReply,
     list_voice_states: ListVoiceStatesRequest => ListVoiceStatesReply,
     update_voice_state: UpdateVoiceStateRequest => UpdateVoiceStateReply,
 } refused {});

@@ -1,4 +1,7 @@
-//! Changes of presence are in no ring: what a session could not be given is made good.
+//! Changes of presence are in no ring: what a session could not be given is made good. And what presence is asked for comes
+//! from copies while it can't answer.
+
+use model::limits;
 
 use super::client::Client;
 use super::fakes::Call;
@@ -94,25 +97,31 @@ fn what_was_lost_with_the_socket_comes_with_the_resume() {
     }
 }
 
-/// The guild was being opened, and its list of who is there made, when carol went.
+/// The guild was being opened when carol went. Where its list of who is there was made, it has her still.
 #[test]
 fn what_changed_while_the_guild_was_opened_comes_behind_it() {
+    for (call, there) in [(Call::ListPresences, &[][..]), (Call::ListVoices, &["13 online"])] {
+        opened_while_somebody_goes(call, there);
+    }
+}
+
+fn opened_while_somebody_goes(call: Call, there: &[&str]) {
     simulate(async |sim| {
         sim.world().publishes_presence = true;
         let carol = sim.connect(1, CAROL);
         carol.identify(all_intents());
         sim.wait(200).await;
-        sim.gates.hold(Call::ListPresences, GUILD, 1);
+        sim.gates.hold(call, GUILD, 1);
         let mut client = sim.connect(0, BOB);
         client.identify(all_intents());
         sim.settle().await;
         assert_eq!(client.news(), ["READY"]);
         carol.presence("invisible");
         sim.wait(200).await;
-        sim.gates.let_go(Call::ListPresences, GUILD);
+        sim.gates.let_go(call, GUILD);
         sim.settle().await;
         assert_eq!(client.news(), ["GUILD_CREATE 100 [general lounge]", "PRESENCE_UPDATE 13 offline"]);
-        assert_eq!(shown(&client), ["13 online"]);
+        assert_eq!(shown(&client), there);
     });
 }
 
@@ -132,5 +141,62 @@ fn presence_needs_its_intent() {
         let mut again = sim.resume(0, &client, client.seq);
         sim.settle().await;
         assert_eq!(again.news(), ["RESUMED"]);
+    });
+}
+
+/// The pod hears nothing of a change; the next one who opens the guild asks, and the difference shows.
+#[test]
+fn what_got_lost_is_told_once_the_copies_are_compared() {
+    simulate(async |sim| {
+        let (mut client, carol) = watching(sim).await;
+        sim.world().loses_presence = true;
+        carol.presence("idle");
+        sim.wait(200).await;
+        sim.world().loses_presence = false;
+        assert!(client.news().is_empty());
+        let mut alice = sim.connect(1, ALICE);
+        alice.identify(all_intents());
+        sim.wait(200).await;
+        assert!(client.news().contains(&"PRESENCE_UPDATE 13 idle".to_owned()));
+        assert!(alice.news().contains(&"PRESENCE_UPDATE 13 idle".to_owned()), "its own list was the copy's");
+        assert_eq!(sim.count("presences_corrected"), 1);
+        sim.services.presences.suspect_all();
+        sim.wait(200).await;
+        assert_eq!((client.news().len(), sim.count("presences_corrected")), (0, 1), "nothing is told twice");
+    });
+}
+
+/// While presence is away copies are shown, own changes wait, and nobody hears that anybody is offline.
+#[test]
+fn copies_are_shown_while_presence_is_away() {
+    simulate(async |sim| {
+        let (mut client, carol) = watching(sim).await;
+        for call in [Call::RenewLease, Call::UpdateSessions] {
+            sim.gates.fail(call, 0, usize::MAX);
+        }
+        sim.wait(limits::PRESENCE_RENEW_MS).await;
+        assert!(sim.count("presence_failures") > 0);
+        carol.presence("dnd");
+        for _ in 0..4 {
+            sim.wait(limits::PRESENCE_LEASE_MS / 2).await;
+            client.beat();
+            carol.beat();
+            assert!(client.news().is_empty());
+        }
+        let mut alice = sim.connect(1, ALICE);
+        alice.identify(all_intents());
+        sim.wait(200).await;
+        alice.read();
+        let mut there = shown(&alice);
+        there.sort_unstable();
+        assert_eq!(there, ["12 online", "13 online"], "as they were");
+        assert!(sim.count("presences_stale") > 0);
+        for call in [Call::RenewLease, Call::UpdateSessions] {
+            sim.gates.fail(call, 0, 0);
+        }
+        sim.wait(3_000).await;
+        let news = client.news();
+        assert_eq!(news.iter().filter(|line| line.ends_with("13 dnd")).count(), 1, "{news:?}");
+        assert!(!news.iter().any(|line| line.ends_with("offline")), "{news:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! The session registry loses a user: what `fanout` could not deliver is read from the stream at the next renewal.
+//! The session registry loses a user, or is away: what `fanout` could not deliver is read from the stream at the next renewal.
 
 use model::limits;
 
@@ -100,5 +100,41 @@ fn only_who_was_missing_is_made_good() {
         unregister(sim).await;
         sim.wait(limits::REGISTRY_RENEW_MS).await;
         assert!(carol.news().is_empty(), "fanout has yet to deliver it");
+    });
+}
+
+/// `fanout` can look nobody up, and delivers when it can.
+#[test]
+fn while_the_registry_is_away_events_are_read_from_the_stream() {
+    simulate(async |sim| {
+        let mut client = sim.session(0, BOB).await;
+        sim.wait(limits::REGISTRY_RENEW_MS).await;
+        client.beat();
+        sim.registry.set(true);
+        sim.wait(limits::REGISTRY_RENEW_MS).await;
+        let mut stored = sim.store(&joined(sim)).await;
+        sim.wait(limits::REGISTRY_AWAY_READ_MS + 100).await;
+        assert_eq!(client.news(), [JOINED]);
+        let renamed = sim.world().user_update(bob());
+        stored.extend(sim.store(&renamed).await);
+        sim.wait(limits::REGISTRY_AWAY_READ_MS).await;
+        assert_eq!(client.news(), ["USER_UPDATE"]);
+        sim.registry.set(false);
+        sim.deliver(stored).await;
+        sim.wait(2 * limits::REGISTRY_AWAY_READ_MS).await;
+        assert!(client.news().is_empty(), "each comes once");
+        assert_eq!(sim.count("registrations_missing"), 0, "the entry has outlived it");
+    });
+}
+
+#[test]
+fn who_comes_while_the_registry_is_away_misses_nothing() {
+    simulate(async |sim| {
+        sim.registry.set(true);
+        sim.wait(limits::REGISTRY_RENEW_MS).await;
+        let mut client = sim.session(0, BOB).await;
+        sim.store(&joined(sim)).await;
+        sim.wait(limits::REGISTRY_AWAY_READ_MS + 100).await;
+        assert_eq!(client.news(), [JOINED]);
     });
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{
-    Backplane, Ephemeral, InMemoryRegistry, InProcess, Layout, Options, Partition, PodName, Subject,
-    UserEvent,
+    Backplane, Ephemeral, InMemoryRegistry, InMemoryRoster, InProcess, Layout, Options, Partition, PodName,
+    Subject, UserEvent,
 };
 use bytes::{Bytes, BytesMut};
+use doubles::Away;
 use model::clock::{Clock, SharedClock};
 use model::{ChannelId, ChannelKind, GuildId, Intents, Permissions, UserId, limits};
 use parking_lot::{Mutex, MutexGuard};
@@ -29,6 +30,8 @@ use crate::config::Settings;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
 use crate::poller::Poller;
+use crate::presence::book::PresenceBook;
+use crate::presence::{self, Presences, Reconciler};
 use crate::registration::Registration;
 use crate::services::Services;
 use crate::shard::{self, Input, NewSocket, Shard, ShardRef, SocketStart};
@@ -68,6 +71,7 @@ pub struct Sim {
     pub shards: Vec<ShardRef>,
     pub backplane: Arc<Gated>,
     pub gates: Arc<Gates>,
+    pub registry: Arc<Away>,
     senders: Arc<[mpsc::Sender<Input>]>,
     world: Arc<Mutex<World>>,
     user_sequence: Cell<u64>,
@@ -117,13 +121,16 @@ impl Sim {
             backplane: backplane.clone(),
             publishing: Arc::default(),
         };
+        let registry = Away::new(Arc::new(InMemoryRegistry::new(clock.clone())));
         let services = Arc::new(Services {
             backplane: backplane.clone(),
-            registry: Arc::new(InMemoryRegistry::new(clock.clone())),
+            registry: registry.clone(),
+            registry_lost: Default::default(),
             accounts: clients::local_accounts(fakes.clone(), Handle::current()),
             guilds: clients::local_guilds(fakes.clone(), Handle::current()),
             messages: clients::local_messages(fakes.clone(), Handle::current()),
-            presence: clients::local_presence(fakes, Handle::current()),
+            presences: Presences::new(vec![clients::local_presence(fakes, Handle::current())]),
+            roster: Arc::new(InMemoryRoster::new(clock.clone())),
             clock,
             chance: Chance::Seeded(Mutex::new(setup.seed)),
             identify_limit: IdentifyLimit::new(setup.settings.max_concurrency),
@@ -132,7 +139,7 @@ impl Sim {
             pod: PodName::new("sim"),
             started: Instant::now(),
             interest: Default::default(),
-            book: Default::default(),
+            book: PresenceBook::new(1),
             stats: GatewayStats::default(),
             events: Default::default(),
         });
@@ -151,19 +158,18 @@ impl Sim {
             stop: tasks.spawner().stop_token().clone(),
         };
         intake.start(tasks.spawner()).await.unwrap();
-        tasks.spawner().spawn_lasting(
-            "presence book",
-            crate::presence_book::keep(services.clone(), tasks.spawner().stop_token().clone()),
-        );
+        let (spawner, stop) = (tasks.spawner(), tasks.spawner().stop_token());
         let registration = Registration::new(services.clone(), senders.clone());
-        tasks
-            .spawner()
-            .spawn_lasting("registration", registration.keep(tasks.spawner().stop_token().clone()));
+        spawner.spawn_lasting("registration", registration.keep(stop.clone()));
+        spawner.spawn_lasting("keeper", presence::keep(services.clone(), 0, stop.clone()));
+        spawner.spawn_lasting("lease", presence::lease::keep(services.clone(), stop.clone()));
+        let reconciler = Reconciler::new(services.clone(), senders.clone());
+        spawner.spawn_lasting("reconciler", reconciler.run(stop.clone()));
         for (shard, inbox) in shards.iter().zip(inboxes) {
             runs.spawn_local(shard::run(shard.clone(), inbox));
         }
         let (user_sequence, runs) = (Cell::new(0), Mutex::new(runs));
-        Self { services, shards, backplane, gates, senders, world, user_sequence, tasks, runs }
+        Self { services, shards, backplane, gates, registry, senders, world, user_sequence, tasks, runs }
     }
 
     /// Waits until no session can be resumed any more; then nothing may be left of any.
@@ -171,7 +177,8 @@ impl Sim {
         self.backplane.fail_reads(false);
         (0..PARTITIONS.guild_partitions)
             .for_each(|partition| self.backplane.set_flow(Partition(partition), Flow::Open));
-        self.wait(limits::ZOMBIE_MS + self.services.settings.resume_ms + 10_000).await;
+        let sessions_end_ms = limits::ZOMBIE_MS + self.services.settings.resume_ms + 10_000;
+        self.wait(sessions_end_ms + limits::PRESENCE_RENEW_MS).await;
         for shard in &self.shards {
             let shard = shard.borrow();
             assert_eq!(shard.conns.len(), 0, "connections are left");
@@ -181,6 +188,7 @@ impl Sim {
             assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
             assert!(shard.voices.is_empty(), "voice channels are left");
         }
+        assert_eq!(self.services.presences.copies.guilds(), [], "copies of presences are left");
         let interest = &self.services.interest;
         assert_eq!(interest.users(), [], "interest in users is left");
         let left: Vec<GuildId> =

@@ -2,8 +2,9 @@
 //!
 //! A seed gives a schedule: users join and leave, roles, overwrites, owners and names change, messages are sent, deliveries
 //! lag and get lost, the directory is slow and fails, sockets break and come back. In a lively one they also go through voice
-//! channels and change their status. [`oracle`] knows what each session had to be given, [`attendance`] who it had to show. The same seed gives the same run, byte for byte: a seed that fails can be run again by itself, with `SEED=n`,
-//! and `SEEDS=a..b` runs others than the suite does.
+//! channels and change their status, and presence fails and loses changes. [`oracle`] knows what each session had to be given,
+//! [`attendance`] who it had to show. The same seed gives the same run, byte for byte: a seed that fails can be run again by
+//! itself, with `SEED=n`, and `SEEDS=a..b` runs others than the suite does.
 
 mod attendance;
 mod oracle;
@@ -164,7 +165,7 @@ impl<'a> Schedule<'a> {
             9..=11 => self.publish_guild().await,
             12 | 13 => self.tell_user().await,
             14 => self.set_flow(),
-            15 => self.sim.gates.fail(Call::OpenAsked, [ALICE, BOB, CAROL, DAVE][self.draw(4) as usize], 1),
+            15 => self.fail(),
             16..=18 => self.move_socket(),
             20..=31 => self.speak(),
             32..=35 => self.appear(),
@@ -301,7 +302,26 @@ impl<'a> Schedule<'a> {
             2 if self.with_losses => Flow::Dropped,
             _ => Flow::Held,
         };
+        self.flow(flow);
+    }
+
+    /// Changes of presence are lost with the rest; who listens hears of the gap when it is over.
+    fn flow(&self, flow: Flow) {
         self.sim.set_flow(flow);
+        let loses = flow == Flow::Dropped;
+        let has_lost = std::mem::replace(&mut self.sim.world().loses_presence, loses);
+        if has_lost && !loses {
+            self.sim.services.presences.suspect_all();
+        }
+    }
+
+    /// The directory fails a user's next OpenGuild; presence may fail as well.
+    fn fail(&mut self) {
+        self.sim.gates.fail(Call::OpenAsked, [ALICE, BOB, CAROL, DAVE][self.draw(4) as usize], 1);
+        if self.kind == Kind::Lively && self.drawn.is_multiple_of(2) {
+            self.sim.gates.fail(Call::UpdateSessions, 0, 1);
+            self.sim.gates.fail(Call::RenewLease, 0, 2);
+        }
     }
 
     /// Connects, breaks or resumes.
@@ -323,7 +343,7 @@ impl<'a> Schedule<'a> {
 
     /// Lets everything arrive, with all clients there.
     async fn finish(&mut self) {
-        self.sim.set_flow(Flow::Open);
+        self.flow(Flow::Open);
         while !self.guild_queue.is_empty() {
             self.publish_guild().await;
         }

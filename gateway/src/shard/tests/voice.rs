@@ -1,7 +1,7 @@
 //! Voice states: who is shown where somebody speaks, and who is taken out of where they can't be.
 
 use model::voice::VoiceState;
-use model::{ChannelId, ChannelKind, OverwriteKind, UserId};
+use model::{ChannelId, ChannelKind, OverwriteKind, UserId, limits};
 
 use super::client::Client;
 use super::fakes::Call;
@@ -227,6 +227,35 @@ fn a_session_that_was_taken_over_leaves_nothing() {
         sim.change(Change::DropChannel(channel_id(LOUNGE))).await;
         assert_eq!(is_in_voice(sim, ALICE), Some(channel_id(HIDDEN_LOUNGE)));
     });
+}
+
+/// Presence has forgotten everything, and the pod tells it again: not by the session whose place another has taken.
+#[test]
+fn voice_states_come_back_when_presence_is_started_anew() {
+    for is_turned in [false, true] {
+        simulate(async |sim| {
+            add_hidden_lounge(sim).await;
+            let mut sessions = [sim.session(0, ALICE).await, sim.session(1, ALICE).await];
+            let (mut client, carol) = lounge(sim).await;
+            if is_turned {
+                sessions.reverse();
+            }
+            for (session, channel) in sessions.iter().zip([LOUNGE, HIDDEN_LOUNGE]) {
+                session.voice(GUILD, Some(channel));
+                sim.settle().await;
+            }
+            client.news();
+            sim.world().attendance.restart();
+            assert_eq!(is_in_voice(sim, CAROL), None);
+            sim.wait(2 * limits::PRESENCE_RENEW_MS).await;
+            assert_eq!(is_in_voice(sim, CAROL), Some(channel_id(LOUNGE)));
+            assert_eq!(is_in_voice(sim, ALICE), Some(channel_id(HIDDEN_LOUNGE)));
+            assert!(client.news().is_empty(), "everybody knows");
+            carol.voice(GUILD, None);
+            sim.settle().await;
+            assert_eq!(client.news(), ["VOICE_STATE_UPDATE 13 in -"]);
+        });
+    }
 }
 
 #[test]

@@ -129,6 +129,8 @@ pub struct World {
     pub attendance: Attendance,
     /// Whether changes of presence are published. Most tests are not about them.
     pub publishes_presence: bool,
+    /// Changes are made, and their events are lost.
+    pub loses_presence: bool,
     /// The directory's next answers for these users are of this revision.
     pub stale: Vec<(UserId, u64)>,
     next_event: u64,
@@ -141,6 +143,7 @@ impl World {
             users: BTreeMap::new(),
             attendance: Attendance::default(),
             publishes_presence: false,
+            loses_presence: false,
             stale: Vec::new(),
             next_event: 1,
         }
@@ -249,6 +252,12 @@ impl World {
             ..envelope
         };
         Some((told, envelope))
+    }
+
+    /// Who shows in the guild, where that is published at all.
+    pub fn presences_in(&self, guild: GuildId) -> Vec<Presence> {
+        let shown = self.attendance.presences(guild).into_iter().filter(|_| self.publishes_presence);
+        shown.map(|(user, status)| Presence { status, ..Presence::offline(user) }).collect()
     }
 
     pub fn presence_event(&mut self, guild: GuildId, presence: &Presence) -> Envelope {

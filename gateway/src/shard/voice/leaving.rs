@@ -61,9 +61,9 @@ impl Shard {
     /// A session is in a voice channel now. It leaves at once, and this is false, if what would have made it leave has
     /// happened before.
     pub(super) fn is_in_voice(&mut self, guild: GuildId, voice: InVoice) -> bool {
-        let voices = self.voices.entry(guild).or_default();
-        voices.retain(|other| other.user_id != voice.user_id);
-        voices.push(voice);
+        self.is_in_no_voice(guild, voice.user_id);
+        self.services.book.replace_voice(voice.id, guild, false);
+        self.voices.entry(guild).or_default().push(voice);
         let state = self.sessions[voice.key].session.guilds.get(&guild);
         let is_open = matches!(state, Some(GuildState::Open { .. }));
         let table = self.guilds.get(&guild);
@@ -77,7 +77,9 @@ impl Shard {
 
     pub(super) fn is_in_no_voice(&mut self, guild: GuildId, user: UserId) {
         let Some(voices) = self.voices.get_mut(&guild) else { return };
-        voices.retain(|voice| voice.user_id != user);
+        for gone in voices.extract_if(.., |voice| voice.user_id == user) {
+            self.services.book.replace_voice(gone.id, guild, true);
+        }
         if voices.is_empty() {
             self.voices.remove(&guild);
         }
@@ -141,7 +143,7 @@ async fn leave(services: &Services, state: &VoiceState) {
         rtc_region: None,
     };
     for attempt in 0..LEAVE_ATTEMPTS {
-        match services.presence.clone().update_voice_state(request()).await {
+        match services.presences.update_voice(&services.book, request()).await {
             Ok(_) => return,
             Err(status) => {
                 warn!(%status, guild = %state.guild_id, "a voice state that has no channel any more was not ended");

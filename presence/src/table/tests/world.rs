@@ -2,15 +2,20 @@
 //!
 //! A pod's messages arrive in order, but any of them may arrive again later: what was overtaken by then (lower epochs, ended
 //! sessions, lists without newer sessions) as it was, the rest with the present state.
+//!
+//! The roster names every pod that is not silent, and one that is cut off: it lives, and can't be heard for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
-const SESSIONS: usize = 7;
+const SESSIONS: usize = 8;
 /// Its pods are never silent, so its user must never be seen offline.
 const STEADY: usize = 6;
-const PODS: usize = 4;
+/// The same holds for this one, whose pod can't be heard for a while.
+const CUT_OFF: usize = 7;
+const PODS: usize = 5;
+const CUT_OFF_POD: usize = 4;
 
 #[derive(Debug, Clone)]
 pub(super) enum Op {
@@ -26,8 +31,8 @@ pub(super) enum Op {
 
 impl Op {
     pub(super) fn any() -> impl Strategy<Value = Self> {
-        let session = 0..SESSIONS;
-        let pod = 0..PODS;
+        let session = 0..CUT_OFF;
+        let pod = 0..CUT_OFF_POD;
         let status = prop_oneof![
             Just(Status::Online),
             Just(Status::Dnd),
@@ -42,7 +47,7 @@ impl Op {
             3 => (session.clone(), pod.clone()).prop_map(|(session, pod)| Self::Move { session, pod }),
             2 => session.prop_map(|session| Self::End { session }),
             1 => pod.clone().prop_map(|pod| Self::Crash { pod }),
-            1 => (pod.clone(), 1..100_000_u64).prop_map(|(pod, ms)| Self::Silence { pod, ms }),
+            1 => (0..PODS, 1..100_000_u64).prop_map(|(pod, ms)| Self::Silence { pod, ms }),
             4 => any::<usize>().prop_map(|message| Self::Repeat { message }),
             1 => pod.prop_map(|pod| Self::List { pod }),
             3 => prop_oneof![1..1500_u64, 1..60_000_u64].prop_map(|ms| Self::Wait { ms }),
@@ -72,7 +77,11 @@ pub(super) struct World {
 }
 
 fn user_of(session: usize) -> u64 {
-    if session == STEADY { 9 } else { session as u64 / 2 + 1 }
+    match session {
+        STEADY => 9,
+        CUT_OFF => 8,
+        other => other as u64 / 2 + 1,
+    }
 }
 
 impl World {
@@ -88,6 +97,7 @@ impl World {
             seen: BTreeMap::new(),
         };
         world.start(STEADY, 0, Status::Online, BTreeSet::from([1]));
+        world.start(CUT_OFF, CUT_OFF_POD, Status::Online, BTreeSet::from([1]));
         world.observe();
         world
     }
@@ -113,7 +123,7 @@ impl World {
     }
 
     pub(super) fn check(&self) {
-        for user in [1, 2, 3, 9] {
+        for user in [1, 2, 3, 8, 9] {
             let sessions =
                 || (0..SESSIONS).filter(|s| user_of(*s) == user).filter_map(|s| self.live[s].as_ref());
             let status = Status::aggregate(sessions().map(|live| live.status));
@@ -125,8 +135,8 @@ impl World {
             }
         }
         let live = self.live.iter().flatten().count();
-        assert_eq!(self.table.counts().sessions, live);
-        assert_eq!(self.table.counts().releases_pending, 0);
+        let counts = self.table.counts(self.now);
+        assert_eq!((counts.sessions, counts.releases_pending), (live, 0));
     }
 
     fn name(&self, pod: usize) -> String {
@@ -202,7 +212,7 @@ impl World {
     fn list(&mut self, pod: usize) {
         let on_pod = |s: &usize| self.live[*s].as_ref().is_some_and(|live| live.pod == pod);
         let all = (0..SESSIONS).filter(on_pod).map(|session| self.message(session)).collect();
-        self.send(pod, Batch { sessions: all, complete: true, ..Batch::default() });
+        self.send(pod, super::list(all));
     }
 
     fn repeat(&mut self, message: usize) {
@@ -223,9 +233,12 @@ impl World {
         while self.now < end {
             let tick = 15_000 - self.now % 15_000;
             let until = end.min(self.now + tick);
-            while let Some(deadline) = self.table.next_deadline().filter(|deadline| *deadline <= until) {
+            while let Some(deadline) = self.table.next_deadline(self.now).filter(|at| *at <= until) {
                 self.now = deadline.max(self.now);
                 self.table.advance(self.now);
+                if self.table.needs_roster(self.now) {
+                    self.read_roster();
+                }
                 self.observe();
             }
             self.now = until;
@@ -235,22 +248,31 @@ impl World {
         }
     }
 
+    fn read_roster(&mut self) {
+        let lives = |pod: &usize| *pod == CUT_OFF_POD || !self.is_silent(*pod);
+        let living: Vec<_> = (0..PODS).filter(lives).map(|pod| (key(&self.name(pod)), 60_000)).collect();
+        self.table.read_roster(self.now, living);
+    }
+
     fn renew_all(&mut self) {
         for pod in (0..PODS).filter(|pod| !self.is_silent(*pod)).collect::<Vec<_>>() {
-            let count = self.live.iter().flatten().filter(|live| live.pod == pod).count() as u64;
+            let on_pod = |s: &usize| self.live[*s].as_ref().is_some_and(|live| live.pod == pod);
+            let told: Vec<_> = (0..SESSIONS).filter(on_pod).map(|session| self.message(session)).collect();
             let was_silent = std::mem::take(&mut self.silent_until[pod]) > 0;
-            if self.table.renew(self.now, &key(&self.name(pod)), count).unwrap() || was_silent {
+            let name = key(&self.name(pod));
+            if self.table.renew(self.now, &name, super::claim(&told)).unwrap() || was_silent {
                 self.list(pod);
             }
             self.observe();
         }
+        self.read_roster();
     }
 
     fn observe(&mut self) {
         for change in self.table.take_presences() {
             let (guild, user) = (change.guild_id.get(), change.presence.user_id.get());
             let presence = Presence::clone(&change.presence);
-            assert!(user != 9 || presence.status != Status::Offline, "the steady one was said to be offline");
+            assert!(user < 8 || presence.status != Status::Offline, "{user} was said to be offline");
             let before = self.seen.insert((guild, user), (self.now, presence.clone()));
             if let Some((at, before)) = before {
                 assert!(self.now >= at + limits::PRESENCE_COALESCE_MS, "twice within {} ms", self.now - at);

@@ -2,7 +2,6 @@
 
 use backplane::{Backplane, Ephemeral, Subject};
 use model::GuildId;
-use model::presence::Presence;
 use model::voice::VoiceState;
 use proto::convert::Malformed;
 use proto::{Failure, v1};
@@ -16,19 +15,21 @@ impl Fakes {
         request: v1::RenewLeaseRequest,
     ) -> Result<v1::RenewLeaseReply, Status> {
         drop(request);
-        Ok(v1::RenewLeaseReply { lease_ms: 60_000, resync: false })
+        self.gates.pass(Call::RenewLease, 0).await?;
+        let standing = self.world.lock().attendance.standing();
+        Ok(v1::RenewLeaseReply { lease_ms: 60_000, standing, ..v1::RenewLeaseReply::default() })
     }
 
     pub(super) async fn update_sessions(
         self,
         request: v1::UpdateSessionsRequest,
-    ) -> Result<v1::Empty, Status> {
+    ) -> Result<v1::UpdateSessionsReply, Status> {
         self.gates.pass(Call::UpdateSessions, 0).await?;
         let changes = self.world.lock().attendance.take(request);
         for (guild, presence) in changes {
             let envelope = {
                 let mut world = self.world.lock();
-                if !world.publishes_presence {
+                if !world.publishes_presence || world.loses_presence {
                     continue;
                 }
                 world.presence_event(guild, &presence)
@@ -36,7 +37,8 @@ impl Fakes {
             self.backplane.publish_ephemeral(Ephemeral { guild, channel: None }, envelope.encode());
         }
         self.publish_voices().await?;
-        Ok(v1::Empty {})
+        let standing = self.world.lock().attendance.standing();
+        Ok(v1::UpdateSessionsReply { standing, ..v1::UpdateSessionsReply::default() })
     }
 
     pub(super) async fn get_presences(
@@ -46,16 +48,28 @@ impl Fakes {
         let Some(guild) = request.guild_id.and_then(GuildId::new) else {
             return Ok(v1::GetPresencesReply::default());
         };
-        let presences = {
+        let (presences, standing) = {
             let world = self.world.lock();
-            let shown = world.attendance.presences(guild);
-            let shown = shown.iter().filter(|_| world.publishes_presence);
-            shown
-                .map(|(user, status)| (&Presence { status: *status, ..Presence::offline(*user) }).into())
-                .collect()
+            (world.presences_in(guild).iter().map(Into::into).collect(), world.attendance.standing())
         };
         self.gates.pass(Call::ListPresences, guild.get()).await?;
-        Ok(v1::GetPresencesReply { presences, stale: false })
+        Ok(v1::GetPresencesReply { presences, standing, truncated: false })
+    }
+
+    pub(super) async fn compare_presences(
+        self,
+        request: v1::ComparePresencesRequest,
+    ) -> Result<v1::ComparePresencesReply, Status> {
+        let world = self.world.lock();
+        let differs = |asked: &v1::GuildDigest| {
+            let presences = world.presences_in(GuildId::new(asked.guild_id).unwrap());
+            presences.iter().fold(0, |sum, presence| sum ^ presence.digest()) != asked.digest
+        };
+        let differing = request.guilds.iter().filter(|asked| differs(asked)).map(|asked| asked.guild_id);
+        Ok(v1::ComparePresencesReply {
+            differing: differing.collect(),
+            standing: world.attendance.standing(),
+        })
     }
 
     pub(super) async fn list_voice_states(
