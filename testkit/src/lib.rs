@@ -1,6 +1,7 @@
 //! What tests share: faulty adapters, and the suites that every adapter of a port has to pass.
 
 pub mod binary;
+pub mod cluster;
 pub mod conformance;
 mod daemon;
 pub mod faulty;
