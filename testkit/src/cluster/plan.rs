@@ -10,6 +10,9 @@ use crate::{binary, nats, redis};
 
 /// The settings that all roles share.
 pub(super) const SETTINGS: &str = "cluster.toml";
+const PORT_FIRST: u16 = 12_000;
+const PORTS: u16 = 20_000;
+const TRIES_MAX: u32 = 100;
 
 /// A process that is to run.
 pub(super) struct Planned {
@@ -31,16 +34,25 @@ pub(super) struct Plan {
     pub(super) gateways: Vec<String>,
 }
 
-/// Free addresses, each given once.
+/// Free addresses, each given once. They lie below the ports that the system chooses by itself: a process that is started
+/// again finds its own still free.
 #[derive(Default)]
 struct Addresses(Vec<TcpListener>);
 
 impl Addresses {
     fn next(&mut self) -> io::Result<String> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?.to_string();
-        self.0.push(listener);
-        Ok(address)
+        let mut last = None;
+        for _ in 0..TRIES_MAX {
+            let port = PORT_FIRST + model::entropy::below(u64::from(PORTS)) as u16;
+            match TcpListener::bind(("127.0.0.1", port)) {
+                Ok(listener) => {
+                    self.0.push(listener);
+                    return Ok(format!("127.0.0.1:{port}"));
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::Error::other("no port was tried")))
     }
 
     fn many(&mut self, count: usize) -> io::Result<Vec<String>> {
