@@ -13,13 +13,17 @@ ARGS       ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check lint fmt deny advisories fuzz clients tracer servers grpcurl clean
+.PHONY: help run cluster test check lint fmt deny advisories fuzz clients tracer servers grpcurl clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build and start everything with the demo data, in ./starling-data (needs Rust and a C compiler)
 	$(CARGO) run --release --locked -p starling -- --demo $(ARGS)
+
+cluster: servers ## build and start a whole cluster with the demo data, in CLUSTER_DIR (./starling-cluster); Ctrl-C ends it
+	$(CARGO) build --release --locked -p starling -p testkit --bins
+	$(CARGO) run --release --locked --quiet -p testkit --bin starling-cluster
 
 test: clients tracer servers grpcurl lint check ## install what the tests need into ignored folders, then lint and run every test
 

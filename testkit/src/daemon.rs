@@ -101,7 +101,7 @@ pub(crate) fn read_log(path: &Path) -> String {
 
 /// Starts the program and says its process id; ends when it ends. When standard input ends, so does the program, and
 /// the folder goes where one is given.
-const WATCH: &str = r#"folder=$1; shift
+pub(crate) const WATCH: &str = r#"folder=$1; shift
 "$@" >&2 &
 server=$!
 echo $server

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod cassandra;
+pub mod cluster;
 pub mod conformance;
 mod daemon;
 pub mod faulty;

@@ -197,7 +197,7 @@ fn write_config(folder: &Path, port: u16, cluster: Option<&str>) -> io::Result<(
     fs::write(folder.join(CONFIG), text)
 }
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     if let Some(path) = env::var_os("STARLING_NATS_SERVER") {
         return path.into();
     }

@@ -198,8 +198,13 @@ fn ask(port: u16, line: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).trim_end().to_owned())
 }
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     env::var_os("STARLING_REDIS_SERVER").map_or_else(|| "redis-server".into(), PathBuf::from)
+}
+
+/// Whether there is one; if not, it is said that the test is skipped.
+pub(crate) fn is_there() -> bool {
+    is_installed() || skip::<()>().is_some()
 }
 
 fn is_installed() -> bool {

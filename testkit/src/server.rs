@@ -214,13 +214,7 @@ impl Server {
     /// # Panics
     /// When it fails.
     pub fn admin(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(binary::starling());
-        command.arg("admin").args(arguments).arg("--data-dir").arg(self.data_dir());
-        forget_settings(&mut command);
-        let output = command.output().expect("starling can be run");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "starling admin {arguments:?}: {}\n{errors}", output.status);
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        admin(&self.data_dir(), arguments)
     }
 
     /// A guild with so many members.
@@ -249,6 +243,20 @@ impl Drop for Server {
             eprintln!("--- log of the server ---\n{}", self.log());
         }
     }
+}
+
+/// `starling admin` on the process that runs on this data directory; what it printed.
+///
+/// # Panics
+/// When it fails.
+pub fn admin(data_dir: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(binary::starling());
+    command.arg("admin").args(arguments).arg("--data-dir").arg(data_dir);
+    forget_settings(&mut command);
+    let output = command.output().expect("starling can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "starling admin {arguments:?}: {}\n{errors}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Starts the process and waits until it is ready.
@@ -323,7 +331,7 @@ fn address(log: &str, name: &str) -> Option<String> {
 }
 
 /// What the developer's shell sets is not what is tested.
-fn forget_settings(command: &mut Command) {
+pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("STARLING_") {
             command.env_remove(name);
@@ -340,7 +348,7 @@ fn read_log(folder: &Path) -> String {
 }
 
 /// Configuration without limits that a test would meet.
-const UNLIMITED: &str = "\
+pub(crate) const UNLIMITED: &str = "\
 sends_per_window = 1000000
 requests_per_sec = 0
 route_limits = false

@@ -1,12 +1,15 @@
-//! A server whose clients reach the gateway through a proxy. In `clients_on_faulty` its backplane misbehaves.
+//! A server whose clients reach the gateway through a proxy. In `clients_on_faulty` its backplane misbehaves, and in
+//! `clients_on_cluster` it is a cluster.
 
 use serde::Deserialize;
 use serde_json::json;
 use testkit::proxy::Proxy;
-use testkit::server::{Options, Server};
+use testkit::server::Options;
+
+use super::home::Home;
 
 pub struct House {
-    pub server: Server,
+    pub server: Home,
     pub proxy: Proxy,
 }
 
@@ -19,27 +22,29 @@ pub struct Bot {
 }
 
 impl House {
-    pub async fn open() -> Self {
+    /// `None` where something is not installed that it needs, which is said.
+    pub async fn open() -> Option<Self> {
         Self::with(Options::unlimited()).await
     }
 
     /// With the limits that a server has of itself.
-    pub async fn open_limited() -> Self {
+    pub async fn open_limited() -> Option<Self> {
         Self::with(Options::default()).await
     }
 
-    async fn with(mut options: Options) -> Self {
+    async fn with(mut options: Options) -> Option<Self> {
         let proxy = Proxy::start().await.unwrap();
-        options.flags = vec!["--public-gateway-url".into(), proxy.ws_url()];
         if module_path!().starts_with("clients_on_faulty") {
             let seed = model::entropy::number();
             println!("FAULTS_SEED={seed}");
             options.wrapper = vec!["env".into(), format!("FAULTS_SEED={seed}")];
             options.program = Some(env!("CARGO_BIN_EXE_starling-faulty").into());
         }
-        let server = Server::with(options).await;
-        proxy.lead_to(&server.listens.gateway);
-        Self { server, proxy }
+        let server = match module_path!().starts_with("clients_on_cluster") {
+            true => Home::many(options.config, &proxy).await?,
+            false => Home::one(options, &proxy).await,
+        };
+        Some(Self { server, proxy })
     }
 
     pub fn guild(&self) -> &str {

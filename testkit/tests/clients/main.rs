@@ -8,6 +8,7 @@
 mod directory;
 mod discordjs;
 mod driver;
+mod home;
 mod house;
 mod scenario;
 mod twilight;

@@ -1,0 +1,299 @@
+//! A cluster on this machine: NATS, Redis and every role as a process of its own, with the demo data.
+//!
+//! Each process has a keeper, which starts it again a second after it has ended, as Kubernetes would. Everything lies in
+//! one folder: `demo.json` says how to connect, `processes.json` what runs and is kept true, `cluster.toml` holds the
+//! settings that all roles share, `cluster.log` what all of them have printed. `make cluster` runs one for people
+//! (`starling-cluster`), tests run smaller ones.
+//!
+//! `guilds` and `messages` keep their data in a store of their own, so there is one of each.
+
+mod files;
+mod log;
+mod member;
+mod plan;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backplane::Layout;
+use http::Method;
+use rustix::process::Signal;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
+
+use crate::redis;
+use crate::rest::Rest;
+use crate::server::{Demo, forget_settings};
+use files::Files;
+use log::Log;
+pub use member::Member;
+use plan::Plan;
+
+/// How large it is, and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub folder: PathBuf,
+    pub nats_nodes: usize,
+    pub gateways: usize,
+    pub apis: usize,
+    pub layout: Layout,
+    pub stream_bytes: u64,
+    /// Further lines of the settings that all roles share.
+    pub settings: String,
+    /// What clients of the first gateway are told in place of its address.
+    pub public_gateway: Option<String>,
+    /// Whether what the processes print is printed here too.
+    pub is_loud: bool,
+}
+
+/// `demo.json` of a cluster.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ClusterDemo {
+    #[serde(flatten)]
+    pub demo: Demo,
+    pub apis: Vec<String>,
+    pub gateways: Vec<String>,
+}
+
+/// A running cluster. Dropped, it is killed.
+pub struct Cluster {
+    folder: PathBuf,
+    pub demo: ClusterDemo,
+    members: Vec<Arc<Member>>,
+    gateways: Vec<String>,
+    log: Arc<Log>,
+    _keepers: JoinSet<()>,
+}
+
+impl Options {
+    /// What `make cluster` starts.
+    pub fn full(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            nats_nodes: 3,
+            gateways: 2,
+            apis: 2,
+            layout: Layout::default(),
+            stream_bytes: 64 * 1024 * 1024,
+            settings: String::new(),
+            public_gateway: None,
+            is_loud: true,
+        }
+    }
+
+    /// Enough for a test: two edges of each kind on few streams, without limits that a test would meet.
+    pub fn small(folder: PathBuf) -> Self {
+        Self {
+            nats_nodes: 1,
+            layout: Layout { guild_partitions: 4, user_partitions: 2 },
+            stream_bytes: 32 * 1024 * 1024,
+            settings: crate::server::UNLIMITED.to_owned(),
+            is_loud: false,
+            ..Self::full(folder)
+        }
+    }
+}
+
+impl Cluster {
+    /// Starts everything and waits until all of it is ready. `None` where Redis is not installed, which is said.
+    ///
+    /// # Errors
+    /// When something does not start, with the end of the log.
+    pub async fn start(options: Options) -> io::Result<Option<Self>> {
+        if !redis::is_there() {
+            return Ok(None);
+        }
+        let folder = options.folder.clone();
+        std::fs::create_dir_all(&folder)?;
+        let folder = folder.canonicalize()?;
+        let options = Options { folder: folder.clone(), ..options };
+        let log = Arc::new(Log::open(&folder, options.is_loud)?);
+        match Self::start_all(&options, log.clone()).await {
+            Ok(cluster) => Ok(Some(cluster)),
+            Err(error) => Err(io::Error::other(format!("{error}\n{}", log.tail()))),
+        }
+    }
+
+    async fn start_all(options: &Options, log: Arc<Log>) -> io::Result<Self> {
+        let plan = Plan::make(options)?;
+        let Plan { servers, roles, apis, gateways } = plan;
+        let make = |planned| Arc::new(Member::new(planned));
+        let (servers, roles): (Vec<_>, Vec<_>) =
+            (servers.into_iter().map(make).collect(), roles.into_iter().map(make).collect());
+        let members: Vec<Arc<Member>> = [servers.clone(), roles.clone()].concat();
+        let files = Arc::new(Files::new(&options.folder, members.clone()));
+        let mut keepers = JoinSet::new();
+        let mut keep = |members: &[Arc<Member>]| {
+            for member in members {
+                keepers.spawn(member.clone().keep(files.clone(), log.clone()));
+            }
+        };
+        keep(&servers);
+        for server in &servers {
+            listens(server).await?;
+        }
+        migrate(&options.folder).await?;
+        keep(&roles);
+        for role in &roles {
+            role.ready().await?;
+        }
+        let urls: Vec<String> = gateways.iter().map(|address| format!("ws://{address}")).collect();
+        let demo = files.write_demo(&options.folder.join("guilds-1"), &apis, &urls)?;
+        Ok(Self { folder: options.folder.clone(), demo, members, gateways, log, _keepers: keepers })
+    }
+
+    /// A process by its name, such as `gateway-1`.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn member(&self, name: &str) -> &Member {
+        self.members
+            .iter()
+            .find(|member| member.name() == name)
+            .unwrap_or_else(|| panic!("there is no {name}"))
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().map(|member| &**member)
+    }
+
+    /// Where a gateway really listens, as `host:port`.
+    pub fn gateway_address(&self, gateway: usize) -> &str {
+        &self.gateways[gateway]
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The API at one of its addresses, as the user or bot of this token.
+    pub fn rest(&self, api: usize, token: &str) -> Rest {
+        Rest::new(&self.demo.apis[api], Some(token))
+    }
+
+    /// Runs `starling` with the settings that all roles share.
+    ///
+    /// # Errors
+    /// When it can't be run.
+    pub async fn run(&self, arguments: &[&str]) -> io::Result<Output> {
+        run(&self.folder, arguments).await
+    }
+
+    /// Ends everything in order: edges, services, servers.
+    pub async fn stop(self) {
+        for tier in
+            [&["gateway", "api"][..], &["guilds", "messages", "presence", "fanout"], &["nats", "redis"]]
+        {
+            let of_tier = self.members.iter().filter(|member| tier.contains(&member.role()));
+            futures_util::future::join_all(of_tier.map(|member| member.stop())).await;
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the cluster ---\n{}", self.log.tail());
+        }
+    }
+}
+
+async fn run(folder: &Path, arguments: &[&str]) -> io::Result<Output> {
+    let (command, rest) = arguments.split_first().ok_or_else(|| io::Error::other("name a command"))?;
+    let mut run = std::process::Command::new(crate::binary::starling());
+    forget_settings(&mut run);
+    run.arg(command).arg("--config").arg(folder.join(plan::SETTINGS)).args(rest);
+    Command::from(run).kill_on_drop(true).output().await
+}
+
+/// Makes the streams, as soon as the servers let it: those of a cluster choose a leader first.
+async fn migrate(folder: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + START_PATIENCE;
+    loop {
+        let output = run(folder, &["migrate"]).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+        }
+        time::sleep(POLL).await;
+    }
+}
+
+async fn listens(server: &Member) -> io::Result<()> {
+    let is_there = async || TcpStream::connect(server.address()).await.is_ok();
+    until(server.name(), is_there).await
+}
+
+impl Member {
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ready(&self) -> io::Result<()> {
+        let rest = Rest::new(&format!("http://{}", self.address()), None);
+        let is_ready = async || {
+            let answer = rest.call(Method::GET, "/readyz", None).await;
+            answer.is_ok_and(|answer| answer.status.is_success())
+        };
+        until(self.name(), is_ready).await
+    }
+
+    /// SIGKILL, and waits until it runs again and is ready.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn kill_and_wait(&self) -> io::Result<()> {
+        self.end_by(Signal::KILL);
+        self.started_again().await?;
+        self.ready().await
+    }
+
+    /// SIGTERM, and waits likewise.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn end_and_wait(&self) -> io::Result<()> {
+        self.end_by(Signal::TERM);
+        self.started_again().await?;
+        self.ready().await
+    }
+
+    /// Waits until the process that was ended last is replaced by another one.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn started_again(&self) -> io::Result<()> {
+        let mut state: watch::Receiver<member::State> = self.state();
+        let before = self.ended_pid();
+        let is_new = |state: &member::State| state.pid.is_some() && state.pid != before;
+        let late = |_| io::Error::other(format!("{} was not started again", self.name()));
+        time::timeout(START_PATIENCE, state.wait_for(is_new))
+            .await
+            .map_err(late)?
+            .map(drop)
+            .map_err(io::Error::other)
+    }
+}
+
+async fn until(name: &str, is_there: impl AsyncFn() -> bool) -> io::Result<()> {
+    let deadline = Instant::now() + START_PATIENCE;
+    while Instant::now() < deadline {
+        if is_there().await {
+            return Ok(());
+        }
+        time::sleep(POLL).await;
+    }
+    Err(io::Error::other(format!("{name} was not ready in {START_PATIENCE:?}")))
+}
+
+const START_PATIENCE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(100);

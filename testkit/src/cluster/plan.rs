@@ -1,0 +1,198 @@
+//! Which processes a cluster consists of, with the command and the addresses of each.
+
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+
+use super::Options;
+use crate::{binary, nats, redis};
+
+/// The settings that all roles share.
+pub(super) const SETTINGS: &str = "cluster.toml";
+const PORT_FIRST: u16 = 12_000;
+const PORTS: u16 = 20_000;
+const TRIES_MAX: u32 = 100;
+
+/// A process that is to run.
+pub(super) struct Planned {
+    pub(super) name: String,
+    pub(super) role: &'static str,
+    /// `host:port` of the admin listener, or of a server itself.
+    pub(super) address: String,
+    /// `http://host:port`; servers have none.
+    pub(super) admin: Option<String>,
+    pub(super) command: Vec<String>,
+}
+
+pub(super) struct Plan {
+    pub(super) servers: Vec<Planned>,
+    pub(super) roles: Vec<Planned>,
+    /// What clients connect to.
+    pub(super) apis: Vec<String>,
+    /// `host:port` of each.
+    pub(super) gateways: Vec<String>,
+}
+
+/// Free addresses, each given once. They lie below the ports that the system chooses by itself: a process that is started
+/// again finds its own still free.
+#[derive(Default)]
+struct Addresses(Vec<TcpListener>);
+
+impl Addresses {
+    fn next(&mut self) -> io::Result<String> {
+        let mut last = None;
+        for _ in 0..TRIES_MAX {
+            let port = PORT_FIRST + model::entropy::below(u64::from(PORTS)) as u16;
+            match TcpListener::bind(("127.0.0.1", port)) {
+                Ok(listener) => {
+                    self.0.push(listener);
+                    return Ok(format!("127.0.0.1:{port}"));
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::Error::other("no port was tried")))
+    }
+
+    fn many(&mut self, count: usize) -> io::Result<Vec<String>> {
+        (0..count).map(|_| self.next()).collect()
+    }
+}
+
+impl Plan {
+    /// Chooses the addresses, and writes what the processes read.
+    pub(super) fn make(options: &Options) -> io::Result<Self> {
+        let mut free = Addresses::default();
+        let nats = free.many(options.nats_nodes)?;
+        let routes = free.many(options.nats_nodes)?;
+        let redis = free.next()?;
+        let (gateways, apis) = (free.many(options.gateways)?, free.many(options.apis)?);
+        let services = Services { guilds: free.next()?, messages: free.next()?, presence: free.next()? };
+        fs::write(options.folder.join(SETTINGS), settings(options, &nats, &redis, &services))?;
+        let mut servers = Vec::new();
+        for (index, address) in nats.iter().enumerate() {
+            servers.push(nats_node(options, index, address, &routes)?);
+        }
+        servers.push(redis_server(options, redis)?);
+        let urls = |scheme: &str, addresses: &[String]| {
+            addresses.iter().map(|address| format!("{scheme}://{address}")).collect::<Vec<_>>()
+        };
+        let (mut gateway_urls, api_urls) = (urls("ws", &gateways), urls("http", &apis));
+        if let (Some(url), Some(first)) = (&options.public_gateway, gateway_urls.first_mut()) {
+            url.clone_into(first);
+        }
+        let mut roles = Vec::new();
+        let mut add = |role: &'static str, number: usize, arguments: Vec<String>| {
+            let admin = free.next()?;
+            roles.push(starling(options, role, number, admin, arguments));
+            io::Result::Ok(())
+        };
+        let data = |name: &str| options.folder.join(name).display().to_string();
+        let flags = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .flat_map(|(flag, value)| [format!("--{flag}"), (*value).to_owned()])
+                .collect::<Vec<_>>()
+        };
+        let mut directory = flags(&[
+            ("grpc-listen", &services.guilds),
+            ("data-dir", &data("guilds-1")),
+            ("public-api-url", &api_urls[0]),
+            ("public-gateway-url", &gateway_urls[0]),
+        ]);
+        directory.push("--demo".to_owned());
+        add("guilds", 1, directory)?;
+        add("messages", 1, flags(&[("grpc-listen", &services.messages), ("data-dir", &data("messages-1"))]))?;
+        add("presence", 1, flags(&[("grpc-listen", &services.presence)]))?;
+        add("fanout", 1, Vec::new())?;
+        for (index, (address, url)) in gateways.iter().zip(&gateway_urls).enumerate() {
+            add("gateway", index + 1, flags(&[("gateway-listen", address), ("public-gateway-url", url)]))?;
+        }
+        for (index, address) in apis.iter().enumerate() {
+            let gateway = &gateway_urls[index % gateway_urls.len()];
+            add("api", index + 1, flags(&[("api-listen", address), ("public-gateway-url", gateway)]))?;
+        }
+        let apis = api_urls.iter().map(|url| format!("{url}/api/v10")).collect();
+        Ok(Self { servers, roles, apis, gateways })
+    }
+}
+
+/// Where the roles that are called listen.
+struct Services {
+    guilds: String,
+    messages: String,
+    presence: String,
+}
+
+fn settings(options: &Options, nats: &[String], redis: &str, services: &Services) -> String {
+    let Services { guilds, messages, presence } = services;
+    let urls: Vec<String> = nats.iter().map(|address| format!("nats://{address}")).collect();
+    let secret = model::entropy::bytes::<32>().map(|byte| format!("{byte:02x}")).concat();
+    let copies = if nats.len() >= 3 { 3 } else { 1 };
+    let (layout, bytes) = (options.layout, options.stream_bytes);
+    format!(
+        "# What all roles of this cluster share; made anew at each start.\n\
+         nats_urls = \"{}\"\nnats_replicas = {copies}\n\
+         nats_guild_partitions = {}\nnats_user_partitions = {}\n\
+         nats_guild_stream_bytes = {bytes}\nnats_user_stream_bytes = {bytes}\n\
+         redis_url = \"redis://{redis}\"\ngrpc_secret = \"{secret}\"\n\
+         guilds_grpc = \"{guilds}\"\nmessages_grpc = \"{messages}\"\npresence_grpc = \"{presence}\"\n{}",
+        urls.join(","),
+        layout.guild_partitions,
+        layout.user_partitions,
+        options.settings,
+    )
+}
+
+fn starling(
+    options: &Options,
+    role: &'static str,
+    number: usize,
+    admin: String,
+    more: Vec<String>,
+) -> Planned {
+    let path = |path: &Path| path.display().to_string();
+    let mut command = vec![path(binary::starling()), role.to_owned()];
+    command.extend(["--config".to_owned(), path(&options.folder.join(SETTINGS))]);
+    command.extend(["--admin-listen".to_owned(), admin.clone()]);
+    command.extend(more);
+    let url = format!("http://{admin}");
+    Planned { name: format!("{role}-{number}"), role, address: admin, admin: Some(url), command }
+}
+
+fn nats_node(options: &Options, index: usize, address: &str, routes: &[String]) -> io::Result<Planned> {
+    let name = format!("nats-{}", index + 1);
+    let folder = options.folder.join(&name);
+    fs::create_dir_all(&folder)?;
+    let others: Vec<String> = routes.iter().map(|route| format!("nats-route://{route}")).collect();
+    let cluster = match routes.len() {
+        1 => String::new(),
+        _ => format!(
+            "cluster {{ name: starling, listen: \"{}\", routes: [{}] }}\n",
+            routes[index],
+            others.join(", ")
+        ),
+    };
+    let text = format!(
+        "server_name: {name}\nlisten: \"{address}\"\n\
+         jetstream {{ store_dir: \"{}\", max_file_store: 64GB }}\n{cluster}",
+        folder.join("store").display()
+    );
+    let config = folder.join("nats.conf");
+    fs::write(&config, text)?;
+    let command = vec![nats::program().display().to_string(), "-c".into(), config.display().to_string()];
+    Ok(Planned { name, role: "nats", address: address.to_owned(), admin: None, command })
+}
+
+fn redis_server(options: &Options, address: String) -> io::Result<Planned> {
+    let folder = options.folder.join("redis-1");
+    fs::create_dir_all(&folder)?;
+    let port = address.rsplit_once(':').map_or("6379", |(_, port)| port);
+    let program = redis::program().display().to_string();
+    let fixed = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"];
+    let mut command = vec![program];
+    command.extend(fixed.map(str::to_owned));
+    command.push(folder.display().to_string());
+    Ok(Planned { name: "redis-1".to_owned(), role: "redis", address, admin: None, command })
+}
