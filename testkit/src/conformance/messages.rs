@@ -217,7 +217,7 @@ pub async fn reactions_are_kept_by_emoji_and_user(store: Arc<dyn MessageStore>) 
         reacted(2, &[custom.clone(), thumb.clone(), dark.clone()]).await,
         [custom.clone(), thumb.clone(), dark.clone()]
     );
-    assert_eq!(reacted(9, &[custom.clone(), thumb.clone()]).await, [custom.clone()]);
+    assert_eq!(reacted(9, &[custom.clone(), thumb.clone()]).await, std::slice::from_ref(&custom));
     assert_eq!(reacted(9, &[]).await, []);
 
     channel
