@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use testkit::gateway_client::{ALL_INTENTS, GatewayClient};
 use testkit::server::{Options, Server};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
 
 /// Keeps every span that comes.
@@ -50,19 +51,21 @@ impl TraceService for Collector {
 }
 
 impl Collector {
-    /// Listens until the test ends; answers its address.
-    async fn start(&self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+    /// Listens as long as the answered tasks live; answers its address too.
+    async fn start(&self) -> (String, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("it is bound"));
         let service = TowerToHyperService::new(TraceServiceServer::new(self.clone()));
-        tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
             loop {
-                let (stream, _) = listener.accept().await.unwrap();
+                let (stream, _) = listener.accept().await.expect("a connection");
                 let http = http2::Builder::new(TokioExecutor::new());
-                tokio::spawn(http.serve_connection(TokioIo::new(stream), service.clone()));
+                connections.spawn(http.serve_connection(TokioIo::new(stream), service.clone()));
             }
         });
-        address
+        (address, tasks)
     }
 
     /// The spans of the trace with a span of this name, by their names.
@@ -81,7 +84,7 @@ const SEND: &str = "POST /channels/{channel_id}/messages";
 #[tokio::test]
 async fn a_message_is_one_trace_from_the_request_to_the_sockets() {
     let collector = Collector::default();
-    let endpoint = collector.start().await;
+    let (endpoint, _listening) = collector.start().await;
     let mut server =
         Server::with(Options { flags: vec!["--otlp-endpoint".into(), endpoint], ..Options::unlimited() })
             .await;
