@@ -146,6 +146,7 @@ impl Driver {
             }
             Err(error) => {
                 self.stats.roster_failures += 1;
+                self.table.roster_failed();
                 tracing::warn!(%error, "roster can't be read: no lease ends until it can");
             }
         }

@@ -76,7 +76,7 @@ impl Table {
     /// Lets time pass: windows close, leases end, sessions of ended leases are released.
     pub fn advance(&mut self, now_ms: u64) {
         self.ended.advance(now_ms);
-        for session in self.pods.advance(now_ms, self.bounds.releases_per_sec) {
+        for session in self.pods.advance(now_ms, &self.bounds) {
             self.end(now_ms, &session);
         }
         self.users.advance(now_ms);
@@ -92,6 +92,11 @@ impl Table {
         self.pods.read_roster(now_ms, living);
         self.settle();
         self.advance(now_ms);
+    }
+
+    /// The roster could not be read.
+    pub fn roster_failed(&mut self) {
+        self.pods.roster_failed();
     }
 
     /// Whether a reader has to know that somebody who is not shown may be online, or somebody who is shown may not.

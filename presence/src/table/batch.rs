@@ -72,6 +72,9 @@ pub struct Bounds {
     pub releases_per_sec: usize,
     /// How long a pod is believed to live that does not call.
     pub lease_ms: u64,
+    /// How long the roster goes without naming such a pod before it is taken for gone: longer than all pods need to write
+    /// themselves into one that is empty.
+    pub absence_ms: u64,
 }
 
 impl Default for Bounds {
@@ -84,6 +87,7 @@ impl Default for Bounds {
             voice_states: limits::VOICE_STATES_MAX,
             releases_per_sec: limits::PRESENCE_RELEASES_PER_SEC,
             lease_ms: limits::PRESENCE_LEASE_MS,
+            absence_ms: limits::PRESENCE_SETTLE_MS,
         }
     }
 }

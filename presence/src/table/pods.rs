@@ -1,8 +1,9 @@
 //! Pods, their leases and which sessions are theirs.
 //!
 //! A pod keeps its lease by calling. That it does not call proves nothing: the link between may be broken. So a lease ends
-//! only when the roster, where pods write themselves, has been read after the lease's end and does not name the pod. While
-//! the roster can't be read, no lease ends.
+//! only when the roster, where pods write themselves, has been read after the lease's end and does not name the pod. That
+//! proves little by itself, for a roster that was lost is empty until every pod has written itself again; so it must not
+//! have named the pod for longer than that takes. While the roster can't be read, no lease ends, and the count begins anew.
 
 use std::collections::VecDeque;
 
@@ -27,6 +28,8 @@ pub(super) struct Pods {
 struct Pod {
     lease_end_ms: u64,
     is_ended: bool,
+    /// When the roster was read first without its name, since it was named last.
+    unnamed_from_ms: Option<u64>,
     /// Each with its digest.
     sessions: FxHashMap<SessionKey, u64>,
     /// The XOR of those.
@@ -75,7 +78,9 @@ impl Pods {
     pub(super) fn read_roster(&mut self, now_ms: u64, living: impl IntoIterator<Item = (PodKey, u64)>) {
         self.roster.read_at_ms = Some(now_ms);
         self.roster.unheard.clear();
+        let mut named = FxHashSet::default();
         for (name, left_ms) in living {
+            named.insert(name.clone());
             let known = self.pods.get_mut(&name);
             if known.as_ref().is_none_or(|pod| !pod.is_heard) {
                 self.roster.unheard.insert(name);
@@ -83,8 +88,17 @@ impl Pods {
             if let Some(pod) = known {
                 pod.lease_end_ms = pod.lease_end_ms.max(now_ms + left_ms);
                 pod.is_ended = false;
+                pod.unnamed_from_ms = None;
             }
         }
+        for (_, pod) in self.pods.iter_mut().filter(|(name, _)| !named.contains(*name)) {
+            pod.unnamed_from_ms.get_or_insert(now_ms);
+        }
+    }
+
+    /// The roster could not be read: it may have been lost meanwhile.
+    pub(super) fn roster_failed(&mut self) {
+        self.pods.values_mut().for_each(|pod| pod.unnamed_from_ms = None);
     }
 
     /// When the roster was read last.
@@ -103,10 +117,12 @@ impl Pods {
     }
 
     /// Ends leases, and answers which sessions are released now.
-    pub(super) fn advance(&mut self, now_ms: u64, releases_per_sec: usize) -> Vec<SessionKey> {
+    pub(super) fn advance(&mut self, now_ms: u64, bounds: &Bounds) -> Vec<SessionKey> {
         let read_at_ms = self.roster.read_at_ms;
         for (name, pod) in &mut self.pods {
-            let is_over = pod.lease_end_ms <= now_ms && read_at_ms >= Some(pod.lease_end_ms);
+            let is_gone =
+                pod.unnamed_from_ms.is_some_and(|from_ms| read_at_ms >= Some(from_ms + bounds.absence_ms));
+            let is_over = is_gone && pod.lease_end_ms <= now_ms && read_at_ms >= Some(pod.lease_end_ms);
             if is_over && !pod.is_ended {
                 (pod.is_ended, pod.is_heard) = (true, false);
                 self.releases.extend(pod.sessions.keys().map(|session| (name.clone(), session.clone())));
@@ -117,7 +133,7 @@ impl Pods {
             return Vec::new();
         }
         self.release_at_ms = now_ms + RELEASE_TICK_MS;
-        let portion = (releases_per_sec * RELEASE_TICK_MS as usize / 1000).max(1);
+        let portion = (bounds.releases_per_sec * RELEASE_TICK_MS as usize / 1000).max(1);
         let mut released = Vec::new();
         while released.len() < portion {
             let Some((pod, session)) = self.releases.pop_front() else { break };

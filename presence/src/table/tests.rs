@@ -51,8 +51,9 @@ fn claim(sessions: &[SessionUpdate]) -> Option<Claim> {
     Some(Claim { session_count: sessions.len() as u64, digest })
 }
 
-/// Lets time pass, with a roster that names nobody.
+/// Lets time pass, with a roster that has named nobody for long enough.
 fn pass(table: &mut Table, now_ms: u64) {
+    table.read_roster(now_ms - limits::PRESENCE_SETTLE_MS, []);
     table.read_roster(now_ms, []);
 }
 

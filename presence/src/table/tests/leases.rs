@@ -58,7 +58,26 @@ fn a_lease_ends_only_when_the_roster_agrees() {
     assert!(!table.needs_roster(10 * end) && table.next_deadline(10 * end) == Some(10 * end + 5_000));
     table.advance(10 * end + 5_000);
     assert_eq!(published(&mut table), [], "it lived, and may live still");
-    pass(&mut table, 10 * end + 5_001);
+    pass(&mut table, 11 * end);
+    assert_eq!(published(&mut table), [(7, 5, Status::Offline)]);
+}
+
+/// Each pod writes itself again in its own time; until then an empty roster says nothing.
+#[test]
+fn a_roster_that_was_lost_ends_no_lease() {
+    let (mut table, pod, end) = (Table::default(), key("pod"), limits::PRESENCE_LEASE_MS);
+    let absence_ms = limits::PRESENCE_SETTLE_MS;
+    table.apply(0, &pod, sessions(vec![update("s", 1, 5, Status::Online, &[7])])).unwrap();
+    published(&mut table);
+    table.read_roster(2 * end, []);
+    table.read_roster(2 * end + absence_ms - 1, []);
+    table.read_roster(2 * end + absence_ms, [(pod.clone(), 1)]);
+    table.read_roster(3 * end, []);
+    table.roster_failed();
+    table.read_roster(3 * end + absence_ms, []);
+    table.read_roster(3 * end + 2 * absence_ms - 1, []);
+    assert_eq!(published(&mut table), [], "it was named, and then the count began anew");
+    table.read_roster(3 * end + 2 * absence_ms, []);
     assert_eq!(published(&mut table), [(7, 5, Status::Offline)]);
 }
 
