@@ -126,6 +126,8 @@ async fn however_it_goes_no_slot_has_two_owners_and_in_the_end_each_has_one() {
             }
         }
         world.calm();
+        // Whoever was killed last is dead by then.
+        pass(1).await;
         for (replica, name) in replicas.iter_mut().zip(&names) {
             replica.thaw();
             if replica.is_dead() {
