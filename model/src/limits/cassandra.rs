@@ -8,6 +8,8 @@ pub const CASSANDRA_CONNECTIONS_PER_NODE: usize = 2;
 pub const CASSANDRA_PING_MS: u64 = 5_000;
 /// Between two attempts of a write.
 pub const CASSANDRA_AGAIN_MS: u64 = 50;
+/// For a node to know a keyspace that another migration has made.
+pub const CASSANDRA_KEYSPACE_MS: u64 = 10_000;
 /// Time in which a write is certain, with all its attempts. Below [`CHANGE_WAIT_MS`](super::CHANGE_WAIT_MS).
 pub const CASSANDRA_CHANGE_MS: u64 = 3_500;
 /// Time in which a read is answered, with all its attempts.

@@ -13,8 +13,10 @@ use super::{
     session,
 };
 use lock::Lock;
+use model::limits::CASSANDRA_KEYSPACE_MS;
 use scylla::{client::session::Session, errors::UseKeyspaceError};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::{Instant, sleep};
 
 /// What a migration did. Nothing, the second time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub async fn migrate(config: &Config, schemas: &[&Schema]) -> Result<Migrated, M
     let session = session::session(config, None).await?;
     let work = Work { config, session: &session };
     let (made_keyspace, changed_replication) = work.keyspace(&keyspace).await?;
-    session.use_keyspace(&keyspace, false).await?;
+    enter(&session, &keyspace).await?;
     work.change(&lock::table(&keyspace)).await?;
     let lock = Lock::take(&session).await?;
     let outcome = tokio::select! {
@@ -71,6 +73,19 @@ pub async fn migrate(config: &Config, schemas: &[&Schema]) -> Result<Migrated, M
     lock.release().await;
     Ok(Migrated { made_keyspace, changed_replication, applied: outcome? })
 }
+
+/// Another migration may be making it at this moment: its row is there before the node takes statements for it.
+async fn enter(session: &Session, keyspace: &str) -> Result<(), UseKeyspaceError> {
+    let until = Instant::now() + Duration::from_millis(CASSANDRA_KEYSPACE_MS);
+    loop {
+        match session.use_keyspace(keyspace, false).await {
+            Err(_) if Instant::now() < until => sleep(KEYSPACE_PAUSE).await,
+            entered => return entered,
+        }
+    }
+}
+
+const KEYSPACE_PAUSE: Duration = Duration::from_millis(100);
 
 struct Work<'a> {
     config: &'a Config,
