@@ -109,6 +109,8 @@ fn every_setting_can_be_given_in_three_ways() {
         ),
         ("log", ("'warn,gateway=debug'", "warn,gateway=debug")),
         ("log_format", ("'json'", "json")),
+        ("otlp_endpoint", ("'http://c.example:4317'", "http://c.example:4317/")),
+        ("trace_every", ("7", "7")),
     ]
     .into();
     assert_eq!(samples.len(), SETTINGS.len(), "a setting without a sample");
