@@ -13,7 +13,7 @@ use proto::Envelope;
 use super::super::Admission;
 use super::super::rig::{GUILD, Sim};
 use super::super::world::{guild_id, user_id};
-use super::peer::{Peer, Received};
+use super::peer::{Peer, Received, Resumed};
 
 pub struct Message {
     pub channel: ChannelId,
@@ -157,12 +157,9 @@ impl Case<'_> {
         for (index, admission) in self.admissions.iter().enumerate() {
             // What came before the next opening may have been cut off by it, or by what began it.
             let from = admission.after;
-            let next = self.admissions.get(index + 1).map(|next| next.after);
-            let join = self.next_join(admission);
-            // Who has joined again has left before, and leaves at once; whoever had left once more by the time when the
-            // guild was asked for is not let in again.
-            let until = self.end_of(admission).min(join.filter(|_| next.is_none()).unwrap_or(u64::MAX));
-            let cut = next.max(join).unwrap_or(0);
+            let until = self.end_of(admission);
+            let next = self.admissions.get(index + 1).map_or(0, |next| next.after);
+            let cut = next.max(self.next_join(admission));
             for (number, message) in self.history.messages.iter().enumerate() {
                 let is_covered =
                     message.sequence > from && message.sequence < until && message.sequence > cut;
@@ -176,10 +173,10 @@ impl Case<'_> {
     }
 
     /// Where the stream was when the user was told that they had joined after this opening, and so that they had left.
-    fn next_join(&self, admission: &Admission) -> Option<u64> {
+    fn next_join(&self, admission: &Admission) -> u64 {
         let is_next =
             |(_, revision, user): &&(u64, u64, UserId)| *user == self.user && *revision > admission.revision;
-        self.history.joins.iter().find(is_next).map(|(sequence, ..)| *sequence)
+        self.history.joins.iter().find(is_next).map_or(0, |(sequence, ..)| *sequence)
     }
 
     /// Where the user was removed after this opening.
@@ -200,6 +197,14 @@ impl Case<'_> {
         // A guild that is to be made again for a replay is not when the directory knows it to be left.
         let asked = replays.clone().map(|resumed| resumed.revision.min(last)).max().unwrap_or(revision);
         if !(revision..=asked).all(|revision| self.is_member_at(revision)) {
+            return false;
+        }
+        // And then it is left for good.
+        let is_left = |resumed: &Resumed| {
+            let mut known = admission.revision..=resumed.revision.min(last);
+            resumed.until < message.sequence && !known.all(|revision| self.is_member_at(revision))
+        };
+        if self.peer.resumes.iter().any(is_left) {
             return false;
         }
         let replayed_at = replays.map(|resumed| match resumed.until {
