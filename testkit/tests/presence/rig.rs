@@ -45,7 +45,7 @@ pub struct Rig {
     gateways: Vec<Gateway>,
     roster: Arc<dyn Roster>,
     /// Between presence and Redis; gateways have their own way.
-    pub redis: Proxy,
+    _redis: Proxy,
     /// The same without it.
     pub living: Arc<dyn Roster>,
     pub server: RedisServer,
@@ -82,7 +82,7 @@ impl Rig {
             gateways: Vec::new(),
             roster: roster(behind),
             living: roster(config.clone()),
-            redis,
+            _redis: redis,
             server,
             guild,
             members,
