@@ -39,6 +39,7 @@ use crate::demo::{self, Demo};
 use crate::settings::Settings;
 pub use address::Urls;
 pub use clients::{Clients, DirectoryClients};
+pub(crate) use keep::SCHEMAS;
 pub(crate) use part::RoleServer;
 pub(crate) use peers::{Callee, Peers};
 pub use services::{Services, Wrap};

@@ -1,11 +1,12 @@
-//! A cluster on this machine: NATS, Redis and every role as a process of its own, with the demo data.
+//! A cluster on this machine: NATS, Redis, Cassandra where it is asked for, and every role as a process of its own, with
+//! the demo data.
 //!
 //! Each process has a keeper, which starts it again a second after it has ended, as Kubernetes would. Everything lies in
 //! one folder: `demo.json` says how to connect, `processes.json` what runs and is kept true, `cluster.toml` holds the
 //! settings that all roles share, `cluster.log` what all of them have printed. `make cluster` runs one for people
 //! (`starling-cluster`), tests run smaller ones.
 //!
-//! `guilds` and `messages` keep their data in a store of their own, so there is one of each.
+//! Without Cassandra `guilds` and `messages` keep their data in a store of their own, so there is one of each.
 
 mod files;
 mod log;
@@ -28,9 +29,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
-use crate::redis;
 use crate::rest::Rest;
 use crate::server::{Demo, forget_settings};
+use crate::{cassandra, redis};
 use files::Files;
 use log::Log;
 pub use member::Member;
@@ -43,6 +44,10 @@ pub struct Options {
     pub nats_nodes: usize,
     pub gateways: usize,
     pub apis: usize,
+    /// So many of `guilds` and of `messages`; without Cassandra one.
+    pub guilds: usize,
+    pub messages: usize,
+    pub has_cassandra: bool,
     pub layout: Layout,
     pub stream_bytes: u64,
     /// Further lines of the settings that all roles share.
@@ -73,13 +78,22 @@ pub struct Cluster {
 }
 
 impl Options {
-    /// What `make cluster` starts.
+    /// What `make cluster` starts. Where Cassandra is not installed, which is said, it does without.
     pub fn full(folder: PathBuf) -> Self {
+        let has_cassandra = cassandra::is_there();
+        Self { has_cassandra, messages: if has_cassandra { 2 } else { 1 }, ..Self::embedded(folder) }
+    }
+
+    /// The same on the stores of the processes.
+    fn embedded(folder: PathBuf) -> Self {
         Self {
             folder,
             nats_nodes: 3,
             gateways: 2,
             apis: 2,
+            guilds: 1,
+            messages: 1,
+            has_cassandra: false,
             layout: Layout::default(),
             stream_bytes: 64 * 1024 * 1024,
             settings: String::new(),
@@ -96,8 +110,18 @@ impl Options {
             stream_bytes: 32 * 1024 * 1024,
             settings: crate::server::UNLIMITED.to_owned(),
             is_loud: false,
-            ..Self::full(folder)
+            ..Self::embedded(folder)
         }
+    }
+
+    /// The same on Cassandra, with two of every service that shares it; `None` where it is not installed, which is said.
+    pub fn small_on_cassandra(folder: PathBuf) -> Option<Self> {
+        cassandra::is_there().then(|| Self {
+            guilds: 2,
+            messages: 2,
+            has_cassandra: true,
+            ..Self::small(folder)
+        })
     }
 }
 
@@ -188,9 +212,7 @@ impl Cluster {
 
     /// Ends everything in order: edges, services, servers.
     pub async fn stop(self) {
-        for tier in
-            [&["gateway", "api"][..], &["guilds", "messages", "presence", "fanout"], &["nats", "redis"]]
-        {
+        for tier in [&["gateway", "api"][..], &["guilds", "messages", "presence", "fanout"], &SERVERS] {
             let of_tier = self.members.iter().filter(|member| tier.contains(&member.role()));
             futures_util::future::join_all(of_tier.map(|member| member.stop())).await;
         }
@@ -295,5 +317,7 @@ async fn until(name: &str, is_there: impl AsyncFn() -> bool) -> io::Result<()> {
     Err(io::Error::other(format!("{name} was not ready in {START_PATIENCE:?}")))
 }
 
+/// Roles of what is no process of `starling`.
+pub const SERVERS: [&str; 3] = ["nats", "redis", "cassandra"];
 const START_PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);

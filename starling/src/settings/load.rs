@@ -181,11 +181,13 @@ impl Loaded {
 }
 
 /// Settings that need another one.
-const NEEDS: [(&str, &str); 7] = [
+const NEEDS: [(&str, &str); 9] = [
     ("nats_user", "nats_password"),
     ("nats_password", "nats_user"),
     ("nats_tls_cert", "nats_tls_key"),
     ("nats_tls_key", "nats_tls_cert"),
+    ("cassandra_user", "cassandra_password"),
+    ("cassandra_password", "cassandra_user"),
     ("redis_user", "redis_password"),
     ("redis_tls_cert", "redis_tls_key"),
     ("redis_tls_key", "redis_tls_cert"),

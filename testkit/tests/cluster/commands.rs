@@ -14,6 +14,24 @@ async fn run(house: &House, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
+async fn cassandra_is_checked_and_migrated_too() {
+    let Some(house) = House::open_on_cassandra().await else { return };
+    let again = house.cluster.run(&["migrate"]).await.unwrap();
+    let migrated = text(&again.stdout);
+    assert!(migrated.contains("cassandra: keyspace starling, as configured before"), "{migrated}");
+    let (code, checked) = run(&house, &["check"]).await;
+    assert_eq!(code, Some(0), "{checked}");
+    for what in ["cassandra ", "guilds: 2 of 2", "messages: 2 of 2"] {
+        assert!(checked.lines().any(|line| line.starts_with(&format!("ok    {what}"))), "{what}: {checked}");
+    }
+    let (code, said) = run(&house, &["check", "--cassandra-keyspace", "other"]).await;
+    assert!(code == Some(1) && said.contains("keyspace other is not there"), "{said}");
+    let (code, said) = run(&house, &["check", "--cassandra-hosts", "127.0.0.1:1"]).await;
+    assert!(code == Some(1) && said.contains("see that it runs, and that cassandra_hosts"), "{said}");
+    house.cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_cluster_is_checked_and_migrated_again_with_the_same_result() {
     let Some(house) = House::open().await else { return };
     let first = house.cluster.run(&["migrate"]).await.unwrap();

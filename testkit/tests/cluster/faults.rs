@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use testkit::cluster::SERVERS;
 use testkit::rest::Rest;
 use tokio::time::{self, Instant};
 
@@ -15,6 +16,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[tokio::test]
 async fn what_is_killed_comes_back_and_nothing_is_lost() {
     let Some(house) = House::open().await else { return };
+    everything(house).await;
+}
+
+#[tokio::test]
+async fn so_it_is_where_services_share_cassandra() {
+    let Some(house) = House::open_on_cassandra().await else { return };
+    everything(house).await;
+}
+
+async fn everything(house: House) {
     fan_out(&house).await;
     presence(&house).await;
     services(&house).await;
@@ -113,7 +124,7 @@ async fn processes(house: &House) {
     for (told, member) in told.iter().zip(house.cluster.members()) {
         assert_eq!((&told["name"], &told["role"]), (&json!(member.name()), &json!(member.role())));
         assert_eq!(told["pid"], json!(member.pid().unwrap()), "{}", member.name());
-        assert_eq!(told["admin"].is_null(), ["nats", "redis"].contains(&member.role()));
+        assert_eq!(told["admin"].is_null(), SERVERS.contains(&member.role()));
         assert!(told["command"].as_array().unwrap().len() > 2);
     }
 }

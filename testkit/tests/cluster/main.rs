@@ -24,7 +24,19 @@ impl House {
     /// `None` where Redis is not installed.
     pub async fn open() -> Option<Self> {
         let folder = TempDir::new().unwrap();
-        let started = Cluster::start(Options::small(folder.path().to_owned())).await;
+        let options = Options::small(folder.path().to_owned());
+        Self::start(folder, options).await
+    }
+
+    /// On Cassandra, with two replicas of the services that share it. `None` where it or Redis is not installed.
+    pub async fn open_on_cassandra() -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let options = Options::small_on_cassandra(folder.path().to_owned())?;
+        Self::start(folder, options).await
+    }
+
+    async fn start(folder: TempDir, options: Options) -> Option<Self> {
+        let started = Cluster::start(options).await;
         let cluster = started.unwrap_or_else(|error| panic!("{error}"))?;
         Some(Self { cluster, folder })
     }
