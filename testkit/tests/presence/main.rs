@@ -151,7 +151,7 @@ async fn without_redis_changes_are_told_and_no_pod_is_taken_for_dead() {
 /// The test above can fail: where the roster does not name a pod that is cut off, its sessions go offline.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_that_neither_calls_nor_is_in_the_roster_is_gone() {
-    let Some(rig) = Rig::start(4).await else { return };
+    let Some(rig) = Rig::start_with(4, 1_000).await else { return };
     let (mut watcher, _clients) = online(&rig).await;
     rig.cut(1, true);
     let is_over =

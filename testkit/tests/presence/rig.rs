@@ -52,6 +52,7 @@ pub struct Rig {
     pub guild: u64,
     pub members: Vec<Member>,
     ids: Arc<Mutex<u64>>,
+    absence_ms: u64,
     _folder: TempDir,
 }
 
@@ -64,6 +65,11 @@ pub struct Member {
 impl Rig {
     /// `None` where there is no Redis.
     pub async fn start(members: u32) -> Option<Self> {
+        Self::start_with(members, Bounds::default().absence_ms).await
+    }
+
+    /// The same where the roster's silence about a pod counts sooner or later.
+    pub async fn start_with(members: u32, absence_ms: u64) -> Option<Self> {
         let server = RedisServer::start()?;
         let folder = TempDir::new().unwrap();
         let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
@@ -87,6 +93,7 @@ impl Rig {
             guild,
             members,
             ids: Arc::new(Mutex::new(u64::MAX / 2)),
+            absence_ms,
             _folder: folder,
         };
         rig.replicas = (0..REPLICAS).map(|_| Some(rig.replica(None))).collect();
@@ -110,7 +117,7 @@ impl Rig {
             voice: VoiceConfig::new([1; 32]),
             roster: self.roster.clone(),
             settles_after_ms,
-            bounds: Bounds { lease_ms: LEASE_MS, ..Bounds::default() },
+            bounds: Bounds { lease_ms: LEASE_MS, absence_ms: self.absence_ms, ..Bounds::default() },
         })
     }
 
