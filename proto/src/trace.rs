@@ -36,7 +36,6 @@ pub(crate) fn client_span(path: &str) -> Span {
         rpc.service = service,
         rpc.method = method,
         rpc.grpc.status_code = field::Empty,
-        server.address = field::Empty,
     )
 }
 

@@ -178,17 +178,11 @@ impl Running for Server {
     }
 
     async fn failed(&self) -> anyhow::Error {
-        let grpc = async {
-            match &self.grpc {
-                Some(grpc) => grpc.ended().await,
-                None => std::future::pending().await,
-            }
-        };
         let ended = tokio::select! {
             ended = self.admin.ended() => ended,
             ended = self.gateway.ended() => ended,
             ended = self.api.ended() => ended,
-            ended = grpc => ended,
+            ended = grpc::ended(self.grpc.as_ref()) => ended,
             ended = self.services.messages.ended() => ended,
             ended = self.services.directory.ended() => ended,
             ended = self.services.presence.ended() => ended,

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use proto::Secret;
 use proto::clients::{accounts_server, guilds_server, messages_server, presence_server};
 use proto::serving::{self, Counts, Server};
+use tasks::Ended;
 
 use super::services::Services;
 use super::{bind, tls};
@@ -80,6 +81,14 @@ fn kept_secret(path: &Path) -> anyhow::Result<Secret> {
     };
     Secret::new(text.trim())
         .with_context(|| format!("read {shown}; remove the file, and the next start makes a new one"))
+}
+
+/// Waits for a task of the server that ends by itself; for ever where there is no server.
+pub(super) async fn ended(grpc: Option<&Server>) -> Ended {
+    match grpc {
+        Some(grpc) => grpc.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]

@@ -115,17 +115,11 @@ impl<P: Part> Running for RoleServer<P> {
     }
 
     async fn failed(&self) -> anyhow::Error {
-        let grpc = async {
-            match &self.grpc {
-                Some(grpc) => grpc.ended().await,
-                None => std::future::pending().await,
-            }
-        };
         let ended = tokio::select! {
             ended = self.admin.ended() => ended,
             ended = self.cluster.ended() => ended,
             ended = self.part.ended() => ended,
-            ended = grpc => ended,
+            ended = grpc::ended(self.grpc.as_ref()) => ended,
             ended = self.chores.ended() => ended,
         };
         ended.into()
