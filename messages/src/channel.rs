@@ -6,6 +6,7 @@
 
 mod actor;
 mod change;
+mod create;
 mod limiter;
 mod load;
 mod nonces;

@@ -18,26 +18,24 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use model::limits::{ACTOR_IDLE_MS, CHANNEL_QUEUE_MAX};
 use model::{ChannelId, MessageId, UserId};
-use proto::{Failure, trace, v1};
+use proto::{Failure, v1};
 use storage::{Bucket, Lease, Open};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use super::change::{self, Group};
+use super::create::{self, Pending};
 use super::limiter::Limiter;
 use super::load::{self, Loaded};
 use super::nonces::{Found, Key, Nonces};
 use super::staged::{Answer, ChangeAnswer, ChangesAnswer, CreateAnswer, Staged, publish};
 use super::{
     Change, Changed, Channels, Command, Created, Draft, Reply, Shared, SlowMode, not_owner, overloaded,
-    store_failure, unknown_outcome,
+    unknown_outcome,
 };
-use crate::events::Origin;
 use crate::limits::{CHANGES_PER_WRITE_MAX, PUBLISH_WAIT};
-use crate::render::Scene;
-use crate::store::{NewMessage, StoreError};
 
 /// Runs until the channel is idle or the service stops.
 pub(super) async fn run(channels: &Channels, channel: ChannelId, mut commands: mpsc::Receiver<Command>) {
@@ -184,7 +182,7 @@ impl<'a> Actor<'a> {
             reply,
         };
         let span = draft.span.clone();
-        let store = store_new(Arc::clone(self.shared), self.lease, draft, pending);
+        let store = create::store(Arc::clone(self.shared), self.lease, draft, pending);
         self.stores.push_back(Box::pin(store.instrument(span)));
     }
 
@@ -353,44 +351,6 @@ impl<'a> Actor<'a> {
     fn has_room(&self) -> bool {
         self.stores.len() + self.stored.len() + self.changes.len() < CHANNEL_QUEUE_MAX
     }
-}
-
-/// A message on its way to the store.
-struct Pending {
-    open: Open,
-    created: Created,
-    key: Option<Key>,
-    mark: Option<Bucket>,
-    reply: Reply<Created>,
-}
-
-async fn store_new(shared: Arc<Shared>, lease: Lease, draft: Draft, pending: Pending) -> Staged {
-    let Draft { guild, mut message, member, cast, referenced, slow_mode, span, .. } = draft;
-    let Pending { open, mut created, key, mark, reply } = pending;
-    message.id = created.id;
-    let scene = Scene { member: Some(&member), referenced: referenced.as_ref(), ..Scene::new(&cast) };
-    let event = Origin { lease, guild, channel: message.channel_id }.create(&message, &scene);
-    created.json = Some(scene.answer(&message).into());
-    let new = NewMessage { lease, message, mark: mark.is_some(), keep_sender: slow_mode.is_some() };
-    let stored = shared.store.create(&new).instrument(store_span()).await;
-    let is_unknown = matches!(stored, Err(StoreError::Unknown));
-    // What may have been stored stays in flight, so that the next owner looks for it.
-    let open = if is_unknown { Vec::new() } else { vec![open] };
-    let events = if stored.is_ok() { vec![event] } else { Vec::new() };
-    let outcome = stored.map(|()| created).map_err(|error| store_failure(&error));
-    let answer = CreateAnswer { outcome, key, is_unknown, marked: mark, reply: Some(reply) };
-    Staged { open, events, span, answer: Answer::Create(answer) }
-}
-
-/// One durable write of a message.
-fn store_span() -> Span {
-    tracing::info_span!(
-        target: trace::TARGET,
-        "store message",
-        otel.kind = "client",
-        db.operation.name = "insert",
-        db.collection.name = "messages",
-    )
 }
 
 fn finish_change(change: ChangeAnswer) {
