@@ -49,6 +49,8 @@ pub(crate) struct SlotTable {
 
 /// Leases that hold for ever.
 const NEVER_MS: u64 = u64::MAX;
+/// Leases that somebody has found to be over.
+const OVER_MS: u64 = 0;
 const PHASE_BITS: u32 = 2;
 const PHASE_MASK: u64 = (1 << PHASE_BITS) - 1;
 
@@ -102,8 +104,14 @@ impl SlotTable {
 
     /// Every lease ends at this moment; in the past, all have ended.
     pub(crate) fn hold_until(&self, until: Instant) {
-        let ms = until.saturating_duration_since(self.start).as_millis();
-        self.until_ms.store(u64::try_from(ms).unwrap_or(NEVER_MS - 1), SeqCst);
+        self.until_ms.store(self.ms(until), SeqCst);
+    }
+
+    /// The same for leases that have not ended: who has found one to be over has acted on that, and it stays so. Whether
+    /// they had not.
+    pub(crate) fn extend_until(&self, until: Instant) -> bool {
+        let extended = |until_ms| (!self.is_over(until_ms)).then(|| self.ms(until));
+        self.until_ms.fetch_update(SeqCst, SeqCst, extended).is_ok()
     }
 
     pub(crate) fn lease(&self, set: SlotSet, slot: Slot) -> Result<Lease, NotOwner> {
@@ -158,8 +166,16 @@ impl SlotTable {
     }
 
     fn holds(&self) -> bool {
-        let until_ms = self.until_ms.load(SeqCst);
-        until_ms == NEVER_MS || self.start.elapsed() < Duration::from_millis(until_ms)
+        let over = |until_ms| self.is_over(until_ms).then_some(OVER_MS);
+        self.until_ms.fetch_update(SeqCst, SeqCst, over).is_err()
+    }
+
+    fn is_over(&self, until_ms: u64) -> bool {
+        until_ms != NEVER_MS && self.start.elapsed() >= Duration::from_millis(until_ms)
+    }
+
+    fn ms(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(NEVER_MS - 1)
     }
 
     fn not_owner(&self, set: SlotSet, slot: Slot) -> NotOwner {
@@ -229,6 +245,24 @@ mod tests {
         assert_eq!((table.check(&mine), table.lease(SET, mine.slot)), (Ok(()), Ok(mine)));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(table.check(&mine).is_err() && table.lease(SET, mine.slot).is_err());
+    }
+
+    /// A renewal whose answer comes late may be right all the same; but somebody has been told that the lease is over.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_found_to_be_over_stays_so() {
+        let (table, mine) = (SlotTable::new(), lease(7, 5));
+        table.set(&mine, Phase::Owned);
+        let start = Instant::now();
+        let after = |secs| start + Duration::from_secs(secs);
+        table.hold_until(after(8));
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert!(table.extend_until(after(11)));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(table.check(&mine), Ok(()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(table.check(&mine).is_err());
+        assert!(!table.extend_until(after(14)));
+        assert!(table.check(&mine).is_err() && table.write_until(Duration::ZERO) < Some(Instant::now()));
     }
 
     #[test]

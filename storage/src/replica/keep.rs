@@ -25,7 +25,7 @@ impl<'a> Keeper<'a> {
         self.id
     }
 
-    /// Returns when the lease is lost: the row is gone, or could not be raised in time. Once it is to stop, the row says
+    /// Returns when the lease is lost: the row is gone, or was not raised in time. Once it is to stop, the row says
     /// that it wants no more slots.
     pub(super) async fn keep(&self, stop: &CancellationToken) {
         let timing = self.replica.timing;
@@ -40,8 +40,8 @@ impl<'a> Keeper<'a> {
                 self.raise(is_leaving).await
             });
             match raised.await {
-                Ok(Some(sent_at)) => self.replica.table.hold_until(sent_at + timing.stop),
-                Ok(None) | Err(_) => return,
+                Ok(Some(sent_at)) if self.replica.table.extend_until(sent_at + timing.stop) => {}
+                Ok(_) | Err(_) => return,
             }
         }
     }

@@ -72,7 +72,7 @@ async fn a_replica_that_stood_still_beyond_its_lease_owns_nothing_when_it_wakes(
     let leases = first.leases();
     assert!(!leases.is_empty());
     first.freeze();
-    pass(7).await;
+    pass(5).await;
     first.thaw();
     pass(5).await;
     assert_eq!(first.leases(), leases, "within its lease it goes on as if nothing had been");
