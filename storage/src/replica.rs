@@ -57,6 +57,8 @@ pub struct Timing {
     pub late: Duration,
     /// What a service gets to drain slots.
     pub drain: Duration,
+    /// After nothing more is sent under a lease, until nothing of it can be written any more.
+    pub settle: Duration,
 }
 
 /// One replica of a service, for as long as its process lives.
@@ -82,6 +84,7 @@ impl Default for Timing {
             newcomer: ms(limits::SLOT_NEWCOMER_MS),
             late: ms(limits::SLOT_RESWEEP_MS),
             drain: ms(limits::SLOT_DRAIN_MS),
+            settle: ms(limits::SLOT_SETTLE_MS),
         }
     }
 }

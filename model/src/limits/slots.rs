@@ -18,6 +18,9 @@ pub const SLOT_LOOK_SOON_MS: u64 = 250;
 pub const SLOT_NEWCOMER_MS: u64 = 4_000;
 /// A slot is swept again this long after it is served, for what came late.
 pub const SLOT_RESWEEP_MS: u64 = 30_000;
+/// What was sent under a lease has been written this long after nothing more is sent, or never will be: Cassandra itself
+/// gives a write up after two seconds.
+pub const SLOT_SETTLE_MS: u64 = 2_500;
 pub const SLOT_SWEEPS_AT_ONCE: usize = 32;
 /// What is written under a lease has to be done this much before the lease's end.
 pub const SLOT_WRITE_MARGIN_MS: u64 = 1_000;

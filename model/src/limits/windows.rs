@@ -67,6 +67,9 @@ pub const fn windows_fit(heartbeat_interval_ms: u64, resume_ms: u64) -> Result<(
             "a lease must leave time to write between two renewals, the second of which may fail once",
         );
     }
+    if SLOT_SETTLE_MS < CASSANDRA_WRITE_MS {
+        return Err("SLOT_SETTLE_MS must outlive an attempt to write");
+    }
     if SLOT_RESWEEP_MS < SLOT_LEASE_MS + CASSANDRA_WRITE_MS {
         return Err("SLOT_RESWEEP_MS must outlive every write of an owner that was replaced");
     }

@@ -277,13 +277,16 @@ impl<'a> Server<'a> {
             self.mine.insert((lease.set, lease.slot), (lease.epoch, State::Draining));
             self.replica.table.set(lease, Phase::Draining);
         }
-        let (service, time) = (self.service, self.replica.timing.drain);
+        let (service, replica) = (self.service, self.replica);
         self.jobs.push(Box::pin(async move {
-            if timeout(time, service.drain(&leases)).await.is_err() {
+            if timeout(replica.timing.drain, service.drain(&leases)).await.is_err() {
                 tracing::warn!(
                     slots = leases.len(),
                     "slots are not drained in time; what still runs there is refused"
                 );
+                // What was sent by then is written before the next owner looks.
+                leases.iter().for_each(|lease| replica.table.clear(lease));
+                sleep(replica.timing.settle).await;
             }
             Done::Drained(leases)
         }));

@@ -92,6 +92,29 @@ async fn a_replica_that_stood_still_beyond_its_lease_owns_nothing_when_it_wakes(
     world.check_never_two();
 }
 
+/// What was sent under a lease may still be on its way when the service did not end in time.
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_is_not_drained_in_time_passes_on_when_nothing_can_be_written_any_more() {
+    let world = World::new(6, Faults::default());
+    let first = world.start("10.0.0.1:9091");
+    first.replica.settled(&[SET]).await;
+    let leases = first.leases();
+    first.service.hang();
+    let second = world.start("10.0.0.2:9091");
+    let refused = |lease: &&Lease| first.replica.check(lease).is_err();
+    while !leases.iter().any(|lease| refused(&lease)) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let refused: Vec<&Lease> = leases.iter().filter(refused).collect();
+    let refused_at = Instant::now();
+    let is_had = |lease: &&Lease| second.replica.table.check_slot(SET, lease.slot);
+    while !refused.iter().any(|lease| is_had(lease)) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let (passed, settle) = (refused_at.elapsed(), Timing::default().settle);
+    assert!(passed + Duration::from_millis(10) >= settle, "after {passed:?}");
+}
+
 /// A sweep that can't be done holds its slot back, and no other.
 #[tokio::test(start_paused = true)]
 async fn a_slot_that_cannot_be_swept_is_not_served() {

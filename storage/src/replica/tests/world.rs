@@ -60,6 +60,7 @@ pub(super) struct Notes {
     sweeps: Mutex<Vec<(Lease, Pass)>>,
     drained: Mutex<BTreeSet<Lease>>,
     failing: Mutex<Option<Slot>>,
+    hangs: AtomicBool,
     replica: Mutex<Option<Arc<Replica>>>,
 }
 
@@ -207,6 +208,11 @@ impl Notes {
         *self.failing.lock() = slot;
     }
 
+    /// From now on nothing is ever drained.
+    pub(super) fn hang(&self) {
+        self.hangs.store(true, SeqCst);
+    }
+
     pub(super) fn drained(&self, leases: &[Lease]) -> bool {
         let drained = self.drained.lock();
         leases.iter().all(|lease| drained.contains(lease))
@@ -230,6 +236,9 @@ impl SlotService for Notes {
     }
 
     async fn drain(&self, leases: &[Lease]) {
+        if self.hangs.load(SeqCst) {
+            std::future::pending::<()>().await;
+        }
         sleep(Duration::from_millis(20)).await;
         self.drained.lock().extend(leases);
     }
