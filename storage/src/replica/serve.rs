@@ -115,7 +115,7 @@ impl<'a> Server<'a> {
                     }
                     Step::Done(round) => {
                         let is_complete = round.is_complete;
-                        self.apply(round);
+                        self.apply(round, is_stopping);
                         if is_stopping && is_complete && self.mine.is_empty() {
                             return End::Left;
                         }
@@ -208,12 +208,15 @@ impl<'a> Server<'a> {
         })
     }
 
-    fn apply(&mut self, round: Round) {
+    fn apply(&mut self, round: Round, is_stopping: bool) {
         for lease in round.released {
             self.mine.remove(&(lease.set, lease.slot));
         }
         if !round.taken.is_empty() {
             tracing::info!(slots = round.taken.len(), "slots are taken");
+        }
+        if is_stopping {
+            return self.begin_drain(round.taken);
         }
         for lease in round.taken {
             self.mine.insert((lease.set, lease.slot), (lease.epoch, State::Sweeping));

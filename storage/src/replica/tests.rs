@@ -65,6 +65,17 @@ async fn who_leaves_is_replaced_at_once_and_who_dies_when_its_lease_has_ended() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_stopped_while_it_takes_slots_gives_them_up() {
+    let world = World::new(7, Faults::slow());
+    let first = world.start("10.0.0.1:9091");
+    while world.had().await == 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    timeout(Duration::from_secs(60), first.stop()).await.expect("it ends");
+    assert_eq!(world.had().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_stood_still_beyond_its_lease_owns_nothing_when_it_wakes() {
     let world = World::new(4, Faults::default());
     let (first, second) = (world.start("10.0.0.1:9091"), world.start("10.0.0.2:9091"));

@@ -70,6 +70,10 @@ impl Faults {
     pub(super) fn rough() -> Self {
         Self { delay_ms: 400, lost_percent: 10 }
     }
+
+    pub(super) fn slow() -> Self {
+        Self { delay_ms: 400, lost_percent: 0 }
+    }
 }
 
 // === impl World ===
@@ -122,6 +126,12 @@ impl World {
 
     pub(super) fn below(&self, bound: u64) -> u64 {
         self.register.below(bound)
+    }
+
+    /// Slots that somebody has, by the register.
+    pub(super) async fn had(&self) -> usize {
+        let view = self.register.inner.look(&[SET]).await.unwrap();
+        view.holdings.iter().filter(|row| row.owner.is_some()).count()
     }
 
     /// Each of them serves exactly what it is preferred for.
