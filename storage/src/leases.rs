@@ -138,7 +138,8 @@ pub trait Ownership: Leases {
         stop: &CancellationToken,
     ) -> Result<(), OwnershipError>;
 
-    /// Waits until all slots of these sets that this process is to have are served, for the first time.
+    /// Waits until all slots of these sets that this process is to have are served, for the first time; those that could
+    /// not be swept are not waited for.
     async fn settled(&self, sets: &[SlotSet]);
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct SlotTable {
     ends: Mutex<HashMap<Lease, CancellationToken>>,
     /// Who was seen to own what is not ours.
     owners: RwLock<HashMap<(SlotSet, Slot), Arc<str>>>,
-    /// By set, whether all its slots were served for the first time.
+    /// By set, whether all its slots were served for the first time, or tried to.
     settled: watch::Sender<[bool; SlotSet::ALL.len()]>,
 }
 

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 pub(super) enum State {
     /// Swept before it is served.
     Sweeping,
+    /// The same again and again, as it can't be done yet.
+    Failing,
     /// Served.
     Owned,
     /// Served no more; something may still be under way.

@@ -159,8 +159,9 @@ impl<'a> Server<'a> {
             tracing::info!(slots = orders.drain.len(), "slots are given to another replica");
         }
         self.begin_drain(std::mem::take(&mut orders.drain));
-        let is_served = self.mine.values().all(|(_, state)| *state == State::Owned);
-        if orders.take.is_empty() && is_served && !is_stopping && !orders.is_lost {
+        // A slot that can't be swept holds back itself and nobody else.
+        let is_tried = self.mine.values().all(|(_, state)| matches!(state, State::Owned | State::Failing));
+        if orders.take.is_empty() && is_tried && !is_stopping && !orders.is_lost {
             self.replica.table.note_settled(self.sets);
         }
         orders
@@ -248,7 +249,12 @@ impl<'a> Server<'a> {
     fn finish(&mut self, done: Done) {
         match done {
             Done::Swept { lease, .. } if !self.is_mine(&lease) => {}
-            Done::Swept { lease, pass, is_done: false } => self.sweeps.push_back((lease, pass)),
+            Done::Swept { lease, pass, is_done: false } => {
+                if pass == Pass::First {
+                    self.mine.insert((lease.set, lease.slot), (lease.epoch, State::Failing));
+                }
+                self.sweeps.push_back((lease, pass));
+            }
             Done::Swept { lease, pass: Pass::First, .. } => {
                 self.mine.insert((lease.set, lease.slot), (lease.epoch, State::Owned));
                 self.replica.table.set(&lease, Phase::Owned);
@@ -268,7 +274,7 @@ impl<'a> Server<'a> {
     fn is_mine(&self, lease: &Lease) -> bool {
         let found = self.mine.get(&(lease.set, lease.slot));
         found.is_some_and(|(epoch, state)| {
-            *epoch == lease.epoch && matches!(state, State::Sweeping | State::Owned)
+            *epoch == lease.epoch && matches!(state, State::Sweeping | State::Failing | State::Owned)
         })
     }
 

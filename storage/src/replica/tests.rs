@@ -126,14 +126,14 @@ async fn a_slot_that_is_not_drained_in_time_passes_on_when_nothing_can_be_writte
     assert!(passed + Duration::from_millis(10) >= settle, "after {passed:?}");
 }
 
-/// A sweep that can't be done holds its slot back, and no other.
+/// A sweep that can't be done holds its slot back, and no other, nor the process that has it.
 #[tokio::test(start_paused = true)]
 async fn a_slot_that_cannot_be_swept_is_not_served() {
     let world = World::new(5, Faults::default());
     let first = world.start("10.0.0.1:9091");
     let slot = Slot::new(7).unwrap();
     first.service.fail_sweeps_of(Some(slot));
-    pass(10).await;
+    timeout(Duration::from_secs(60), first.replica.settled(&[SET])).await.expect("the others are served");
     assert_eq!(first.owned(), 1_023);
     let refused = first.replica.lease(SET, slot).unwrap_err();
     assert_eq!(refused.slot, slot);
