@@ -55,8 +55,8 @@ pub struct NotOwner {
     pub set: SlotSet,
     /// The slot in it.
     pub slot: Slot,
-    /// Whom to ask, where that is known: the owner as it was seen last. This replica itself, when it has taken the slot
-    /// and does not serve it yet.
+    /// Whom to ask, where that is known: the owner as it was seen last. Nobody, when this replica has taken the slot and
+    /// does not serve it yet.
     pub owner: Option<Arc<str>>,
 }
 
