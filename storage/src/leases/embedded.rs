@@ -76,9 +76,13 @@ impl Ownership for EmbeddedLeases {
         let leases = |set: &SlotSet| Slot::all().map(move |slot| Lease { set: *set, slot, epoch }).collect();
         let all: Vec<Vec<Lease>> = sets.iter().map(leases).collect();
         let enter = |phase| all.iter().flatten().for_each(|lease| self.table.set(lease, phase));
+        let give_up = || all.iter().flatten().for_each(|lease| self.table.clear(lease));
         enter(Phase::Sweeping);
         for leases in &all {
-            service.sweep(leases, Pass::First).await.map_err(OwnershipError::Sweep)?;
+            if let Err(error) = service.sweep(leases, Pass::First).await {
+                give_up();
+                return Err(OwnershipError::Sweep(error));
+            }
         }
         enter(Phase::Owned);
         self.table.note_settled(sets);
@@ -87,7 +91,7 @@ impl Ownership for EmbeddedLeases {
         for leases in &all {
             service.drain(leases).await;
         }
-        all.iter().flatten().for_each(|lease| self.table.clear(lease));
+        give_up();
         Ok(())
     }
 

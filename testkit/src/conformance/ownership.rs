@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use model::limits::SLOT_SWEEPS_AT_ONCE;
 use parking_lot::Mutex;
 use storage::{Lease, Ownership, Pass, ServiceError, Slot, SlotService, SlotSet};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Notes what it is asked to do; can be unable to sweep.
 struct Notes {
     owner: Arc<dyn Ownership>,
+    tried: watch::Sender<BTreeSet<Lease>>,
     swept: Mutex<BTreeSet<Lease>>,
     drained: Mutex<BTreeSet<Lease>>,
     fails: bool,
@@ -38,7 +41,13 @@ struct Notes {
 
 impl Notes {
     fn new(owner: &Arc<dyn Ownership>, fails: bool) -> Self {
-        Self { owner: owner.clone(), swept: Mutex::default(), drained: Mutex::default(), fails }
+        Self {
+            owner: owner.clone(),
+            tried: watch::Sender::default(),
+            swept: Mutex::default(),
+            drained: Mutex::default(),
+            fails,
+        }
     }
 }
 
@@ -51,6 +60,7 @@ impl SlotService for Notes {
             let is_served = self.owner.lease(lease.set, lease.slot).is_ok();
             assert!(pass == Pass::Late || !is_served, "{lease:?} is served before it is swept");
         }
+        self.tried.send_modify(|tried| tried.extend(leases));
         if self.fails {
             return Err("the stream is away".into());
         }
@@ -106,11 +116,17 @@ pub async fn what_cannot_be_swept_is_not_served(owners: Owners) {
     let owner = owners().await;
     let (notes, stop) = (Notes::new(&owner, true), CancellationToken::new());
     let script = async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mut tried = notes.tried.subscribe();
+        let many = tried.wait_for(|tried| tried.len() >= TRIED_MIN);
+        drop(timeout(PATIENCE, many).await.expect("it is asked to sweep").expect("the sender lives"));
         assert!(slots().all(|(set, slot)| owner.lease(set, slot).is_err()));
         stop.cancel();
     };
     // One that owns everything or nothing gives up.
     let _ = tokio::join!(owner.run(&SETS, &notes, &stop), script);
-    assert_eq!(*notes.swept.lock(), BTreeSet::new());
+    assert!(slots().all(|(set, slot)| owner.lease(set, slot).is_err()));
+    assert!(notes.tried.borrow().iter().all(|lease| owner.check(lease).is_err()), "they are given up");
 }
+
+/// More than are swept at one time: some have been tried and have failed by then.
+const TRIED_MIN: usize = 2 * SLOT_SWEEPS_AT_ONCE;
