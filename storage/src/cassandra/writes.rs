@@ -10,16 +10,17 @@
 //! It follows that every row belongs to one slot, and is written in no other way.
 //!
 //! **Until it is known.** A write of unknown outcome is repeated with the same timestamp, which changes nothing when the
-//! first time was written: "nothing was written" is said only when that is sure.
+//! first time was written: "nothing was written" is said only when that is sure of all its attempts.
+
+mod certain;
 
 use super::{Cassandra, WriteError};
 use crate::{
     leases::{Epoch, Lease, Leases, NotOwner},
     slots::SlotSet,
 };
-use model::limits::{CASSANDRA_AGAIN_MS, CASSANDRA_CHANGE_MS, CASSANDRA_WRITE_MS, SLOTS_PER_SET};
+use model::limits::SLOTS_PER_SET;
 use scylla::{
-    errors::ExecutionError,
     serialize::row::SerializeRow,
     statement::{
         batch::{Batch, BatchType},
@@ -33,7 +34,6 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
 
 /// Statements that are written together: all of them or none, though readers may see some of them first when they lie in
 /// several partitions.
@@ -106,61 +106,25 @@ impl LeasedWrites {
             return Ok(());
         }
         let stamp = self.stamps.next(lease);
-        let give_up_at = Instant::now() + Duration::from_millis(CASSANDRA_CHANGE_MS);
-        let mut unknown = None;
-        loop {
-            let until = self.leases.write_until().map_or(give_up_at, |until| until.min(give_up_at));
-            let left = until.saturating_duration_since(Instant::now());
-            let error = match self.leases.check(lease) {
-                Err(error) => return Err(unknown.map_or(error.into(), LeasedWriteError::Write)),
-                Ok(()) => {
-                    let patience = left.min(Duration::from_millis(CASSANDRA_WRITE_MS));
-                    match self.attempt(batch, stamp, patience).await {
-                        Ok(()) => return Ok(()),
-                        Err(error) => WriteError::from(error),
-                    }
-                }
-            };
-            if matches!(error, WriteError::Refused(_)) {
-                return Err(error.into());
-            }
-            let again_at = Instant::now() + Duration::from_millis(CASSANDRA_AGAIN_MS);
-            let last = match error {
-                WriteError::Unknown(_) => unknown.insert(error),
-                _ if unknown.is_some() => unknown.as_mut().expect("just seen"),
-                error if again_at >= until => return Err(error.into()),
-                _ => {
-                    sleep_until(again_at).await;
-                    continue;
-                }
-            };
-            tracing::warn!(error = %last, ?lease, "a write is repeated until it is certain");
-            if again_at >= until {
-                return Err(unknown.expect("just put there").into());
-            }
-            sleep_until(again_at).await;
-        }
+        certain::repeat(&*self.leases, lease, |patience| self.attempt(batch, stamp, patience)).await
     }
 
-    async fn attempt(
-        &self,
-        batch: &WriteBatch,
-        stamp: i64,
-        patience: Duration,
-    ) -> Result<(), ExecutionError> {
+    async fn attempt(&self, batch: &WriteBatch, stamp: i64, patience: Duration) -> Result<(), WriteError> {
         let session = self.cassandra.session();
         if let ([statement], [row]) = (&batch.statements[..], &batch.rows[..]) {
             let mut statement = statement.clone();
             statement.set_timestamp(Some(stamp));
             statement.set_request_timeout(Some(patience));
-            return session.execute_unpaged(&statement, row).await.map(drop);
+            session.execute_unpaged(&statement, row).await?;
+            return Ok(());
         }
         let mut statements = Batch::new(BatchType::Logged);
         batch.statements.iter().cloned().for_each(|statement| statements.append_statement(statement));
         let mut statements = self.cassandra.batch(statements);
         statements.set_timestamp(Some(stamp));
         statements.set_request_timeout(Some(patience));
-        session.batch(&statements, &batch.rows[..]).await.map(drop)
+        session.batch(&statements, &batch.rows[..]).await?;
+        Ok(())
     }
 }
 
