@@ -8,13 +8,15 @@
 //! - starts that share a worker lie 1,024 starts apart, and each begins above the time that the one before it
 //!   recorded ([`IdFloor`], at most once a second).
 //!
-//! So it is embedded. In a cluster workers are leased ([`WorkerLease`](crate::WorkerLease)), and the next holder of one
-//! begins above the *ceiling* that the one before it had written down before it came there.
+//! So it is embedded. In a cluster workers are leased ([`WorkerLease`]), and the next holder of one
+//! begins above the time that the one before it had written down before it came there ([`WorkerLease::snowflakes`]).
 //!
 //! Ids also order: a start's ids lie above all that the floor covers. What the last second before a crash
 //! handed out is covered as well unless the clock has stepped back meanwhile; then a channel still starts above
 //! its own newest message, by [`Snowflakes::raise_above`].
 
+#[cfg(doc)]
+use crate::WorkerLease;
 use crate::{
     engine::{Batch, Engine, Table},
     keys::{FloorKey, META_TABLE},
@@ -24,7 +26,11 @@ use model::{
     limits::ID_FLOOR_MS,
     snowflake::{EPOCH_MS, TIMESTAMP_SHIFT},
 };
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+use tokio::sync::Notify;
 
 const WORKER_BITS: u32 = 10;
 const INCREMENT_BITS: u32 = TIMESTAMP_SHIFT - WORKER_BITS;
@@ -45,6 +51,8 @@ pub struct Snowflakes {
     increment: u64,
     /// Milliseconds since [`EPOCH_MS`]: for a clock that is further the time stands still there.
     ceiling: u64,
+    /// Told when the time has come to the ceiling.
+    at_ceiling: Arc<Notify>,
 }
 
 /// The recorded time of the newest id.
@@ -84,7 +92,7 @@ impl Snowflakes {
         let time = floor_ms.saturating_sub(EPOCH_MS).min(TIME_MAX);
         // The floor's own millisecond counts as used up, except at the very beginning of time.
         let increment = if time == 0 { 0 } else { INCREMENT_MAX + 1 };
-        Self { worker, time, increment, ceiling: TIME_MAX }
+        Self { worker, time, increment, ceiling: TIME_MAX, at_ceiling: Arc::default() }
     }
 
     /// The same, whose ids follow the clock no further than this until the ceiling is raised.
@@ -95,6 +103,12 @@ impl Snowflakes {
     /// Raises the ceiling; it is never lowered.
     pub fn raise_ceiling(&mut self, ceiling_ms: u64) {
         self.ceiling = self.ceiling.max(ceiling_ms.saturating_sub(EPOCH_MS));
+    }
+
+    /// Told when ids have come to the ceiling: where the clock has jumped, or where they had to be raised above another's.
+    /// They go on all the same, so the ceiling should be raised at once.
+    pub fn at_ceiling(&self) -> Arc<Notify> {
+        self.at_ceiling.clone()
     }
 
     /// The next id at Unix time `now_ms`: above every earlier one, with the time `now_ms` unless an earlier id
@@ -111,6 +125,7 @@ impl Snowflakes {
         assert!(self.time <= TIME_MAX, "snowflakes end in the year 2154");
         let id = self.time << TIMESTAMP_SHIFT | u64::from(self.worker.0) << INCREMENT_BITS | self.increment;
         self.increment += 1;
+        self.tell_at_ceiling();
         id
     }
 
@@ -120,12 +135,19 @@ impl Snowflakes {
         if time >= self.time {
             self.time = time;
             self.increment = INCREMENT_MAX + 1;
+            self.tell_at_ceiling();
         }
     }
 
     /// Unix time in milliseconds of the last id, or of the floor.
     pub fn last_ms(&self) -> u64 {
         self.time + EPOCH_MS
+    }
+
+    fn tell_at_ceiling(&self) {
+        if self.time >= self.ceiling {
+            self.at_ceiling.notify_one();
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 //! An id is leased as a replica's row is (see [`Replica`](crate::Replica)): its holder raises a version every 15 s and
 //! stops at 45 s after the last raise that succeeded was sent; who has seen the same version for 60 s takes it over. With
 //! each raise the holder writes down a time that its snowflakes stay below; the next holder of the id waits until its own
-//! clock has passed that time. So also a holder whose clock runs ahead has no twin.
+//! clock has passed that time, and makes none below it, should the clock be set back afterwards. So also a holder whose
+//! clock runs ahead has no twin. Where its clock jumps towards that time it raises at once. (Where it has to follow another's
+//! ids by more than a minute it is beyond the time until it has raised: two clocks that are so far apart, and a kill in
+//! that moment, could still make one id twice.)
 //!
 //! There are 1,024 of them. A process looks at some, beginning anywhere, until it finds one that nobody has; only when all
 //! that it looked at are taken does it watch them until one is given up.
@@ -12,14 +15,19 @@ mod memory;
 
 pub use memory::MemoryWorkers;
 
-use crate::{ledger::SharedSnowflakes, observed::Observed, replica::RegisterError, worker::WorkerId};
+use crate::{
+    ledger::SharedSnowflakes,
+    observed::Observed,
+    replica::RegisterError,
+    worker::{Snowflakes, WorkerId},
+};
 use async_trait::async_trait;
 use model::{
     clock::SharedClock,
     entropy,
     limits::{
-        WORKER_AHEAD_MS, WORKER_LEASE_MS, WORKER_LOOKS, WORKER_RENEW_MS, WORKER_RETRY_MS, WORKER_STOP_MS,
-        WORKER_WAIT_MS,
+        WORKER_AHEAD_MS, WORKER_LEASE_MS, WORKER_LOOKS, WORKER_RENEW_MS, WORKER_RETRY_MS, WORKER_SPARE_MS,
+        WORKER_STOP_MS, WORKER_WAIT_MS,
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -78,6 +86,8 @@ pub struct WorkerLease {
     clock: SharedClock,
     worker: WorkerId,
     row: WorkerRow,
+    /// The time that all snowflakes of earlier holders are below.
+    floor_ms: u64,
     /// When what made it ours was sent.
     sent_at: Instant,
 }
@@ -102,15 +112,15 @@ impl WorkerLease {
                 if !is_free {
                     continue;
                 }
-                let last_ms = seen.map_or(0, |row| row.last_ms);
-                wait_until(&clock, last_ms, *worker).await?;
+                let floor_ms = seen.map_or(0, |row| row.last_ms);
+                wait_until(&clock, floor_ms, *worker).await?;
                 let version = seen.map_or(0, |row| row.version) + 1;
-                let row =
-                    WorkerRow { holder: Some(holder), version, last_ms: clock.now_ms() + WORKER_AHEAD_MS };
+                let last_ms = clock.now_ms().max(floor_ms) + WORKER_AHEAD_MS;
+                let row = WorkerRow { holder: Some(holder), version, last_ms };
                 let sent_at = Instant::now();
                 // One that somebody else was faster with, or of which nobody knows, is left alone: it becomes free.
                 if let Ok(true) = register.write(*worker, seen, row).await {
-                    return Ok(Self { register, clock, worker: *worker, row, sent_at });
+                    return Ok(Self { register, clock, worker: *worker, row, floor_ms, sent_at });
                 }
             }
             if Instant::now() >= give_up_at {
@@ -125,18 +135,23 @@ impl WorkerLease {
         self.worker
     }
 
-    /// The time that snowflakes have to stay below until the first renewal.
-    pub fn ceiling_ms(&self) -> u64 {
-        self.row.last_ms
+    /// Its generator: one, for the whole process.
+    pub fn snowflakes(&self) -> Snowflakes {
+        Snowflakes::new(self.worker, self.floor_ms).below(ceiling_ms(&self.row))
     }
 
     /// Renews it until it is stopped, and gives it up then: the last thing that a process does. Returns an error when it is
     /// lost: then no snowflake may be made any more, and the process should end.
     pub async fn keep(mut self, ids: &SharedSnowflakes, stop: &CancellationToken) -> Result<(), LostWorker> {
+        let at_ceiling = ids.lock().at_ceiling();
         loop {
             let stop_at = self.sent_at + Duration::from_millis(WORKER_STOP_MS);
             let renewed = timeout_at(stop_at, async {
-                stop.run_until_cancelled(sleep(Duration::from_millis(WORKER_RENEW_MS))).await?;
+                tokio::select! {
+                    () = stop.cancelled() => return None,
+                    () = at_ceiling.notified() => {}
+                    () = sleep(Duration::from_millis(WORKER_RENEW_MS)) => {}
+                }
                 Some(self.renew(ids).await)
             });
             match renewed.await {
@@ -170,7 +185,7 @@ impl WorkerLease {
             sleep(Duration::from_millis(WORKER_RETRY_MS)).await;
         }
         (self.row, self.sent_at) = (row, sent_at);
-        ids.lock().raise_ceiling(row.last_ms);
+        ids.lock().raise_ceiling(ceiling_ms(&row));
         true
     }
 
@@ -191,6 +206,11 @@ impl WorkerLease {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("worker id {0} could not be renewed in time; no id may be made any more")]
 pub struct LostWorker(pub u16);
+
+/// The time up to which snowflakes follow the clock.
+fn ceiling_ms(row: &WorkerRow) -> u64 {
+    row.last_ms - WORKER_SPARE_MS
+}
 
 async fn wait_until(clock: &SharedClock, last_ms: u64, worker: WorkerId) -> Result<(), WorkerError> {
     let ahead_ms = last_ms.saturating_sub(clock.now_ms());

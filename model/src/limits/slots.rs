@@ -24,7 +24,7 @@ pub const SLOT_SETTLE_MS: u64 = 2_500;
 pub const SLOT_SWEEPS_AT_ONCE: usize = 32;
 /// What is written under a lease has to be done this much before the lease's end.
 pub const SLOT_WRITE_MARGIN_MS: u64 = 1_000;
-/// A worker's snowflakes follow its clock this far beyond the last renewal of its id.
+/// The snowflakes of a worker stay below a time that is this far beyond the last renewal of its id.
 pub const WORKER_AHEAD_MS: u64 = 60_000;
 /// Who has seen no sign of life of a worker id's holder for this long takes it over.
 pub const WORKER_LEASE_MS: u64 = 60_000;
@@ -32,6 +32,9 @@ pub const WORKER_LEASE_MS: u64 = 60_000;
 pub const WORKER_LOOKS: u16 = 64;
 pub const WORKER_RENEW_MS: u64 = 15_000;
 pub const WORKER_RETRY_MS: u64 = 500;
+/// Before that time by this they follow the clock no further; what is left is for a thousand times as many as one
+/// millisecond has.
+pub const WORKER_SPARE_MS: u64 = 1_000;
 /// A holder stops this long after it sent its last renewal that succeeded.
 pub const WORKER_STOP_MS: u64 = 45_000;
 /// A new process waits at most this long for an id, and for its clock to pass the time of the holder before.

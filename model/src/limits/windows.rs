@@ -58,7 +58,7 @@ pub const fn windows_fit(heartbeat_interval_ms: u64, resume_ms: u64) -> Result<(
     }
     if WORKER_STOP_MS >= WORKER_LEASE_MS
         || WORKER_RENEW_MS * 3 > WORKER_STOP_MS
-        || WORKER_AHEAD_MS < WORKER_STOP_MS
+        || WORKER_AHEAD_MS - WORKER_SPARE_MS < WORKER_STOP_MS
     {
         return Err("a worker id must be stopped before it passes on, and its ceiling must last as long");
     }

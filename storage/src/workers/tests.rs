@@ -1,7 +1,6 @@
 //! Holders of one worker id after each other, in virtual time.
 
 use super::*;
-use crate::worker::Snowflakes;
 use model::{clock::Clock, snowflake::timestamp_ms};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -80,7 +79,7 @@ impl World {
 
 /// The generator of a holder.
 fn ids(lease: &WorkerLease) -> SharedSnowflakes {
-    Arc::new(Mutex::new(Snowflakes::new(lease.worker(), 0).below(lease.ceiling_ms())))
+    Arc::new(Mutex::new(lease.snowflakes()))
 }
 
 async fn pass(ms: u64) {
@@ -177,4 +176,44 @@ async fn a_clock_that_is_far_behind_is_said_to_be() {
     ahead.keep(&ids, &stop).await.unwrap();
     let error = world.take(0).await.err().unwrap();
     assert!(matches!(error, WorkerError::Clock { ahead_ms, .. } if ahead_ms > WORKER_WAIT_MS), "{error}");
+}
+
+/// Between the wait for the earlier holder's time and the first snowflake the clock can be set back.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_afterwards_makes_no_snowflake_of_an_earlier_holders_time() {
+    let world = World::new();
+    let first = world.take(0).await.unwrap();
+    let ids_of_first = ids(&first);
+    let newest = ids_of_first.lock().next(world.clock(0).now_ms() + 10 * WORKER_AHEAD_MS);
+    drop(first);
+    let second = world.take(0).await.unwrap();
+    let set_back_ms = world.clock(0).now_ms() - 2 * WORKER_LEASE_MS;
+    let next = ids(&second).lock().next(set_back_ms);
+    assert!(timestamp_ms(next) > timestamp_ms(newest));
+}
+
+/// Ids go on where they come to the ceiling; the register knows how far before many are made.
+#[tokio::test(start_paused = true)]
+async fn who_comes_to_the_ceiling_renews_at_once() {
+    let world = World::new();
+    let lease = world.take(0).await.unwrap();
+    let (ids, stop) = (ids(&lease), CancellationToken::new());
+    let before_ms = world.row().await.last_ms;
+    let script = async {
+        pass(1_000).await;
+        // The clock has jumped.
+        let ahead_ms = world.clock(0).now_ms() + 10 * WORKER_AHEAD_MS;
+        let many = (0..10_000).map(|_| ids.lock().next(ahead_ms)).last().unwrap();
+        assert!(timestamp_ms(many) < before_ms, "they stay below what is written down");
+        pass(1).await;
+        assert!(world.row().await.last_ms > before_ms);
+        // A channel's newest message was made by a clock that is far ahead.
+        let others_ms = world.row().await.last_ms + WORKER_AHEAD_MS;
+        ids.lock().raise_above(model::snowflake::lowest_at(others_ms));
+        pass(1).await;
+        assert!(world.row().await.last_ms > others_ms, "before the first id is made");
+        stop.cancel();
+    };
+    let (kept, ()) = tokio::join!(lease.keep(&ids, &stop), script);
+    kept.unwrap();
 }

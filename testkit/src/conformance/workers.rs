@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use model::clock::SystemClock;
 use model::entropy;
-use storage::{Snowflakes, WorkerId, WorkerLease, WorkerRegister, WorkerRow};
+use storage::{WorkerId, WorkerLease, WorkerRegister, WorkerRow};
 use tokio_util::sync::CancellationToken;
 
 /// Makes one test of each property; the maker is an `async fn() -> Option<Arc<dyn WorkerRegister>>`.
@@ -72,8 +72,7 @@ pub async fn processes_get_ids_of_their_own_and_give_them_up(register: Arc<dyn W
     let stop = CancellationToken::new();
     stop.cancel();
     for lease in leases {
-        let worker = lease.worker();
-        let ids = Snowflakes::new(worker, 0).below(lease.ceiling_ms());
+        let (worker, ids) = (lease.worker(), lease.snowflakes());
         lease.keep(&Arc::new(parking_lot::Mutex::new(ids)), &stop).await.expect("it is ours");
         let row = register.read(worker).await.expect("an answer");
         assert_eq!(row.expect("it was taken").holder, None);
