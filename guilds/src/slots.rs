@@ -43,6 +43,13 @@ impl SlotService for Slots {
         if sweeper.published > 0 {
             tracing::info!(events = sweeper.published, "published what an earlier owner left");
         }
+        if pass == Pass::First {
+            for keeper in &self.keepers {
+                let of_set: Vec<Lease> =
+                    leases.iter().filter(|lease| lease.set == keeper.set()).copied().collect();
+                keeper.begin(&of_set).await?;
+            }
+        }
         if pass == Pass::Late {
             self.seen.forget(leases);
             for lease in leases {

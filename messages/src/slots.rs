@@ -35,8 +35,9 @@ impl SlotService for Slots {
         self.store.sweep(leases, pass, &mut sweeper).await?;
         self.stats.swept.add(sweeper.published);
         self.stats.late.add(sweeper.removed);
-        if pass == Pass::Late {
-            self.seen.forget(leases);
+        match pass {
+            Pass::First => self.keeper.begin(leases).await?,
+            Pass::Late => self.seen.forget(leases),
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::{
     slots::{Slot, SlotSet},
 };
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use model::limits::{OUTBOX_PRUNE_MS, OUTBOX_WATERMARK_MS, WATERMARKS_AT_ONCE, WATERMARKS_PER_TICK};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -108,6 +108,20 @@ impl<S: OutboxStore + ?Sized> OutboxKeeper<S> {
         }
     }
 
+    /// Writes the first watermarks of leases under which nothing has begun, where a store keeps them by slot: in which time
+    /// the next owner has to look. Every id that follows is later than the one that is made for it, whatever the clock does.
+    pub async fn begin(&self, leases: &[Lease]) -> Result<(), S::Error> {
+        if self.store.scope() == Scope::Set || leases.is_empty() {
+            return Ok(());
+        }
+        self.ledger.next();
+        let published_ms = self.ledger.newest_ms();
+        let mark = |lease: &Lease| self.mark(lease, Some(lease.slot), published_ms);
+        let marks: Vec<Watermark> = leases.iter().map(mark).collect();
+        let put = |mark| async move { self.store.put_watermark(mark).await };
+        stream::iter(marks).map(put).buffer_unordered(WATERMARKS_AT_ONCE).try_collect().await
+    }
+
     /// Writes the last watermarks of leases under which no id follows. That may fail: then the next owner looks for more
     /// than it has to.
     pub async fn finish(&self, leases: &[Lease]) {
@@ -179,7 +193,7 @@ impl<S: OutboxStore + ?Sized> OutboxKeeper<S> {
 mod tests {
     use super::*;
     use crate::{NotOwner, Snowflakes, WorkerId};
-    use model::clock::ManualClock;
+    use model::{clock::ManualClock, snowflake};
     use parking_lot::Mutex;
 
     const NOW_MS: u64 = 1_700_000_000_000;
@@ -272,6 +286,20 @@ mod tests {
         keeper.finish(&[lease(0), lease(busy)]).await;
         let last = notes.watermarks.lock().last().copied();
         assert_eq!(last, Some((Slot::new(0), 2_001)), "in the other nothing has happened");
+    }
+
+    /// The next owner looks from there on: in the time of the ids that follow, and below none of them.
+    #[tokio::test]
+    async fn the_first_watermark_is_the_time_in_which_ids_begin() {
+        let notes = Arc::new(Notes { by_slot: true, ..Notes::default() });
+        let (clock, ledger, keeper) = keeper(&notes);
+        clock.advance(500_000);
+        assert!(keeper.begin(&[lease(1)]).await.is_err(), "it is tried again");
+        keeper.begin(&[lease(1)]).await.unwrap();
+        assert_eq!(*notes.watermarks.lock(), [(Slot::new(1), 500_000); 2]);
+        clock.set(NOW_MS);
+        let id = ledger.begin(&lease(1)).unwrap().id();
+        assert!(snowflake::timestamp_ms(id) >= NOW_MS + 500_000);
     }
 
     #[tokio::test(start_paused = true)]

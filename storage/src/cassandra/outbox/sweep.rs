@@ -2,7 +2,7 @@
 //!
 //! Which partitions can hold rows is said by two things, neither of which trusts anybody's clock alone: the watermarks of
 //! the earlier epochs, which are in their owners' time, and the time of whoever sweeps. An owner therefore writes a
-//! watermark before it accepts anything, too.
+//! watermark before it accepts anything, too ([`OutboxKeeper::begin`](crate::OutboxKeeper::begin)).
 //!
 //! An epoch counts as swept once the late pass over it is done. If its owner dies before that, the next one's first pass
 //! publishes everything again, which readers know by its ids.
@@ -14,9 +14,7 @@ use crate::{
         register::{set_code, slot_number},
     },
     leases::{Epoch, Lease, Pass},
-    outbox::{
-        Bucket, Marker, OutboxError, OutboxRow, Republish, RepublishError, Unpublished, Watermark, value,
-    },
+    outbox::{Bucket, Marker, OutboxError, OutboxRow, Republish, RepublishError, Unpublished, value},
 };
 use futures_util::TryStreamExt;
 use model::limits::{OUTBOX_AHEAD_MS, OUTBOX_ROW_MS};
@@ -77,12 +75,6 @@ impl CassandraOutbox {
                 let row = (set_code(lease.set), slot_number(lease.slot), epoch.0.cast_signed());
                 self.cassandra.write(&self.put_swept, row).await?;
             }
-        }
-        if pass == Pass::First {
-            let (set, slot, epoch) = (lease.set, Some(lease.slot), lease.epoch);
-            // Our clock may be set back before the first id is made.
-            let published_ms = now_ms.saturating_sub(OUTBOX_AHEAD_MS);
-            self.put_watermark(Watermark { set, slot, epoch, published_ms }).await?;
         }
         Ok(())
     }
