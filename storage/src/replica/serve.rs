@@ -18,7 +18,10 @@ use futures_util::{
     stream::{FuturesUnordered, StreamExt},
 };
 use model::limits::{SLOT_BATCH_LEN, SLOT_SWEEPS_AT_ONCE};
-use std::{collections::VecDeque, future::pending};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    future::pending,
+};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +36,8 @@ pub(super) struct Server<'a> {
     jobs: FuturesUnordered<BoxFuture<'a, Done>>,
     /// Sweeps that wait for a place among the jobs.
     sweeps: VecDeque<(Lease, Pass)>,
+    /// What is being swept.
+    swept: BTreeSet<Lease>,
     /// Slots that will be swept once more, in order of time.
     late: VecDeque<(Instant, Lease)>,
 }
@@ -75,8 +80,18 @@ impl<'a> Server<'a> {
         service: &'a dyn SlotService,
     ) -> Self {
         let memory = Memory::new(id, replica.address.clone(), replica.timing);
-        let (jobs, sweeps, late) = (FuturesUnordered::new(), VecDeque::new(), VecDeque::new());
-        Self { replica, id, sets, service, memory, mine: Mine::new(), jobs, sweeps, late }
+        Self {
+            replica,
+            id,
+            sets,
+            service,
+            memory,
+            mine: Mine::new(),
+            jobs: FuturesUnordered::new(),
+            sweeps: VecDeque::new(),
+            swept: BTreeSet::new(),
+            late: VecDeque::new(),
+        }
     }
 
     /// Runs until it is stopped and everything is given up, or until it is found to be dead.
@@ -235,18 +250,23 @@ impl<'a> Server<'a> {
             if !self.is_mine(&lease) {
                 continue;
             }
+            let end = self.replica.table.end_of(&lease);
+            self.swept.insert(lease);
             self.jobs.push(Box::pin(async move {
-                let swept = service.sweep(&[lease], pass).await;
-                if let Err(error) = &swept {
+                let swept = end.run_until_cancelled(service.sweep(&[lease], pass)).await;
+                if let Some(Err(error)) = &swept {
                     tracing::warn!(%error, ?lease, ?pass, "a slot can't be swept yet");
-                    sleep(rest).await;
+                    end.run_until_cancelled(sleep(rest)).await;
                 }
-                Done::Swept { lease, pass, is_done: swept.is_ok() }
+                Done::Swept { lease, pass, is_done: matches!(swept, Some(Ok(()))) }
             }));
         }
     }
 
     fn finish(&mut self, done: Done) {
+        if let Done::Swept { lease, .. } = &done {
+            self.swept.remove(lease);
+        }
         match done {
             Done::Swept { lease, .. } if !self.is_mine(&lease) => {}
             Done::Swept { lease, pass, is_done: false } => {
@@ -287,12 +307,17 @@ impl<'a> Server<'a> {
             self.replica.table.set(lease, Phase::Draining);
         }
         let (service, replica) = (self.service, self.replica);
+        // A sweep ends with its lease, wherever it is.
+        let is_cut_short = leases.iter().any(|lease| self.swept.contains(lease));
         self.jobs.push(Box::pin(async move {
-            if timeout(replica.timing.drain, service.drain(&leases)).await.is_err() {
+            let is_drained = timeout(replica.timing.drain, service.drain(&leases)).await.is_ok();
+            if !is_drained {
                 tracing::warn!(
                     slots = leases.len(),
                     "slots are not drained in time; what still runs there is refused"
                 );
+            }
+            if !is_drained || is_cut_short {
                 // What was sent by then is written before the next owner looks.
                 leases.iter().for_each(|lease| replica.table.clear(lease));
                 sleep(replica.timing.settle).await;
@@ -303,10 +328,9 @@ impl<'a> Server<'a> {
 
     /// Nothing is swept any more, and everything is drained together.
     fn drain_all(&mut self) {
-        self.jobs.clear();
         self.sweeps.clear();
         self.late.clear();
-        let all = self.leases(|state| state != State::Drained);
+        let all = self.leases(|state| !matches!(state, State::Draining | State::Drained));
         self.begin_drain(all);
     }
 

@@ -126,6 +126,33 @@ async fn a_slot_that_is_not_drained_in_time_passes_on_when_nothing_can_be_writte
     assert!(passed + Duration::from_millis(10) >= settle, "after {passed:?}");
 }
 
+/// A late sweep deletes: what it has sent must not arrive after the next owner has looked.
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_is_being_swept_passes_on_when_the_sweep_is_over() {
+    let world = World::new(8, Faults::default());
+    let first = world.start("10.0.0.1:9091");
+    first.replica.settled(&[SET]).await;
+    first.service.hang_late();
+    pass(35).await;
+    let swept = first.service.hanging();
+    assert!(!swept.is_empty());
+    let second = world.start("10.0.0.2:9091");
+    let (mut refused_at, mut passed) = (BTreeMap::new(), 0);
+    while passed == 0 {
+        sleep(Duration::from_millis(10)).await;
+        for lease in &swept {
+            if first.replica.lease(SET, lease.slot).is_err() {
+                refused_at.entry(lease.slot).or_insert_with(Instant::now);
+            }
+            if second.replica.table.check_slot(SET, lease.slot) {
+                passed += 1;
+                assert!(refused_at[&lease.slot].elapsed() >= Timing::default().settle);
+                assert!(!first.service.hanging().contains(lease));
+            }
+        }
+    }
+}
+
 /// A sweep that can't be done holds its slot back, and no other, nor the process that has it.
 #[tokio::test(start_paused = true)]
 async fn a_slot_that_cannot_be_swept_is_not_served() {

@@ -61,6 +61,9 @@ pub(super) struct Notes {
     drained: Mutex<BTreeSet<Lease>>,
     failing: Mutex<Option<Slot>>,
     hangs: AtomicBool,
+    late_hangs: AtomicBool,
+    /// Sweeps that hang.
+    hanging: Mutex<BTreeSet<Lease>>,
     replica: Mutex<Option<Arc<Replica>>>,
 }
 
@@ -223,9 +226,27 @@ impl Notes {
         self.hangs.store(true, SeqCst);
     }
 
+    /// From now on late sweeps never end by themselves.
+    pub(super) fn hang_late(&self) {
+        self.late_hangs.store(true, SeqCst);
+    }
+
+    pub(super) fn hanging(&self) -> BTreeSet<Lease> {
+        self.hanging.lock().clone()
+    }
+
     pub(super) fn drained(&self, leases: &[Lease]) -> bool {
         let drained = self.drained.lock();
         leases.iter().all(|lease| drained.contains(lease))
+    }
+}
+
+/// Until it is dropped.
+struct Hanging<'a>(&'a Notes, &'a [Lease]);
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        self.0.hanging.lock().retain(|lease| !self.1.contains(lease));
     }
 }
 
@@ -236,6 +257,11 @@ impl SlotService for Notes {
         for lease in leases {
             let is_served = replica.lease(lease.set, lease.slot).is_ok();
             assert!(!is_served || pass == Pass::Late, "{lease:?} is served before it is swept");
+        }
+        if pass == Pass::Late && self.late_hangs.load(SeqCst) {
+            self.hanging.lock().extend(leases);
+            let _hanging = Hanging(self, leases);
+            std::future::pending::<()>().await;
         }
         sleep(Duration::from_millis(5)).await;
         if leases.iter().any(|lease| Some(lease.slot) == *self.failing.lock()) {
