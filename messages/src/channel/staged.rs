@@ -49,19 +49,25 @@ pub(super) struct ChangeAnswer {
     pub(super) reply: Option<Reply<Changed>>,
 }
 
-/// Publishes events one after the other, each again until it is acknowledged. `false`: another owner will do it.
+/// Publishes events one after the other, each again until it is acknowledged. `false`: the lease is gone, and another owner
+/// publishes them, or has; so it is asked for before each event, and after the last: an owner who has slept over an
+/// acknowledgement must not answer for a slot in which others have written since.
 pub(super) async fn publish(shared: Arc<Shared>, lease: Lease, events: Vec<OutboxEvent>) -> bool {
+    let is_owner = || shared.leases.check(&lease).is_ok();
     let again = |_| {
-        let is_owner = shared.leases.check(&lease).is_ok();
+        let is_owner = is_owner();
         shared.stats.publish_retries.add(u64::from(is_owner));
         is_owner
     };
     for OutboxEvent { subject, event_id, envelope } in &events {
+        if !is_owner() {
+            return false;
+        }
         let (backplane, clock) = (&*shared.backplane, &**shared.ids.clock());
         let published = backplane::publish(backplane, clock, *subject, *event_id, envelope, again).await;
         if published.is_err() {
             return false;
         }
     }
-    true
+    events.is_empty() || is_owner()
 }

@@ -1,4 +1,5 @@
-//! A store that wrote and could not say so: nobody is told that nothing happened, and the next start finds out.
+//! A store that wrote and could not say so: nobody is told that nothing happened, and the next start finds out. It can also
+//! be one that many write to, in which something is found late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -7,7 +8,8 @@ use async_trait::async_trait;
 use messages::store::{Changes, EmbeddedStore, MessageStore, NewMessage, Page, StoreError};
 use model::emoji::Emoji;
 use model::{ChannelId, EventKind, Message, MessageId, UserId};
-use storage::{Epoch, Lease, OutboxStore, Pass, Republish, Scope, SlotSet, Watermark};
+use parking_lot::Mutex;
+use storage::{Epoch, Lease, Marker, OutboxStore, Pass, Republish, Scope, SlotSet, Unpublished, Watermark};
 
 use crate::rig::{Rig, with_nonce};
 use crate::world::FIRST;
@@ -16,11 +18,34 @@ use crate::world::FIRST;
 pub struct Doubtful {
     inner: EmbeddedStore,
     doubts: AtomicBool,
+    scope: Scope,
+    late: Mutex<Vec<Marker>>,
+    marks: Mutex<Vec<Watermark>>,
 }
 
 impl Doubtful {
     pub fn new(inner: EmbeddedStore) -> Arc<Self> {
-        Arc::new(Self { inner, doubts: AtomicBool::new(false) })
+        Self::of(inner, Scope::Set)
+    }
+
+    /// One that keeps watermarks by slot, as it has other writers.
+    pub fn shared(inner: EmbeddedStore) -> Arc<Self> {
+        Self::of(inner, Scope::Slot)
+    }
+
+    fn of(inner: EmbeddedStore, scope: Scope) -> Arc<Self> {
+        let (late, marks) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { inner, doubts: AtomicBool::new(false), scope, late, marks })
+    }
+
+    /// What late sweeps find.
+    pub fn find_late(&self, marker: Marker) {
+        self.late.lock().push(marker);
+    }
+
+    /// The watermarks of slots that were written.
+    pub fn marks(&self) -> Vec<Watermark> {
+        self.marks.lock().clone()
     }
 
     /// Writes are made from now on and not confirmed, or confirmed again.
@@ -86,7 +111,15 @@ impl MessageStore for Doubtful {
         pass: Pass,
         republish: &mut dyn Republish,
     ) -> Result<(), StoreError> {
-        self.inner.sweep(leases, pass, republish).await
+        if pass == Pass::First {
+            return self.inner.sweep(leases, pass, republish).await;
+        }
+        let late = self.late.lock().clone();
+        for marker in late {
+            let found = Unpublished::Marker { marker, published_ms: 0 };
+            republish.too_late(found).await.map_err(StoreError::Unavailable)?;
+        }
+        Ok(())
     }
 }
 
@@ -95,10 +128,14 @@ impl OutboxStore for Doubtful {
     type Error = StoreError;
 
     fn scope(&self) -> Scope {
-        self.inner.scope()
+        self.scope
     }
 
     async fn put_watermark(&self, watermark: Watermark) -> Result<(), StoreError> {
+        if self.scope == Scope::Slot {
+            self.marks.lock().push(watermark);
+            return Ok(());
+        }
         self.inner.put_watermark(watermark).await
     }
 

@@ -4,8 +4,10 @@
 
 mod changes;
 mod doubt;
+mod late;
 mod order;
 mod outcomes;
+mod owner;
 mod permissions;
 mod reading;
 mod recovery;

@@ -17,6 +17,7 @@ use storage::{EmbeddedLeases, Engine, EngineOptions, IdFloor, Snowflakes, Worker
 use tokio::runtime::Handle;
 
 use crate::doubt::Doubtful;
+use crate::owner::Owner;
 use crate::world::{Directory, GENERAL, World, guild};
 
 pub const START_MS: u64 = 1_790_000_000_000;
@@ -103,6 +104,20 @@ impl Rig {
         self.messages = Messages::open_on(Arc::<Doubtful>::clone(&store), config).await.unwrap();
         self.client = clients::local_messages(self.messages.clone(), Handle::current());
         store
+    }
+
+    /// Ends this service and starts the next on a store with other writers, which a test gives and takes the slots.
+    pub async fn on_shared_store(&mut self) -> (Arc<Doubtful>, Arc<Owner>) {
+        self.messages.shutdown().await;
+        let mut config =
+            config(&self.engine, &self.clock, &self.backplane, &self.world, self.rate_limit, &self.filter)
+                .await;
+        let owner = Owner::new(EmbeddedLeases::start(&self.engine).await.unwrap().epoch());
+        config.leases = Arc::<Owner>::clone(&owner);
+        let store = Doubtful::shared(EmbeddedStore::open(&self.engine, Arc::clone(&config.floor)).unwrap());
+        self.messages = Messages::open_on(Arc::<Doubtful>::clone(&store), config).await.unwrap();
+        self.client = clients::local_messages(self.messages.clone(), Handle::current());
+        (store, owner)
     }
 
     pub async fn listen(&self) -> Events {
