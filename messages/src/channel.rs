@@ -92,6 +92,8 @@ pub(crate) struct Created {
     pub(crate) json: Option<Bytes>,
     pub(crate) rate_limit: Option<v1::RateLimit>,
     pub(crate) repeated: bool,
+    /// It was found in the store: who made it may have lost the slot before, and then it is perhaps not published.
+    pub(crate) is_restored: bool,
 }
 
 /// A change of messages that are there.
@@ -271,7 +273,8 @@ pub(crate) fn not_owner(error: &storage::NotOwner) -> Failure {
     Failure::not_owner(error.set, error.slot, error.owner.as_deref().map(str::to_owned))
 }
 
-fn unknown_outcome() -> Failure {
+/// Nobody knows whether it was done, or it was done and must not be told.
+pub(crate) fn unknown_outcome() -> Failure {
     let message = "not confirmed in time, outcome unknown: try again with the same nonce";
     Failure::unavailable(message, RETRY_MS)
 }

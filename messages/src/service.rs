@@ -20,10 +20,10 @@ use tasks::{Ended, Tasks};
 use tokio::time::{Instant, timeout};
 
 use crate::cache::Cache;
-use crate::channel::{Channels, Shared, store_failure};
+use crate::channel::{Channels, Shared, store_failure, unknown_outcome};
 use crate::config::{Config, OpenError};
 use crate::filter::Filter;
-use crate::limits::{LAST_IDS_MAX, RETRY_MS, SHUTDOWN_WAIT, TYPISTS_CACHED_MAX};
+use crate::limits::{LAST_IDS_MAX, SHUTDOWN_WAIT, TYPISTS_CACHED_MAX};
 use crate::people::People;
 use crate::slots::Slots;
 use crate::stats::Stats;
@@ -68,22 +68,29 @@ impl Messages {
             Arc::<dyn Ownership>::clone(&leases),
             SlotSet::Channels,
         ));
-        let slots = Slots {
+        let shared = Arc::new(Shared {
             store: Arc::clone(&store),
+            backplane: Arc::clone(&backplane),
+            leases: Arc::<dyn Ownership>::clone(&leases),
+            ids: Arc::clone(&ids),
+            stats: Arc::clone(&stats),
+            rate_limit,
+        });
+        let channels = Channels::new(Arc::clone(&shared), tasks.spawner().clone());
+        let slots = Slots {
+            store,
+            channels: Arc::clone(&channels),
             backplane: Arc::clone(&backplane),
             clock,
             people: People::new(guilds.clone(), accounts.clone()),
-            ids: Arc::clone(&ids),
+            ids,
             keeper: Arc::clone(&keeper),
             stats: Arc::clone(&stats),
             seen: Seen::default(),
         };
-        own(Arc::clone(&leases), slots, &tasks).await?;
+        own(leases, slots, &tasks).await?;
         let people = People::new(guilds.clone(), accounts);
-        let views =
-            Views::open(Arc::clone(&backplane), guilds, people, Arc::clone(&stats), feeds.spawner()).await?;
-        let shared = Arc::new(Shared { store, backplane, leases, ids, stats, rate_limit });
-        let channels = Channels::new(Arc::clone(&shared), tasks.spawner().clone());
+        let views = Views::open(backplane, guilds, people, stats, feeds.spawner()).await?;
         let typists = Mutex::new(Cache::new(TYPISTS_CACHED_MAX));
         let stop = tasks.spawner().stop_token().clone();
         let keep = async move { keeper.run(&stop).await };
@@ -150,10 +157,7 @@ impl Messages {
 /// Bounds the wait for a channel's answer: a caller gets ours before its own deadline.
 async fn within_deadline<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let deadline = Duration::from_millis(RPC_DEADLINE_MS - RPC_DEADLINE_MS / 10);
-    timeout(deadline, answer).await.unwrap_or_else(|_| {
-        let message = "not confirmed in time, outcome unknown: try again with the same nonce";
-        Err(Failure::unavailable(message, RETRY_MS))
-    })
+    timeout(deadline, answer).await.unwrap_or_else(|_| Err(unknown_outcome()))
 }
 
 fn no_text_channel() -> Failure {

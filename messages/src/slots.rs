@@ -11,6 +11,7 @@ use backplane::Backplane;
 use model::clock::SharedClock;
 use storage::{Lease, Ledger, OutboxKeeper, Pass, Seen, ServiceError, SlotService};
 
+use crate::channel::Channels;
 use crate::people::People;
 use crate::stats::Stats;
 use crate::store::MessageStore;
@@ -19,6 +20,7 @@ use crate::sweep::Sweeper;
 /// The channels' slots, for whoever owns them.
 pub(crate) struct Slots {
     pub(crate) store: Arc<dyn MessageStore>,
+    pub(crate) channels: Arc<Channels>,
     pub(crate) backplane: Arc<dyn Backplane>,
     pub(crate) clock: SharedClock,
     pub(crate) people: People,

@@ -1,26 +1,29 @@
-//! Publishes again what earlier owners stored and perhaps did not publish, and removes what came too late.
+//! Publishes again what earlier owners stored and perhaps did not publish, and deletes what came too late.
 //!
-//! What the stream has already it knows by its id; of what is older than that it is asked first. A message is published
-//! as it is stored now, so one that was edited before its creation was published is created with its new content; one that
-//! was deleted is not published at all.
+//! What the stream has already it knows by its id; of what is older than that it is asked first. A message is
+//! published as it is stored now, so one that was edited before its creation was published is created with its new content;
+//! one that was deleted is not published at all.
 //!
 //! A message that is first seen half a minute after its slot was taken was written by an owner that had lost it: nobody
-//! was told that it is there, and it would stand in the history before messages that were published before it. It is
-//! removed. A change that came so late leaves its rows as they are; readers drop its events, which are of an older epoch.
+//! was told that it is there, and it would stand in the history before messages that were published before it. Its channel
+//! deletes it as any other: who has read it meanwhile hears of that, and its nonce is free again. A change that came so
+//! late leaves its rows as they are; readers drop its events, which are of an older epoch.
 
 use async_trait::async_trait;
 use model::limits::STREAM_AGE_MS;
-use model::{ChannelId, Message, MessageId, Subject, snowflake};
+use model::{ChannelId, GuildId, Message, MessageId, Subject, snowflake};
 use proto::{Failure, FailureKind};
 use storage::{
-    Lease, Marker, OutboxEvent, OutboxRow, Republish, RepublishError, SWEEP_TRIES, Scope, Unpublished,
+    Lease, Marker, OutboxEvent, OutboxRow, Republish, RepublishError, SWEEP_TRIES, Scope, Slot, SlotSet,
+    Unpublished,
 };
 
+use crate::channel::{Change, Op};
 use crate::events::Origin;
 use crate::limits::PAGE_LEN;
 use crate::render::Scene;
 use crate::slots::Slots;
-use crate::store::{Changes, Page, RowChange};
+use crate::store::Page;
 
 /// The publisher of a sweep.
 pub(crate) struct Sweeper<'a> {
@@ -58,6 +61,7 @@ impl Republish for Sweeper<'_> {
 
     async fn too_late(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
         let Unpublished::Marker { marker, published_ms } = unpublished else { return Ok(()) };
+        let lease = self.ours(marker.set, marker.slot)?;
         for message in self.messages(&marker, published_ms).await? {
             let Some(guild) = message.guild_id else { continue };
             let (subject, event_id) = (Subject::Guild(guild), message.id.get());
@@ -66,12 +70,14 @@ impl Republish for Sweeper<'_> {
             if age_ms > STREAM_AGE_MS / 2 {
                 continue;
             }
-            if self.slots.seen.has(marker.set, marker.slot, event_id)
+            // The marker's ten seconds may be our own first ones, and what we have stored then need not be published yet.
+            if self.slots.ids.is_of(&lease, event_id)
+                || self.slots.seen.has(marker.set, marker.slot, event_id)
                 || self.slots.backplane.contains(subject, event_id).await?
             {
                 continue;
             }
-            self.remove(&marker, &message).await?;
+            self.remove(guild, &message).await?;
         }
         Ok(())
     }
@@ -95,14 +101,22 @@ impl Sweeper<'_> {
         Ok(messages)
     }
 
-    async fn remove(&mut self, marker: &Marker, message: &Message) -> Result<(), RepublishError> {
-        let is_of_slot = |lease: &&Lease| (lease.set, lease.slot) == (marker.set, marker.slot);
-        let lease = *self.leases.iter().find(is_of_slot).ok_or("a marker of a slot that is not swept")?;
-        tracing::warn!(channel = %message.channel_id, id = %message.id, "a message came too late and is removed");
-        let rows = vec![RowChange::Delete(message.id)];
-        let changes = Changes { lease, channel: message.channel_id, rows, events: Vec::new() };
-        self.slots.store.change(&changes).await?;
-        self.removed += 1;
+    /// Our lease of a slot in which something of an earlier owner was found.
+    fn ours(&self, set: SlotSet, slot: Slot) -> Result<Lease, RepublishError> {
+        let is_of_slot = |lease: &&Lease| (lease.set, lease.slot) == (set, slot);
+        Ok(*self.leases.iter().find(is_of_slot).ok_or("it is of a slot that is not swept")?)
+    }
+
+    async fn remove(&mut self, guild: GuildId, message: &Message) -> Result<(), RepublishError> {
+        let Message { id, channel_id: channel, author_id: actor, .. } = *message;
+        tracing::warn!(%channel, %id, "a message came too late and is deleted");
+        let op = Op::Delete { ids: vec![id], actor, may_manage: true, bulk: false };
+        match self.slots.channels.change(channel, Change { guild, op }).await {
+            Ok(_) => self.removed += 1,
+            // Somebody was faster.
+            Err(Failure { kind: FailureKind::NotFound, .. }) => {}
+            Err(failure) => return Err(failure.into()),
+        }
         Ok(())
     }
 

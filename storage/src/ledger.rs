@@ -15,7 +15,7 @@
 use crate::{
     leases::{Epoch, Lease, NotOwner},
     slots::SlotSet,
-    worker::Snowflakes,
+    worker::{Snowflakes, WorkerId},
 };
 use model::{Id, clock::SharedClock, snowflake};
 use parking_lot::Mutex;
@@ -46,7 +46,9 @@ struct Page {
     open: BTreeSet<u64>,
     /// Nobody goes on with these.
     left: BTreeSet<u64>,
-    /// The newest that has begun.
+    /// The first that has begun; 0 before it.
+    first: u64,
+    /// The newest.
     newest: u64,
     /// The watermark that was written last.
     written_ms: u64,
@@ -112,7 +114,17 @@ impl Ledger {
         let id = self.next();
         page.open.insert(id);
         page.newest = id;
+        if page.first == 0 {
+            page.first = id;
+        }
         Ok(Open { ledger: self.clone(), lease: *lease, id, is_closed: false })
+    }
+
+    /// Whether an id was made for a change under this lease, asked by whoever has found what it stands for.
+    pub fn is_of(&self, lease: &Lease, id: u64) -> bool {
+        let pages = self.pages.lock();
+        let has_begun = |page: &Page| page.first != 0 && page.first <= id;
+        pages.get(lease).is_some_and(has_begun) && WorkerId::of_snowflake(id) == self.ids.lock().worker()
     }
 
     /// The time below which every change of a set is published.

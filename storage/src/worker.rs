@@ -70,6 +70,14 @@ impl WorkerId {
         Self(u16::try_from(epoch.0 % (1 << WORKER_BITS)).expect("ten bits fit in sixteen"))
     }
 
+    /// The worker that made a snowflake.
+    pub fn of_snowflake(id: u64) -> Self {
+        Self(
+            u16::try_from(id >> INCREMENT_BITS & (u64::from(Self::COUNT) - 1))
+                .expect("ten bits fit in sixteen"),
+        )
+    }
+
     /// How many there are.
     pub const COUNT: u16 = 1 << WORKER_BITS;
 
@@ -98,6 +106,11 @@ impl Snowflakes {
     /// The same, whose ids follow the clock no further than this until the ceiling is raised.
     pub fn below(self, ceiling_ms: u64) -> Self {
         Self { ceiling: ceiling_ms.saturating_sub(EPOCH_MS), ..self }
+    }
+
+    /// The worker of its ids.
+    pub fn worker(&self) -> WorkerId {
+        self.worker
     }
 
     /// Raises the ceiling; it is never lowered.
@@ -207,6 +220,7 @@ mod tests {
                     prop_assert!(timestamp_ms(id) > floor || floor <= EPOCH_MS);
                     prop_assert!(timestamp_ms(id) >= now);
                     prop_assert_eq!(id >> 12 & 0x3ff, epoch % 1_024);
+                    prop_assert_eq!(WorkerId::of_snowflake(id), worker);
                     prop_assert_eq!(ids.last_ms(), timestamp_ms(id));
                     last = id;
                 }

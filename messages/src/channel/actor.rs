@@ -175,7 +175,13 @@ impl<'a> Actor<'a> {
         let bucket = Bucket::of_snowflake(open.id());
         let pending = Pending {
             open,
-            created: Created { id: message_id, json: None, rate_limit: Some(rate_limit), repeated: false },
+            created: Created {
+                id: message_id,
+                json: None,
+                rate_limit: Some(rate_limit),
+                repeated: false,
+                is_restored: false,
+            },
             key: key.filter(|key| self.nonces.begin(key, now_ms)),
             // Until one is known to be stored every message brings the marker: any of them may be the only one.
             mark: (self.marked < Some(bucket)).then_some(bucket),
@@ -189,16 +195,22 @@ impl<'a> Actor<'a> {
     /// Answers a send whose nonce has made a message, or will; gives the reply back of one that is new.
     fn unless_repeated(&mut self, key: Option<&Key>, reply: Reply<Created>) -> Option<Reply<Created>> {
         let Some(key) = key else { return Some(reply) };
-        match self.nonces.find(key, reply) {
-            Found::New(reply) if self.nonces.is_full() => answer(reply, Err(overloaded())),
-            Found::New(reply) => return Some(reply),
-            Found::Waiting => {}
-            Found::Refused(reply) => answer(reply, Err(unknown_outcome())),
-            Found::Made(id, reply) => {
-                self.shared.stats.repeated.add(1);
-                answer(reply, Ok(Created { id, json: None, rate_limit: None, repeated: true }));
+        let (id, is_restored, reply) = match self.nonces.find(key, reply) {
+            Found::New(reply) if self.nonces.is_full() => {
+                answer(reply, Err(overloaded()));
+                return None;
             }
-        }
+            Found::New(reply) => return Some(reply),
+            Found::Waiting => return None,
+            Found::Refused(reply) => {
+                answer(reply, Err(unknown_outcome()));
+                return None;
+            }
+            Found::Made(id, reply) => (id, false, reply),
+            Found::Restored(id, reply) => (id, true, reply),
+        };
+        self.shared.stats.repeated.add(1);
+        answer(reply, Ok(Created { id, json: None, rate_limit: None, repeated: true, is_restored }));
         None
     }
 

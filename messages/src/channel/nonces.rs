@@ -36,6 +36,8 @@ enum State {
     /// Those who sent the same and wait.
     Making(Vec<Reply<Created>>),
     Made(MessageId),
+    /// It was found in the store.
+    Restored(MessageId),
     /// Whether it was stored, or deleted, is not known.
     Unknown,
 }
@@ -44,6 +46,7 @@ enum State {
 pub(super) enum Found {
     New(Reply<Created>),
     Made(MessageId, Reply<Created>),
+    Restored(MessageId, Reply<Created>),
     /// The caller waits, and is answered with the first one.
     Waiting,
     /// Too many wait, or the first one's outcome is not known.
@@ -55,6 +58,7 @@ impl Nonces {
         match self.states.get_mut(key).map(|held| &mut held.state) {
             None => Found::New(reply),
             Some(State::Made(id)) => Found::Made(*id, reply),
+            Some(State::Restored(id)) => Found::Restored(*id, reply),
             Some(State::Making(waiting)) if waiting.len() < WAITERS_MAX => {
                 waiting.push(reply);
                 Found::Waiting
@@ -72,9 +76,9 @@ impl Nonces {
         self.insert(key.clone(), now_ms, State::Making(Vec::new()))
     }
 
-    /// A message that was made before.
+    /// A message that was made before, by whomever.
     pub(super) fn restore(&mut self, key: Key, id: MessageId) {
-        self.insert(key, id.created_at_ms(), State::Made(id));
+        self.insert(key, id.created_at_ms(), State::Restored(id));
     }
 
     /// The message is published: from now on the nonce gives it. Those who waited are returned.
@@ -99,8 +103,9 @@ impl Nonces {
     pub(super) fn deleted(&mut self, key: &Key, id: MessageId, is_unknown: bool) {
         let Some(held) = self.states.get_mut(key) else { return };
         match held.state {
-            State::Made(made) if made == id && is_unknown => held.state = State::Unknown,
-            State::Made(made) if made == id => drop(self.states.remove(key)),
+            State::Made(made) | State::Restored(made) if made != id => {}
+            State::Made(_) | State::Restored(_) if is_unknown => held.state = State::Unknown,
+            State::Made(_) | State::Restored(_) => drop(self.states.remove(key)),
             _ => {}
         }
     }
@@ -168,7 +173,7 @@ mod tests {
     fn is_made(nonces: &mut Nonces, number: u64) -> Option<MessageId> {
         let (reply, _answer) = tokio::sync::oneshot::channel();
         match nonces.find(&key(number), reply) {
-            Found::Made(id, _) => Some(id),
+            Found::Made(id, _) | Found::Restored(id, _) => Some(id),
             _ => None,
         }
     }

@@ -1,14 +1,15 @@
 //! Creating a message: everything that is checked before the channel's actor has it.
 
 use model::message::{MessageReference, Nonce, TYPE_DEFAULT, TYPE_REPLY};
-use model::{ChannelId, Message, MessageId, Permissions, UserId};
+use model::{ChannelId, Message, MessageId, Permissions, Subject, UserId};
 use proto::convert::{id, required};
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
+use storage::Scope;
 use tracing::Span;
 
 use super::{Messages, within_deadline};
-use crate::channel::{Created, Draft, SlowMode, store_failure};
+use crate::channel::{Created, Draft, Shared, SlowMode, store_failure, unknown_outcome};
 use crate::content;
 use crate::limits::RETRY_MS;
 use crate::mentions::Mentions;
@@ -87,6 +88,9 @@ impl Messages {
                     let text = "the message of this nonce is being deleted: try again for a new one";
                     Failure::unavailable(text, RETRY_MS)
                 })?;
+                if created.is_restored && !self.is_published(&message).await? {
+                    return Err(unknown_outcome());
+                }
                 self.show(&message, author).await?.into()
             }
         };
@@ -95,6 +99,18 @@ impl Messages {
             message_id: created.id.get(),
             rate_limit: created.rate_limit,
             repeated: created.repeated,
+        })
+    }
+
+    /// Whether a message is published that an earlier owner of the channel may have stored after it had lost it. If it is
+    /// not, it is deleted by the late sweep of the slot.
+    async fn is_published(&self, message: &Message) -> Result<bool, Failure> {
+        let Shared { store, backplane, .. } = &*self.inner.shared;
+        let (Scope::Slot, Some(guild)) = (store.scope(), message.guild_id) else { return Ok(true) };
+        let is_published = backplane.contains(Subject::Guild(guild), message.id.get()).await;
+        is_published.map_err(|error| {
+            tracing::warn!(%error, id = %message.id, "nobody knows whether a message is published");
+            unknown_outcome()
         })
     }
 

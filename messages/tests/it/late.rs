@@ -1,12 +1,25 @@
-//! A service that loses its slots while something is under way.
+//! A service that loses its slots while something is under way, and one that finds what the owner before it wrote too late.
 
+use backplane::{Backplane, Subject};
 use doubles::until;
-use model::snowflake;
-use proto::{Failure, FailureKind};
-use storage::Slot;
+use messages::store::{MessageStore, NewMessage};
+use model::message::{Nonce, TYPE_DEFAULT};
+use model::{EventKind, Message, MessageId, snowflake};
+use proto::{Envelope, Failure, FailureKind, Writer, v1};
+use serde_json::Value;
+use storage::{Bucket, Epoch, Lease, Marker, Slot, SlotSet};
 
-use crate::rig::Rig;
-use crate::world::FIRST;
+use crate::doubt::Doubtful;
+use crate::rig::{Rig, START_MS, with_nonce};
+use crate::world::{FIRST, GENERAL, channel, guild, user};
+
+/// Not the worker of any service here.
+const ITS_WORKER: u64 = 777;
+
+/// What the owner before this one had.
+fn its_lease() -> Lease {
+    Lease { set: SlotSet::Channels, slot: Slot::of(GENERAL), epoch: Epoch(1) }
+}
 
 fn is_unknown(failure: &Failure) -> bool {
     failure.kind == FailureKind::Unavailable && failure.message.contains("outcome unknown")
@@ -47,6 +60,103 @@ async fn who_loses_the_slot_before_the_acknowledgement_does_not_pass_it_on() {
     assert!(is_unknown(&failure), "{failure}");
     let failure = rig.edit(FIRST, before, "after").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::NotOwner, "{failure}");
+}
+
+/// Stores a message as an earlier owner would have, and makes late sweeps find it.
+async fn store_late(store: &Doubtful, content: &str, nonce: Option<&str>) -> u64 {
+    let id = snowflake::lowest_at(START_MS) | ITS_WORKER << 12;
+    let message = Message {
+        id: MessageId::new(id).unwrap(),
+        channel_id: channel(GENERAL),
+        guild_id: Some(guild()),
+        author_id: user(FIRST),
+        kind: TYPE_DEFAULT,
+        content: content.into(),
+        edited_at: None,
+        tts: false,
+        mention_everyone: false,
+        mentions: vec![],
+        mention_roles: vec![],
+        embeds_json: String::new(),
+        components_json: String::new(),
+        flags: 0,
+        pinned: false,
+        nonce: nonce.map(|nonce| Nonce::Text(nonce.into())),
+        reference: None,
+        reactions: vec![],
+    };
+    let new = NewMessage { lease: its_lease(), message, mark: true, keep_sender: false };
+    store.create(&new).await.unwrap();
+    store.find_late(its_marker());
+    id
+}
+
+/// What leads to its last messages, and to our first ones, which are of the same ten seconds.
+fn its_marker() -> Marker {
+    let Lease { set, slot, epoch } = its_lease();
+    Marker { set, slot, epoch, bucket: Bucket::of_ms(START_MS), channel: GENERAL }
+}
+
+/// Publishes its creation as that owner would have.
+async fn publish(rig: &Rig, id: u64) {
+    let Lease { set, slot, epoch } = its_lease();
+    let writer = Writer { set: set.code(), slot: slot.get(), epoch: epoch.0 };
+    let envelope = Envelope::new(id, EventKind::MessageCreate, writer, "{}");
+    rig.stream.publish(Subject::Guild(guild()), id, envelope.encode()).await.unwrap();
+}
+
+/// The channel's history, newest first.
+async fn contents(rig: &Rig) -> Vec<String> {
+    let list = v1::ListMessagesRequest { channel_id: GENERAL, reader_id: FIRST, ..Default::default() };
+    let reply = rig.client.clone().list_messages(list).await.unwrap().into_inner();
+    let messages: Vec<Value> = serde_json::from_slice(&reply.messages_json).unwrap();
+    messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_came_too_late_and_is_not_in_the_stream_is_deleted_and_frees_its_nonce() {
+    let mut rig = Rig::new(1).await;
+    let (store, owner) = rig.on_shared_store().await;
+    let late = store_late(&store, "late", Some("n1")).await;
+    let failure = rig.create(with_nonce(FIRST, "late", "n1")).await.unwrap_err();
+    assert!(is_unknown(&failure), "it may yet be deleted: {failure}");
+    owner.sweep_late().await.unwrap();
+    assert_eq!(rig.get(FIRST, late).await.unwrap_err().kind, FailureKind::NotFound);
+    assert_eq!(rig.messages.stats().late.get(), 1);
+    let told: Vec<_> = rig.stored_events().await.iter().map(|event| event.kind).collect();
+    assert_eq!(told, [EventKind::MessageDelete]);
+    let again = rig.create(with_nonce(FIRST, "late", "n1")).await.unwrap();
+    assert!(!again.repeated && again.message_id > late);
+    owner.sweep_late().await.unwrap();
+    assert_eq!(rig.messages.stats().late.get(), 1);
+    rig.get(FIRST, again.message_id).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_earlier_owner_published_is_kept() {
+    let mut rig = Rig::new(1).await;
+    let (store, owner) = rig.on_shared_store().await;
+    let published = store_late(&store, "published", Some("n1")).await;
+    publish(&rig, published).await;
+    owner.sweep_late().await.unwrap();
+    rig.get(FIRST, published).await.unwrap();
+    assert_eq!(rig.messages.stats().late.get(), 0);
+    let again = rig.create(with_nonce(FIRST, "published", "n1")).await.unwrap();
+    assert_eq!((again.message_id, again.repeated), (published, true));
+}
+
+#[tokio::test]
+async fn what_is_our_own_is_kept_also_while_it_is_not_published() {
+    let mut rig = Rig::new(1).await;
+    let (store, owner) = rig.on_shared_store().await;
+    store.find_late(its_marker());
+    rig.backplane.go_away();
+    rig.send(FIRST, "hello").await.unwrap_err();
+    owner.sweep_late().await.unwrap();
+    rig.backplane.come_back();
+    until("it is published", async || (rig.messages.ids_in_flight() == 0).then_some(())).await;
+    assert_eq!(contents(&rig).await, ["hello"]);
+    assert_eq!(rig.messages.stats().late.get(), 0);
 }
 
 #[tokio::test]

@@ -98,3 +98,24 @@ async fn only_a_change_whose_task_panics_is_abandoned() {
     tasks.join_next().await.unwrap().unwrap_err();
     told(5_000).await.unwrap();
 }
+
+#[test]
+fn ids_of_a_lease_are_those_that_we_made_since_its_first() {
+    let (_, ledger) = ledger();
+    let [mine, other] = [1, 2].map(|slot| lease(GUILDS, slot));
+    let before = ledger.next();
+    assert!(!ledger.is_of(&mine, before));
+    let first = ledger.begin(&mine).unwrap();
+    let left = ledger.begin(&mine).unwrap();
+    let ids = [first.id(), left.id()];
+    first.close();
+    drop(left);
+    for id in ids {
+        assert!(ledger.is_of(&mine, id), "published or not");
+        assert!(!ledger.is_of(&other, id) && !ledger.is_of(&Lease { epoch: Epoch(4), ..mine }, id));
+        assert!(!ledger.is_of(&mine, id ^ 1 << 12), "another worker's");
+    }
+    assert!(!ledger.is_of(&mine, before));
+    ledger.forget(&[mine]);
+    assert!(!ledger.is_of(&mine, ids[0]));
+}
