@@ -1,8 +1,9 @@
 //! Publishes again what earlier owners stored and perhaps did not publish, and deletes what came too late.
 //!
-//! What the stream has already it knows by its id; of what is older than that it is asked first. A message is
-//! published as it is stored now, so one that was edited before its creation was published is created with its new content;
-//! one that was deleted is not published at all.
+//! What the stream has already it knows by its id; of what is older than that it is asked first. What is published is
+//! published as ours: readers take nothing more of an owner who was followed by another. A message is published as it is
+//! stored now, so one that was edited before its creation was published is created with its new content; one that was
+//! deleted is not published at all.
 //!
 //! A message that is first seen half a minute after its slot was taken was written by an owner that had lost it: nobody
 //! was told that it is there, and it would stand in the history before messages that were published before it. Its channel
@@ -19,7 +20,7 @@ use storage::{
 };
 
 use crate::channel::{Change, Op};
-use crate::events::Origin;
+use crate::events::{self, Origin};
 use crate::limits::PAGE_LEN;
 use crate::render::Scene;
 use crate::slots::Slots;
@@ -40,15 +41,15 @@ pub(crate) struct Sweeper<'a> {
 impl Republish for Sweeper<'_> {
     async fn republish(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
         match unpublished {
-            Unpublished::Row(row) => {
-                let OutboxRow { set, slot, epoch, .. } = row;
-                for event in &row.events {
-                    self.publish(Lease { set, slot, epoch }, event).await?;
+            Unpublished::Row(OutboxRow { set, slot, events, .. }) => {
+                let lease = self.ours(set, slot)?;
+                for event in events {
+                    self.publish(lease, &events::written_by(lease, event)?).await?;
                 }
                 Ok(())
             }
             Unpublished::Marker { marker, published_ms } => {
-                let lease = Lease { set: marker.set, slot: marker.slot, epoch: marker.epoch };
+                let lease = self.ours(marker.set, marker.slot)?;
                 for message in self.messages(&marker, published_ms).await? {
                     if let Some(event) = self.event(lease, &message).await? {
                         self.publish(lease, &event).await?;
@@ -101,7 +102,8 @@ impl Sweeper<'_> {
         Ok(messages)
     }
 
-    /// Our lease of a slot in which something of an earlier owner was found.
+    /// Our lease of a slot in which something of an earlier owner was found. It is what is published under: readers drop
+    /// what is of an older epoch than they have seen, and another owner may have come between that one and us.
     fn ours(&self, set: SlotSet, slot: Slot) -> Result<Lease, RepublishError> {
         let is_of_slot = |lease: &&Lease| (lease.set, lease.slot) == (set, slot);
         Ok(*self.leases.iter().find(is_of_slot).ok_or("it is of a slot that is not swept")?)

@@ -69,6 +69,12 @@ async fn what_was_stored_and_not_published_is_published_once_by_the_next_start()
     assert_eq!((&json["content"], &json["author"]["username"]), (&"stored".into(), &"user1001".into()));
     assert!(json["member"].is_object() && create.data_without_content.is_some());
     assert_eq!(events.iter().filter(|event| event.event_id == published).count(), 1);
+    let epochs: Vec<u64> = events.iter().map(|event| event.writer.epoch).collect();
+    assert_eq!(
+        epochs,
+        [1, 1, 2, 2],
+        "whoever publishes is the writer: an owner in between may have written, too"
+    );
 
     let again = rig.create(with_nonce(FIRST + 1, "stored", "n1")).await.unwrap();
     assert_eq!((again.message_id, again.repeated), (create.event_id, true));
