@@ -5,6 +5,7 @@
 //! for a while; who comes next starts it anew from what is stored.
 
 mod actor;
+mod certain;
 mod change;
 mod create;
 mod limiter;

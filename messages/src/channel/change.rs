@@ -13,6 +13,7 @@ use proto::{Failure, FailureKind};
 use storage::{Lease, Open, OutboxEvent};
 use tracing::Span;
 
+use super::certain::until_known;
 use super::nonces::Key;
 use super::staged::{Answer, ChangeAnswer, ChangesAnswer, Staged};
 use super::{Change, Changed, Edit, Op, Reply, Shared, store_failure};
@@ -80,7 +81,10 @@ pub(super) async fn store(shared: Arc<Shared>, group: Group) -> Staged {
             .map(|message| RowChange::Put(Box::new(message))),
     );
     let changes = Changes { lease, channel, rows, events };
-    let stored = if changes.rows.is_empty() { Ok(()) } else { shared.store.change(&changes).await };
+    let stored = match changes.rows.is_empty() {
+        true => Ok(()),
+        false => until_known(&shared, &lease, || shared.store.change(&changes)).await,
+    };
     let is_unknown = matches!(stored, Err(StoreError::Unknown));
     let events = match stored {
         Ok(()) => changes.events.into_iter().flat_map(|(_, events)| events).collect(),

@@ -6,6 +6,7 @@ use proto::trace;
 use storage::{Bucket, Lease, Open};
 use tracing::{Instrument as _, Span};
 
+use super::certain::until_known;
 use super::nonces::Key;
 use super::staged::{Answer, CreateAnswer, Staged};
 use super::{Created, Draft, Reply, Shared, store_failure};
@@ -30,7 +31,8 @@ pub(super) async fn store(shared: Arc<Shared>, lease: Lease, draft: Draft, pendi
     let event = Origin { lease, guild, channel: message.channel_id }.create(&message, &scene);
     created.json = Some(scene.answer(&message).into());
     let new = NewMessage { lease, message, mark: mark.is_some(), keep_sender: slow_mode.is_some() };
-    let stored = shared.store.create(&new).instrument(store_span()).await;
+    let write = || shared.store.create(&new).instrument(store_span());
+    let stored = until_known(&shared, &lease, write).await;
     let is_unknown = matches!(stored, Err(StoreError::Unknown));
     // What may have been stored stays in flight, so that the next owner looks for it.
     let open = if is_unknown { Vec::new() } else { vec![open] };
