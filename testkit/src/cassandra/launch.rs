@@ -161,6 +161,7 @@ num_tokens: 1
 auto_bootstrap: false
 auto_snapshot: false
 hinted_handoff_enabled: false
+native_transport_idle_timeout: 20s
 memtable_allocation_type: unslabbed_heap_buffers
 memtable_heap_space: 96MiB
 memtable_offheap_space: 16MiB

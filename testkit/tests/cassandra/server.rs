@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use storage::cassandra::{Cassandra, WriteError, migrate};
 use testkit::cassandra::{self, CassandraServer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 /// What is acknowledged stays through a kill, and the session comes back by itself.
@@ -58,4 +60,21 @@ async fn the_outcome_of_a_write_without_an_answer_is_unknown() {
     assert!(matches!(error, WriteError::Unknown(_)), "{error}");
     server.thaw();
     session.write(&write, (1,)).await.unwrap();
+}
+
+/// Who says nothing for long loses the connection, and with it what it would send when it wakes; a session that is not used
+/// says something now and then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stands_still_loses_its_connection() {
+    let Some(session) = cassandra::session(&[]).await else { return };
+    let address = cassandra::shared().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    // Version 4, no flags, stream 0, opcode OPTIONS, no body.
+    socket.write_all(&[4, 0, 0, 0, 5, 0, 0, 0, 0]).await.unwrap();
+    let mut answer = Vec::new();
+    let ends = timeout(Duration::from_secs(60), socket.read_to_end(&mut answer));
+    ends.await.expect("the server closes it").unwrap();
+    assert_eq!(answer[4], 6, "it was served before");
+    let read = session.prepare_read("SELECT step FROM schema_steps WHERE name = 'a'").await.unwrap();
+    session.rows(&read, ()).await.unwrap();
 }
