@@ -1,6 +1,39 @@
-//! Whether the windows in time fit together: a lease ends later than its holder stops, a ring outlives a resume.
+//! Windows in time, and whether they fit together: a lease ends later than its holder stops, a ring outlives a resume.
 
 use super::*;
+
+pub const DRAIN_MS: u64 = 60_000;
+/// A publish with the same event id within it is a repeat.
+pub const DUPLICATE_WINDOW_MS: u64 = 120_000;
+pub const NONCE_MS: u64 = 300_000;
+pub const OUTBOX_ROW_MS: u64 = 900_000;
+/// How long a pod has to take a batch of user events.
+pub const POD_TAKE_MS: u64 = 2_000;
+pub const PRESENCE_LEASE_MS: u64 = 60_000;
+pub const PRESENCE_RENEW_MS: u64 = 15_000;
+/// So long after its start a replica of presence can trust the roster to name every pod, even if that was emptied.
+pub const PRESENCE_SETTLE_MS: u64 = 20_000;
+/// While the session registry is away pods read the events of their users themselves, this often.
+pub const REGISTRY_AWAY_READ_MS: u64 = 2_000;
+pub const REGISTRY_BATCH_MAX: usize = 1000;
+pub const REGISTRY_ENTRY_MS: u64 = 90_000;
+pub const REGISTRY_RENEW_MS: u64 = 30_000;
+/// Who begins to follow a partition asks again for this long before the backplane counts as away.
+pub const FOLLOW_START_MS: u64 = 10_000;
+/// A repair that failed is tried again after this long, then twice as long, up to [`REPAIR_BACKOFF_MAX_MS`].
+pub const REPAIR_BACKOFF_MIN_MS: u64 = 20;
+pub const REPAIR_BACKOFF_MAX_MS: u64 = 2_000;
+/// How long one question of a repair may take.
+pub const REPAIR_TIMEOUT_MS: u64 = 2_000;
+pub const RESUME_MS: u64 = 180_000;
+pub const RING_AGE_MS: u64 = 300_000;
+pub const STREAM_AGE_MS: u64 = 600_000;
+/// A reader that is behind the tail for this long has missed something.
+pub const TAIL_BEHIND_MS: u64 = 500;
+/// Without a heartbeat for this long a connection is dead: one and a half intervals.
+pub const ZOMBIE_MS: u64 = 62_000;
+/// A name that nobody bears is free again after this long.
+pub const USERNAME_CLAIM_MS: u64 = 60_000;
 
 /// [`ZOMBIE_MS`] for any heartbeat interval.
 pub const fn zombie_ms(heartbeat_interval_ms: u64) -> u64 {
@@ -44,4 +77,19 @@ pub const fn windows_fit(heartbeat_interval_ms: u64, resume_ms: u64) -> Result<(
         return Err("PRESENCE_SETTLE_MS must cover a renewal of every pod");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_fit_together() {
+        for heartbeat_interval_ms in [0, 1, 1_000, 5_000, HEARTBEAT_INTERVAL_MS] {
+            assert_eq!(windows_fit(heartbeat_interval_ms, RESUME_MS), Ok(()), "{heartbeat_interval_ms}");
+        }
+        assert!(windows_fit(2 * HEARTBEAT_INTERVAL_MS, RESUME_MS).is_err());
+        assert!(windows_fit(HEARTBEAT_INTERVAL_MS, RING_AGE_MS).is_err());
+        assert!(windows_fit(u64::MAX, u64::MAX).is_err());
+    }
 }

@@ -1,0 +1,67 @@
+//! Connections and sessions of the gateway.
+
+/// How long a chunk of members waits for a client that reads slowly.
+pub const CHUNK_WAIT_MS: u64 = 30_000;
+pub const CONNECTIONS_MAX: usize = 100_000;
+pub const HANDSHAKES_MAX: usize = 4096;
+pub const IDENTIFY_KEYS_MAX: usize = 65_536;
+pub const OPENING_EVENTS_MAX: usize = 4096;
+pub const OPENINGS_PER_SESSION_MAX: usize = 16;
+pub const PRESENCE_BATCH_MAX: usize = 1000;
+/// Guilds of all sessions in a batch, where it has more than one.
+pub const PRESENCE_BATCH_GUILDS_MAX: usize = 1_000_000;
+pub const PRESENCE_BATCH_MS: u64 = 50;
+/// Changes of presence that all shards of a pod keep for sessions that could not be given them.
+pub const PRESENCES_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Users in guilds whose presences a pod keeps copies of.
+pub const PRESENCE_COPIES_MAX: usize = 4_000_000;
+/// How long a question about presences may take: then the answer comes from copies.
+pub const PRESENCE_READ_MS: u64 = 1_000;
+/// Pause before a comparison that failed is tried again.
+pub const PRESENCE_RETRY_MS: u64 = 1_000;
+/// How often the lease is renewed while presence does not know everything.
+pub const PRESENCE_UNSETTLED_RENEW_MS: u64 = 1_000;
+pub const PRESENCES_PER_GUILD_MAX: u32 = 1000;
+pub const RETRY_MS_MAX: u64 = 10_000;
+pub const RETRY_MS_MIN: u64 = 20;
+pub const SHARD_QUEUE_MAX: usize = 16 * 1024;
+/// What a shard keeps of one partition, so that sessions can be resumed; and all shards of a pod together, of everything.
+pub const SHARED_RING_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const SHARED_RING_EVENTS_MAX: usize = 32 * 1024;
+pub const SHARED_RINGS_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Changes of one session's voice states that wait for the one before them.
+pub const VOICE_CHANGES_WAITING_MAX: usize = 16;
+/// Voice channels that were deleted and whose viewers a guild's table remembers, for those who were in them.
+pub const VOICE_CHANNELS_DELETED_MAX: usize = 16;
+/// Voice servers that wait for a session to be resumed.
+pub const VOICE_SERVERS_WAITING_MAX: usize = 64;
+pub const GATEWAY_PAYLOAD_BYTES_MAX: usize = 15 * 1024;
+pub const GATEWAY_COMMANDS_MAX: u32 = 120;
+pub const GATEWAY_COMMANDS_WINDOW_MS: u64 = 60_000;
+pub const HEARTBEAT_INTERVAL_MS: u64 = 41_250;
+/// The interval that a client is told lies up to this much below [`HEARTBEAT_INTERVAL_MS`].
+pub const HEARTBEAT_JITTER_MS: u64 = 1_000;
+pub const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
+pub const HANDSHAKE_HEADERS_MAX: usize = 64;
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+pub const IDENTIFY_TIMEOUT_MS: u64 = 30_000;
+pub const IDENTIFY_WINDOW_MS: u64 = 5_000;
+pub const IDENTIFIES_PER_DAY: u32 = 1000;
+pub const LARGE_THRESHOLD_DEFAULT: u32 = 50;
+pub const LARGE_THRESHOLD_MAX: u32 = 250;
+pub const LARGE_THRESHOLD_MIN: u32 = 50;
+pub const MAX_CONCURRENCY_DEFAULT: u32 = 16;
+pub const MEMBERS_CHUNK_MAX: usize = 1000;
+/// A session may ask for all members of a guild once in this time.
+pub const MEMBERS_ALL_MS: u64 = 30_000;
+pub const MEMBERS_NONCE_BYTES_MAX: usize = 32;
+pub const MEMBERS_QUERY_MAX: usize = 100;
+pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A refusal waits this long for the client's heartbeat, then op 9 comes without.
+pub const REFUSAL_WAIT_MS: u64 = 1_000;
+pub const RING_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const RING_EVENTS_MAX: usize = 4096;
+pub const SEQUENCE_MAX: u64 = 2_000_000_000;
+pub const SHARD_GUILDS_MAX: usize = 2500;
+/// Frames that one `writev` of the gateway covers: twice as many slices, far below the 1,024 that the system takes.
+pub const WRITE_FRAMES_MAX: usize = 64;

@@ -1,0 +1,30 @@
+//! How NATS is spoken to.
+
+/// Stored events that one look for an event id reads at a time.
+pub const NATS_CONTAINS_PAGE: usize = 256;
+/// Commands that wait for the connection, beyond which callers wait.
+pub const NATS_COMMANDS_MAX: usize = 2048;
+/// For the handshake with one server.
+pub const NATS_CONNECT_MS: u64 = 5_000;
+/// Ephemeral events that wait to be sent; what does not fit is dropped.
+pub const NATS_EPHEMERAL_QUEUE_MAX: usize = 4096;
+/// What all guild streams together, and likewise all user streams, reserve by default is 64 and 16 times this.
+pub const NATS_GUILD_STREAM_BYTES: u64 = 256 * 1024 * 1024;
+pub const NATS_USER_STREAM_BYTES: u64 = 256 * 1024 * 1024;
+/// Events that a replica did not have, and that one read asks the stream's leader for.
+pub const NATS_LAGGING_READS_MAX: usize = 64;
+/// Without an answer for three times this long a connection is dead.
+pub const NATS_PING_MS: u64 = 5_000;
+/// User events that are fetched ahead of what is acknowledged.
+pub const NATS_PULL_EVENTS_MAX: usize = 512;
+pub const NATS_PULL_HEARTBEAT_MS: u64 = 2_000;
+pub const NATS_PULL_MS: u64 = 30_000;
+/// How long one question to NATS may take.
+pub const NATS_QUESTION_MS: u64 = 2_000;
+pub const NATS_RECONNECT_MS_MAX: u64 = 2_000;
+pub const NATS_RECONNECT_MS_MIN: u64 = 20;
+/// How often a publisher tells what it has published lately, and what "lately" is.
+pub const TAIL_TELL_MS: u64 = 250;
+pub const TAIL_TOLD_MS: u64 = 2_000;
+/// Events of one partition that a publisher tells of at one time, the newest.
+pub const TAIL_EVENTS_MAX: usize = 1024;
