@@ -136,11 +136,18 @@ impl Actors {
         Ok(handle)
     }
 
-    /// Ends a guild's actor after the change that it is making; who asks next finds it loaded anew.
-    pub(crate) fn end(&self, id: GuildId) {
-        if let Some(handle) = self.running.lock().get(&id) {
-            handle.end.cancel();
-        }
+    /// Ends a guild's actor, if it has one, after the change that it is making; whoever asks afterwards finds it loaded
+    /// anew.
+    pub(crate) async fn reload(&self, id: GuildId) -> Result<(), Failure> {
+        // A load that has begun may have read what is stored no more.
+        let loading = self.loading.lock(&[id.get()]).await;
+        let running = self.running.lock().get(&id).cloned();
+        drop(loading);
+        let Some(handle) = running else { return Ok(()) };
+        handle.end.cancel();
+        let ended = tokio::time::timeout(Duration::from_millis(CHANGE_WAIT_MS), handle.jobs.closed());
+        let busy = |_| Failure::unavailable("a change of the guild takes long", UNAVAILABLE_RETRY_MS);
+        ended.await.map_err(busy)
     }
 
     fn forget(&self, id: GuildId, handle: &Handle) {
