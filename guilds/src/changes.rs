@@ -100,6 +100,9 @@ impl Changes {
     }
 
     /// Repeats a write of unknown outcome: a commit repeated changes nothing. An error says whether it may be stored.
+    ///
+    /// A repeat that the store will never take ends it, and what the first attempt has done stays unknown. That somebody
+    /// else has the name by now is told as it is.
     async fn commit_until_known(&self, lease: &Lease, commit: Commit) -> Result<(), (Failure, bool)> {
         let mut maybe_stored = false;
         loop {
@@ -107,9 +110,14 @@ impl Changes {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            maybe_stored |= matches!(error, StoreError::Unknown(_));
-            if !maybe_stored {
-                return Err((error.into(), false));
+            match error {
+                StoreError::Unknown(_) => maybe_stored = true,
+                StoreError::Unavailable(_) if maybe_stored => {}
+                StoreError::Refused(_) | StoreError::Corrupt(_) if maybe_stored => {
+                    tracing::error!(%error, "a write of unknown outcome can't be repeated");
+                    return Err((outcome_unknown(), true));
+                }
+                error => return Err((error.into(), maybe_stored)),
             }
             tracing::warn!(%error, "repeating a write of unknown outcome");
             let stopped = self
@@ -164,3 +172,6 @@ impl From<StoreError> for Failure {
 
 /// Ids that are made in search of one whose slot is ours: far more than there are replicas.
 const ID_TRIES_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests;
