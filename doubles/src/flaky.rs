@@ -12,7 +12,7 @@ use backplane::{
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A backplane that does what the test says; at first nothing unusual.
 pub struct Flaky {
@@ -22,6 +22,8 @@ pub struct Flaky {
     panics_on_last: AtomicBool,
     is_closed: AtomicBool,
     tail_ahead: AtomicU64,
+    holds_answers: watch::Sender<bool>,
+    held: AtomicU64,
 }
 
 /// What becomes of publishes: so many go through, then so many fail, then all go through again.
@@ -52,6 +54,8 @@ impl Flaky {
             panics_on_last: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             tail_ahead: AtomicU64::new(0),
+            holds_answers: watch::Sender::new(false),
+            held: AtomicU64::new(0),
         })
     }
 
@@ -83,6 +87,16 @@ impl Flaky {
     /// Publishes go through.
     pub fn come_back(&self) {
         self.fail(0);
+    }
+
+    /// Publishes go through, and are acknowledged once they are not held any more.
+    pub fn hold_answers(&self, holds: bool) {
+        self.holds_answers.send_replace(holds);
+    }
+
+    /// How many acknowledgements have been held so far.
+    pub fn held(&self) -> u64 {
+        self.held.load(SeqCst)
     }
 
     /// How many publishes have failed so far.
@@ -140,7 +154,14 @@ impl Backplane for Flaky {
     async fn publish(&self, subject: Subject, event_id: u64, envelope: Bytes) -> Result<Ack, Unavailable> {
         let fate = self.publishes.lock().next();
         match fate {
-            Fate::Passes => self.inner.publish(subject, event_id, envelope).await,
+            Fate::Passes => {
+                let ack = self.inner.publish(subject, event_id, envelope).await;
+                let mut holds = self.holds_answers.subscribe();
+                self.held.fetch_add(u64::from(*holds.borrow()), SeqCst);
+                // The sender lives as long as this.
+                let _ = holds.wait_for(|holds| !holds).await;
+                ack
+            }
             Fate::Fails => {
                 self.failures.fetch_add(1, SeqCst);
                 Err(Unavailable("told to fail".into()))

@@ -131,14 +131,20 @@ impl Changes {
     }
 
     /// Publishes the events of a change in order. Returns when all of them are acknowledged, or at shutdown.
+    ///
+    /// Once the lease is gone the change is the next owner's: readers may have dropped its events, which are of an older
+    /// epoch, and its rows may have come too late. So nothing is published any more, and nobody is told that it was done.
     pub(crate) async fn publish(&self, stored: Stored) -> Result<(), Failure> {
-        let again = |_| !self.tasks.is_stopping() && self.leases.check(&stored.lease).is_ok();
+        let is_ours = || self.leases.check(&stored.lease).map_err(|_| outcome_unknown());
+        let again = |_| !self.tasks.is_stopping() && is_ours().is_ok();
         for event in &stored.events {
+            is_ours()?;
             let OutboxEvent { subject, event_id, envelope } = event;
             let (backplane, clock) = (&*self.backplane, &*self.clock);
             let published = backplane::publish(backplane, clock, *subject, *event_id, envelope, again).await;
             published.map_err(|_| outcome_unknown())?;
         }
+        is_ours()?;
         stored.open.close();
         Ok(())
     }

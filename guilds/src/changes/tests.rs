@@ -21,6 +21,44 @@ fn lease(world: &World) -> Lease {
     world.changes.lease(SlotSet::Users, user().id.get()).expect("ours")
 }
 
+async fn published(world: &World) -> usize {
+    world.events(model::Subject::User(user().id)).await.len()
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_success_whose_slot_passed_on_during_the_publish() {
+    let world = World::new();
+    let stored = world.changes.store(&lease(&world), draft(&user())).await.unwrap();
+    world.backplane.hold_answers(true);
+    let passes_on = async {
+        doubles::until("it is published", async || (world.backplane.held() > 0).then_some(())).await;
+        world.leases.take_away();
+        world.backplane.hold_answers(false);
+    };
+    let (outcome, ()) = tokio::join!(world.changes.publish(stored), passes_on);
+    assert_eq!(outcome, Err(outcome_unknown()));
+    assert_eq!((published(&world).await, world.changes.ledger.open_len()), (1, 1));
+}
+
+#[tokio::test]
+async fn nothing_is_published_whose_slot_passed_on_before() {
+    let world = World::new();
+    let stored = world.changes.store(&lease(&world), draft(&user())).await.unwrap();
+    world.leases.take_away();
+    assert_eq!(world.changes.publish(stored).await, Err(outcome_unknown()));
+    assert_eq!((published(&world).await, world.changes.ledger.open_len()), (0, 1));
+
+    let world = World::new();
+    let silent = Draft { events: Vec::new(), ..draft(&user()) };
+    let stored = world.changes.store(&lease(&world), silent).await.unwrap();
+    world.leases.take_away();
+    assert_eq!(
+        world.changes.publish(stored).await,
+        Err(outcome_unknown()),
+        "its rows may have come too late"
+    );
+}
+
 #[tokio::test]
 async fn a_write_of_unknown_outcome_is_repeated_until_it_is_known() {
     let unknown = || StoreError::Unknown("no answer".into());
