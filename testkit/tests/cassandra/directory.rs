@@ -71,3 +71,28 @@ async fn a_name_that_nobody_bears_is_free_after_a_minute() {
     clock.advance(model::limits::USERNAME_CLAIM_MS);
     assert_eq!(register(&store, name).await, Err(StoreError::NameTaken), "who bears a name keeps it");
 }
+
+/// A claim whose row was not written in a minute, and whoever made it is at it still.
+#[tokio::test]
+async fn a_claim_that_is_used_after_all_is_renewed_before_the_row_is_written() {
+    let Some((store, clock)) = store().await else { return };
+    let (alice, name) = (id(), &name());
+    let claim = || vec![Write::PutUsername(name.clone(), alice)];
+    put(&store, alice, claim()).await.unwrap();
+    clock.advance(model::limits::USERNAME_CLAIM_MS);
+    // Her change is repeated: this is what comes before its row.
+    put(&store, alice, claim()).await.unwrap();
+    assert_eq!(register(&store, name).await, Err(StoreError::NameTaken), "she is about to bear it");
+    put(&store, alice, vec![Write::PutUser(User::new(alice, name.as_str(), false))]).await.unwrap();
+    assert_eq!(store.user_named(name).await, Ok(Some(alice)));
+
+    // The other way round: who was overtaken does not write the row.
+    let (carol, name) = (id(), &self::name());
+    put(&store, carol, vec![Write::PutUsername(name.clone(), carol)]).await.unwrap();
+    clock.advance(model::limits::USERNAME_CLAIM_MS);
+    let bob = register(&store, name).await.unwrap();
+    let row = Write::PutUser(User::new(carol, name.as_str(), false));
+    let late = put(&store, carol, vec![Write::PutUsername(name.clone(), carol), row]).await;
+    assert_eq!(late, Err(StoreError::NameTaken));
+    assert_eq!((store.user_named(name).await, store.user(carol).await), (Ok(Some(bob)), Ok(None)));
+}

@@ -3,6 +3,9 @@
 //! The user's row says what a user is called, the claim says that nobody else may be. A change that is not made after all, or
 //! a process that dies in between, leaves a claim that no user's row bears out. It protects for a minute whoever may still
 //! be at it; then the name is free. So a look for a name finds only who bears it.
+//!
+//! Whoever finds a claim of their own and does not bear the name yet (a write of unknown outcome is repeated) renews the
+//! claim before the row is written, by a condition on the old one: of that and of another's taking over only one succeeds.
 
 use model::UserId;
 use model::limits::USERNAME_CLAIM_MS;
@@ -27,14 +30,18 @@ impl CassandraStore {
                 Err(error) => return Err(error.into()),
             }
             let Some((holder, claimed_ms)) = self.holder(name).await? else { continue };
-            if holder == number(user) {
+            let is_ours = holder == number(user);
+            let bears = self.bears(holder, name).await?;
+            if is_ours && bears {
                 return Ok(());
             }
             let is_fresh = now_ms.saturating_sub(claimed_ms.cast_unsigned()) < USERNAME_CLAIM_MS;
-            if is_fresh || self.bears(holder, name).await? {
+            if !is_ours && (is_fresh || bears) {
                 return Err(StoreError::NameTaken);
             }
-            let change = (number(user), now_ms.cast_signed(), name, holder, claimed_ms);
+            // Another one in any case, whatever the clock says, so that of two changes only one finds what it has read.
+            let new_ms = now_ms.cast_signed().max(claimed_ms + 1);
+            let change = (number(user), new_ms, name, holder, claimed_ms);
             if self.cassandra.decide(take_over, change).await? {
                 return Ok(());
             }
