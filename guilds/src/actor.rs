@@ -20,6 +20,7 @@ use storage::{Lease, SlotSet};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::accounts::locks::Stripes;
 use crate::changes::{Changes, Stored, not_owner, outcome_unknown};
@@ -55,6 +56,8 @@ trait Job: Send {
 struct Asked<C: Command> {
     command: C,
     reply: oneshot::Sender<Result<C::Reply, Failure>>,
+    /// Of the request.
+    span: Span,
 }
 
 struct GuildActor {
@@ -92,7 +95,7 @@ impl Actors {
         let deadline = tokio::time::Instant::now() + Duration::from_millis(CHANGE_WAIT_MS);
         let (reply, answer) = oneshot::channel();
         let handle = self.handle(id).await?;
-        match handle.jobs.try_send(Box::new(Asked { command, reply })) {
+        match handle.jobs.try_send(Box::new(Asked { command, reply, span: Span::current() })) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 return Err(Failure::unavailable(
@@ -242,12 +245,14 @@ impl<C: Command> Job for Asked<C> {
             // The caller has been told that nobody knows; nothing was done.
             return;
         }
-        let answer = match actor.perform(self.command).await {
-            Ok((reply, None)) => Ok(reply),
-            Ok((reply, Some(stored))) => actor.owner.changes.publish(stored).await.map(|()| reply),
-            Err(failure) => Err(failure),
+        let Self { command, reply, span } = *self;
+        let work = async {
+            match actor.perform(command).await? {
+                (reply, None) => Ok(reply),
+                (reply, Some(stored)) => actor.owner.changes.publish(stored).await.map(|()| reply),
+            }
         };
-        let _ = self.reply.send(answer);
+        let _ = reply.send(work.instrument(span).await);
     }
 
     fn refuse(self: Box<Self>, failure: Failure) {
