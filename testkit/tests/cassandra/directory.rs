@@ -36,7 +36,16 @@ fn name() -> String {
 }
 
 async fn put(store: &CassandraStore, user: UserId, writes: Vec<Write>) -> Result<(), StoreError> {
-    let lease = Lease { set: SlotSet::Users, slot: Slot::of(user.get()), epoch: Epoch(1) };
+    put_in(Epoch(1), store, user, writes).await
+}
+
+async fn put_in(
+    epoch: Epoch,
+    store: &CassandraStore,
+    user: UserId,
+    writes: Vec<Write>,
+) -> Result<(), StoreError> {
+    let lease = Lease { set: SlotSet::Users, slot: Slot::of(user.get()), epoch };
     store.commit(&lease, Commit { writes, ..Commit::default() }).await
 }
 
@@ -95,4 +104,23 @@ async fn a_claim_that_is_used_after_all_is_renewed_before_the_row_is_written() {
     let late = put(&store, carol, vec![Write::PutUsername(name.clone(), carol), row]).await;
     assert_eq!(late, Err(StoreError::NameTaken));
     assert_eq!((store.user_named(name).await, store.user(carol).await), (Ok(Some(bob)), Ok(None)));
+}
+
+/// An owner that was replaced writes late: the row is the new owner's, and says that the name is borne.
+#[tokio::test]
+async fn a_name_is_not_given_up_by_a_change_that_another_owner_has_overwritten() {
+    let Some((store, _)) = store().await else { return };
+    let (old, new) = (name(), name());
+    let alice = register(&store, &old).await.unwrap();
+    let row = |name: &str| Write::PutUser(User::new(alice, name, false));
+    put_in(Epoch(2), &store, alice, vec![row(&old)]).await.unwrap();
+    let rename =
+        vec![Write::DeleteUsername(old.clone(), alice), Write::PutUsername(new.clone(), alice), row(&new)];
+    put(&store, alice, rename.clone()).await.unwrap();
+    assert_eq!(store.user_named(&old).await, Ok(Some(alice)));
+    assert_eq!(register(&store, &old).await, Err(StoreError::NameTaken));
+    // The new owner's own change gives it up.
+    put_in(Epoch(2), &store, alice, rename).await.unwrap();
+    assert_eq!(store.user_named(&new).await, Ok(Some(alice)));
+    register(&store, &old).await.unwrap();
 }

@@ -49,9 +49,23 @@ impl CassandraStore {
         Err(StoreError::Unavailable(format!("others claim the name {name:?} again and again")))
     }
 
-    /// Frees the name, if it is this user's.
-    pub(super) async fn release(&self, name: &str, user: UserId) {
-        if let Err(error) = self.cassandra.decide(&self.conditional.release, (name, number(user))).await {
+    /// When the user claimed the name, if it is theirs: what has to be known before they give it up.
+    pub(super) async fn claimed(&self, name: &str, user: UserId) -> Result<Option<i64>, StoreError> {
+        let holder = self.holder(name).await?;
+        Ok(holder.filter(|(holder, _)| *holder == number(user)).map(|(_, claimed_ms)| claimed_ms))
+    }
+
+    /// Frees the name with this claim, unless the user bears it all the same: a later owner of the slot may have written
+    /// the user's row over ours, or given the name back to them.
+    pub(super) async fn release(&self, name: &str, user: UserId, claimed_ms: i64) {
+        let released = async {
+            if self.bears(number(user), name).await? {
+                return Ok(false);
+            }
+            Ok(self.cassandra.decide(&self.conditional.release, (name, number(user), claimed_ms)).await?)
+        };
+        let released: Result<bool, StoreError> = released.await;
+        if let Err(error) = released {
             tracing::warn!(%error, "a name that nobody bears is free in a minute");
         }
     }
