@@ -12,7 +12,7 @@ use model::Subject;
 use model::clock::Clock;
 use model::limits::{OUTBOX_LOOKUP_MS, PUBLISH_RETRY_MS_MAX, PUBLISH_TIMEOUT_MS};
 use model::snowflake;
-use proto::trace;
+use proto::{Envelope, trace};
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument as _, field};
 
@@ -49,6 +49,13 @@ pub async fn publish(
         messaging.destination.name = ?subject,
         messaging.message.id = event_id,
     );
+    // What an outbox or a write of several requests gives has no other trace than the one that it carries.
+    if !span.is_disabled()
+        && trace::current().is_empty()
+        && let Ok(event) = Envelope::decode(envelope.clone())
+    {
+        trace::follow(&span, &event.traceparent);
+    }
     let published = repeat(attempt, again).instrument(span.clone()).await;
     if published.is_err() {
         span.record("otel.status_code", "ERROR");

@@ -12,6 +12,7 @@ use model::{User, UserId};
 use proto::Failure;
 use storage::SlotSet;
 use tokio::sync::Semaphore;
+use tracing::{Instrument as _, Span};
 
 use crate::accounts::cache::Cache;
 use crate::accounts::locks::Stripes;
@@ -65,6 +66,7 @@ impl Accounts {
         if self.changes.tasks.is_stopping() {
             return Err(Failure::unavailable("the directory is shutting down", UNAVAILABLE_RETRY_MS));
         }
+        let work = work.instrument(Span::current());
         let task = self.changes.tasks.spawn(async move {
             let _place = place;
             work.await

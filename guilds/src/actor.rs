@@ -20,6 +20,7 @@ use storage::{Lease, SlotSet};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::accounts::locks::Stripes;
 use crate::changes::{Changes, Stored, not_owner, outcome_unknown};
@@ -55,6 +56,8 @@ trait Job: Send {
 struct Asked<C: Command> {
     command: C,
     reply: oneshot::Sender<Result<C::Reply, Failure>>,
+    /// Of the request.
+    span: Span,
 }
 
 struct GuildActor {
@@ -92,7 +95,7 @@ impl Actors {
         let deadline = tokio::time::Instant::now() + Duration::from_millis(CHANGE_WAIT_MS);
         let (reply, answer) = oneshot::channel();
         let handle = self.handle(id).await?;
-        match handle.jobs.try_send(Box::new(Asked { command, reply })) {
+        match handle.jobs.try_send(Box::new(Asked { command, reply, span: Span::current() })) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 return Err(Failure::unavailable(
@@ -136,11 +139,18 @@ impl Actors {
         Ok(handle)
     }
 
-    /// Ends a guild's actor after the change that it is making; who asks next finds it loaded anew.
-    pub(crate) fn end(&self, id: GuildId) {
-        if let Some(handle) = self.running.lock().get(&id) {
-            handle.end.cancel();
-        }
+    /// Ends a guild's actor, if it has one, after the change that it is making; whoever asks afterwards finds it loaded
+    /// anew.
+    pub(crate) async fn reload(&self, id: GuildId) -> Result<(), Failure> {
+        // A load that has begun may have read what is stored no more.
+        let loading = self.loading.lock(&[id.get()]).await;
+        let running = self.running.lock().get(&id).cloned();
+        drop(loading);
+        let Some(handle) = running else { return Ok(()) };
+        handle.end.cancel();
+        let ended = tokio::time::timeout(Duration::from_millis(CHANGE_WAIT_MS), handle.jobs.closed());
+        let busy = |_| Failure::unavailable("a change of the guild takes long", UNAVAILABLE_RETRY_MS);
+        ended.await.map_err(busy)
     }
 
     fn forget(&self, id: GuildId, handle: &Handle) {
@@ -235,12 +245,14 @@ impl<C: Command> Job for Asked<C> {
             // The caller has been told that nobody knows; nothing was done.
             return;
         }
-        let answer = match actor.perform(self.command).await {
-            Ok((reply, None)) => Ok(reply),
-            Ok((reply, Some(stored))) => actor.owner.changes.publish(stored).await.map(|()| reply),
-            Err(failure) => Err(failure),
+        let Self { command, reply, span } = *self;
+        let work = async {
+            match actor.perform(command).await? {
+                (reply, None) => Ok(reply),
+                (reply, Some(stored)) => actor.owner.changes.publish(stored).await.map(|()| reply),
+            }
         };
-        let _ = self.reply.send(answer);
+        let _ = reply.send(work.instrument(span).await);
     }
 
     fn refuse(self: Box<Self>, failure: Failure) {

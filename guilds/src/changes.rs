@@ -100,6 +100,9 @@ impl Changes {
     }
 
     /// Repeats a write of unknown outcome: a commit repeated changes nothing. An error says whether it may be stored.
+    ///
+    /// A repeat that the store will never take ends it, and what the first attempt has done stays unknown. That somebody
+    /// else has the name by now is told as it is.
     async fn commit_until_known(&self, lease: &Lease, commit: Commit) -> Result<(), (Failure, bool)> {
         let mut maybe_stored = false;
         loop {
@@ -107,9 +110,14 @@ impl Changes {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            maybe_stored |= matches!(error, StoreError::Unknown(_));
-            if !maybe_stored {
-                return Err((error.into(), false));
+            match error {
+                StoreError::Unknown(_) => maybe_stored = true,
+                StoreError::Unavailable(_) if maybe_stored => {}
+                StoreError::Refused(_) | StoreError::Corrupt(_) if maybe_stored => {
+                    tracing::error!(%error, "a write of unknown outcome can't be repeated");
+                    return Err((outcome_unknown(), true));
+                }
+                error => return Err((error.into(), maybe_stored)),
             }
             tracing::warn!(%error, "repeating a write of unknown outcome");
             let stopped = self
@@ -123,14 +131,20 @@ impl Changes {
     }
 
     /// Publishes the events of a change in order. Returns when all of them are acknowledged, or at shutdown.
+    ///
+    /// Once the lease is gone the change is the next owner's: readers may have dropped its events, which are of an older
+    /// epoch, and its rows may have come too late. So nothing is published any more, and nobody is told that it was done.
     pub(crate) async fn publish(&self, stored: Stored) -> Result<(), Failure> {
-        let again = |_| !self.tasks.is_stopping() && self.leases.check(&stored.lease).is_ok();
+        let is_ours = || self.leases.check(&stored.lease).map_err(|_| outcome_unknown());
+        let again = |_| !self.tasks.is_stopping() && is_ours().is_ok();
         for event in &stored.events {
+            is_ours()?;
             let OutboxEvent { subject, event_id, envelope } = event;
             let (backplane, clock) = (&*self.backplane, &*self.clock);
             let published = backplane::publish(backplane, clock, *subject, *event_id, envelope, again).await;
             published.map_err(|_| outcome_unknown())?;
         }
+        is_ours()?;
         stored.open.close();
         Ok(())
     }
@@ -164,3 +178,6 @@ impl From<StoreError> for Failure {
 
 /// Ids that are made in search of one whose slot is ours: far more than there are replicas.
 const ID_TRIES_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests;

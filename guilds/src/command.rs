@@ -4,7 +4,7 @@
 //! neighbours. [`Change`] is what a command works with.
 
 use async_trait::async_trait;
-use model::{Channel, Guild, Invite, Member, Role, Timestamp, User, UserId};
+use model::{Channel, Guild, Invite, Member, Permissions, Role, Timestamp, User, UserId};
 use proto::Failure;
 
 use crate::changes::{Changes, Draft};
@@ -93,8 +93,13 @@ impl<'a> Change<'a> {
 
     /// The guild's own fields have changed.
     pub(crate) fn put_guild(&mut self) {
+        self.put_guild_of(self.state.guild.owner_id);
+    }
+
+    /// The same where this user owned it before.
+    pub(crate) fn put_guild_of(&mut self, owner: UserId) {
         let roles: Vec<Role> = self.state.roles.values().cloned().collect();
-        self.event(Event::guild_update(&self.state.guild, &self.guild, &roles));
+        self.event(Event::guild_update(owner, &self.guild, &roles));
     }
 
     pub(crate) fn delete_guild(&mut self) {
@@ -104,9 +109,14 @@ impl<'a> Change<'a> {
     }
 
     /// Makes or changes a channel.
-    pub(crate) fn put_channel(&mut self, mut channel: Channel) -> Channel {
-        channel.revision = self.guild.revision;
+    pub(crate) fn put_channel(&mut self, channel: Channel) -> Channel {
         let before = self.state.channels.get(&channel.id);
+        self.put_channel_over(before, channel)
+    }
+
+    /// The same where this stood there before.
+    pub(crate) fn put_channel_over(&mut self, before: Option<&Channel>, mut channel: Channel) -> Channel {
+        channel.revision = self.guild.revision;
         self.event(Event::channel(&self.guild, before, Some(&channel)));
         self.write(Write::PutChannel(channel.clone()));
         channel
@@ -120,6 +130,11 @@ impl<'a> Change<'a> {
     /// Makes or changes a role.
     pub(crate) fn put_role(&mut self, role: Role) -> Role {
         let before = self.state.permissions_of(role.id);
+        self.put_role_over(before, role)
+    }
+
+    /// The same where it had these permissions before.
+    pub(crate) fn put_role_over(&mut self, before: Option<Permissions>, role: Role) -> Role {
         self.event(Event::role(&self.guild, before, &role));
         self.write(Write::PutRole(self.guild.id, role.clone()));
         role

@@ -85,7 +85,6 @@ impl Directory {
         };
         let slots = Slots {
             changes: changes.clone(),
-            actors: actors.clone(),
             accounts: accounts.clone(),
             keepers: SETS.map(keeper).into(),
             seen: Seen::default(),

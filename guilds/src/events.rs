@@ -63,6 +63,21 @@ impl Event {
         }
     }
 
+    /// An event as somebody else had made it, at another revision of the guild.
+    pub(crate) fn again(subject: Subject, event: &Envelope, revision: Option<u64>) -> Self {
+        Self {
+            subject,
+            kind: event.kind,
+            data: event.data.clone(),
+            guild_id: event.guild_id,
+            revision,
+            channel_id: event.channel_id,
+            user_id: event.user_id,
+            token_id: event.token_id,
+            view: event.view.clone(),
+        }
+    }
+
     /// Whether it goes to a guild; those leave before the ones for users.
     pub(crate) fn is_for_guild(&self) -> bool {
         matches!(self.subject, Subject::Guild(_))
@@ -84,9 +99,9 @@ impl Event {
 
     // --- Guilds
 
-    pub(crate) fn guild_update(before: &Guild, guild: &Guild, roles: &[Role]) -> Self {
-        let changed = before.owner_id != guild.owner_id;
-        let view = changed.then_some(ViewChange::Owner { before: before.owner_id, after: guild.owner_id });
+    pub(crate) fn guild_update(before: UserId, guild: &Guild, roles: &[Role]) -> Self {
+        let after = guild.owner_id;
+        let view = (before != after).then_some(ViewChange::Owner { before, after });
         Self { view, ..Self::of_guild(guild, EventKind::GuildUpdate, &GuildObject { guild, roles }) }
     }
 

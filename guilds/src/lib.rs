@@ -22,6 +22,7 @@ mod directory;
 mod events;
 mod guild;
 mod invites;
+mod late;
 mod members;
 mod membership;
 mod overwrites;
@@ -29,11 +30,12 @@ mod pages;
 mod roles;
 mod rules;
 mod seed;
-
 mod service;
 mod slots;
 mod state;
 pub mod store;
+#[cfg(test)]
+mod testing;
 mod validate;
 
 pub use accounts::passwords::PasswordCost;

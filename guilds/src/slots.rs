@@ -1,27 +1,25 @@
 //! What the directory does when slots of guilds and users come and go.
 //!
-//! Before a slot is served, the events that earlier owners stored in it are published. When it goes, guilds of it begin
-//! nothing (their actors hold the lease, which tells its end), changes that have begun are finished, and the watermark tells
-//! the next owner how little is left.
+//! Before a slot is served, the events that earlier owners stored in it are published; what they stored only after that is
+//! told anew half a minute later ([`late`]). When it goes, guilds of it begin nothing (their actors hold the lease, which
+//! tells its end), changes that have begun are finished, and the watermark tells the next owner how little is left.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use storage::{
     Lease, OutboxEvent, OutboxKeeper, OutboxRow, Pass, Republish, RepublishError, SWEEP_TRIES, Scope, Seen,
-    ServiceError, SlotService, Subject, Unpublished,
+    ServiceError, SlotService, Unpublished,
 };
 
 use crate::accounts::Accounts;
-use crate::actor::Actors;
 use crate::changes::Changes;
-use crate::cleanup;
 use crate::store::DirectoryStore;
+use crate::{cleanup, late};
 
 /// The slots of guilds and users, for whoever owns them.
 pub(crate) struct Slots {
     pub(crate) changes: Arc<Changes>,
-    pub(crate) actors: Arc<Actors>,
     pub(crate) accounts: Arc<Accounts>,
     /// One for each set.
     pub(crate) keepers: Vec<Arc<OutboxKeeper<dyn DirectoryStore>>>,
@@ -89,22 +87,22 @@ impl Republish for Sweeper<'_> {
         Ok(())
     }
 
-    /// A change of an owner that had lost its slot. Where its rows were not overwritten since, they hold; what is kept in
-    /// memory was read before, and is read again. Readers would drop its events, which are of an older epoch.
+    /// A change of an owner that had lost its slot: it is told anew, see [`late`].
     async fn too_late(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
         let OutboxRow { set, slot, events, .. } = row(unpublished)?;
-        for OutboxEvent { subject, event_id, .. } in events {
-            if self.slots.seen.has(set, slot, event_id)
-                || self.slots.changes.backplane.contains(subject, event_id).await?
-            {
-                continue;
-            }
-            tracing::warn!(?subject, event_id, "a change came too late; what it concerns is read again");
-            match subject {
-                Subject::Guild(guild) => self.slots.actors.end(guild),
-                Subject::User(user) => self.slots.accounts.cache.forget_user(user),
-            }
+        let seen = &self.slots.seen;
+        if events.iter().all(|event| seen.has(set, slot, event.event_id)) {
+            return Ok(());
         }
+        tracing::warn!(
+            ?set,
+            slot = slot.get(),
+            events = events.len(),
+            "a change came too late and is told anew"
+        );
+        late::tell(&self.slots.accounts, set, &events).await?;
+        // The pass may be made once more.
+        events.iter().for_each(|event| seen.note(set, slot, event.event_id));
         Ok(())
     }
 }

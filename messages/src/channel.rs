@@ -101,6 +101,8 @@ pub(crate) struct Created {
 pub(crate) struct Change {
     pub(crate) guild: GuildId,
     pub(crate) op: Op,
+    /// What the request's trace has of it.
+    pub(crate) span: Span,
 }
 
 pub(crate) enum Op {

@@ -16,6 +16,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use parking_lot::Mutex;
+use serde_json::{Value as Json, json};
 use testkit::gateway_client::{ALL_INTENTS, GatewayClient};
 use testkit::server::{Options, Server};
 use tokio::net::TcpListener;
@@ -95,24 +96,69 @@ async fn a_message_is_one_trace_from_the_request_to_the_sockets() {
     assert!(server.wait().await.success());
 
     let trace = collector.trace_of(SEND);
+    expect_one_trace(&trace, SEND, "starling.v1.Messages/CreateMessage");
+    let store = &trace["Client store message"];
+    let publish = &trace["Producer publish"];
+    assert_eq!(store.parent_span_id, publish.parent_span_id);
+    assert!(store.end_time_unix_nano <= publish.start_time_unix_nano, "stored, then published");
+    assert_eq!(collector.services.lock().first().map(String::as_str), Some("starling-all"));
+}
+
+#[tokio::test]
+async fn changes_of_messages_and_of_a_guild_are_traces_too() {
+    let collector = Collector::default();
+    let (endpoint, _listening) = collector.start().await;
+    let mut server =
+        Server::with(Options { flags: vec!["--otlp-endpoint".into(), endpoint], ..Options::unlimited() })
+            .await;
+    let mut bob = GatewayClient::login(&server.demo.gateway, &server.user("bob").token, ALL_INTENTS).await;
+    let (alice, general) = (server.alice(), &server.demo.channels.general);
+    let sent = alice.send(general, "traced").await;
+    let message = format!("/channels/{general}/messages/{}", sent["id"].as_str().unwrap());
+    alice.patch(&message, &json!({ "content": "edited" })).await;
+    bob.expect("MESSAGE_UPDATE").await;
+    alice.put(&format!("{message}/reactions/%F0%9F%91%8D/@me"), &Json::Null).await;
+    bob.expect("MESSAGE_REACTION_ADD").await;
+    alice.delete(&message).await;
+    bob.expect("MESSAGE_DELETE").await;
+    let roles = format!("/guilds/{}/roles", server.demo.guild_id);
+    let role = alice.post(&roles, &json!({ "name": "traced" })).await;
+    bob.expect("GUILD_ROLE_CREATE").await;
+    alice.patch(&format!("{roles}/{}", role["id"].as_str().unwrap()), &json!({ "name": "renamed" })).await;
+    bob.expect("GUILD_ROLE_UPDATE").await;
+    alice.patch("/users/@me", &json!({ "global_name": "Traced" })).await;
+    bob.expect("GUILD_MEMBER_UPDATE").await;
+    server.terminate();
+    assert!(server.wait().await.success());
+
+    for (request, call) in [
+        ("PATCH /channels/{channel_id}/messages/{message_id}", "starling.v1.Messages/EditMessage"),
+        (
+            "PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji}/{user_id}",
+            "starling.v1.Messages/AddReaction",
+        ),
+        ("DELETE /channels/{channel_id}/messages/{message_id}", "starling.v1.Messages/DeleteMessages"),
+        ("PATCH /guilds/{guild_id}/roles/{role_id}", "starling.v1.Guilds/EditRole"),
+        ("PATCH /users/@me", "starling.v1.Accounts/EditUser"),
+    ] {
+        expect_one_trace(&collector.trace_of(request), request, call);
+    }
+}
+
+/// From the request over its call to the event's publish and to what a gateway makes of the event.
+fn expect_one_trace(trace: &BTreeMap<String, Span>, request: &str, call: &str) {
     let span = |kind: SpanKind, name: &str| {
         let key = format!("{kind:?} {name}");
         trace.get(&key).unwrap_or_else(|| panic!("no {key} in {:?}", trace.keys().collect::<Vec<_>>()))
     };
-    let request = span(SpanKind::Server, SEND);
-    assert!(request.parent_span_id.is_empty());
-    let call = span(SpanKind::Client, "starling.v1.Messages/CreateMessage");
-    let answer = span(SpanKind::Server, "starling.v1.Messages/CreateMessage");
-    let (store, publish) = (span(SpanKind::Client, "store message"), span(SpanKind::Producer, "publish"));
-    let fan_out = span(SpanKind::Consumer, "fan-out");
-    for (child, parent) in
-        [(call, request), (answer, call), (store, answer), (publish, answer), (fan_out, answer)]
-    {
+    let root = span(SpanKind::Server, request);
+    assert!(root.parent_span_id.is_empty());
+    let (call, answer) = (span(SpanKind::Client, call), span(SpanKind::Server, call));
+    let (publish, fan_out) = (span(SpanKind::Producer, "publish"), span(SpanKind::Consumer, "fan-out"));
+    for (child, parent) in [(call, root), (answer, call), (publish, answer), (fan_out, answer)] {
         assert_eq!(child.parent_span_id, parent.span_id, "{} is not under {}", child.name, parent.name);
     }
-    assert!(store.end_time_unix_nano <= publish.start_time_unix_nano, "stored, then published");
     assert!(fan_out.start_time_unix_nano >= publish.start_time_unix_nano);
-    assert_eq!(collector.services.lock().first().map(String::as_str), Some("starling-all"));
 }
 
 #[tokio::test]

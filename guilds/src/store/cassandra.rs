@@ -226,16 +226,20 @@ impl DirectoryStore for CassandraStore {
     }
 
     async fn commit(&self, lease: &Lease, commit: Commit) -> Result<(), StoreError> {
+        let mut given_up = Vec::new();
         for write in &commit.writes {
-            if let Write::PutUsername(name, user) = write {
-                self.claim(name, *user).await?;
+            match write {
+                Write::PutUsername(name, user) => self.claim(name, *user).await?,
+                Write::DeleteUsername(name, user) => {
+                    let claimed_ms = self.claimed(name, *user).await?;
+                    given_up.extend(claimed_ms.map(|claimed_ms| (name, *user, claimed_ms)));
+                }
+                _ => {}
             }
         }
         self.leased.write(lease, &self.batch(&commit)).await?;
-        for write in &commit.writes {
-            if let Write::DeleteUsername(name, user) = write {
-                self.release(name, *user).await;
-            }
+        for (name, user, claimed_ms) in given_up {
+            self.release(name, user, claimed_ms).await;
         }
         Ok(())
     }

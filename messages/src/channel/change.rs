@@ -11,7 +11,7 @@ use model::{ChannelId, GuildId, Member, Message, MessageId, Timestamp, UserId, s
 use proto::failure::code;
 use proto::{Failure, FailureKind};
 use storage::{Lease, Open, OutboxEvent};
-use tracing::Span;
+use tracing::{Instrument as _, Span};
 
 use super::certain::until_known;
 use super::nonces::Key;
@@ -65,9 +65,9 @@ pub(super) async fn store(shared: Arc<Shared>, group: Group) -> Staged {
     let mut plan = Plan::new(&shared, lease, channel);
     let (mut open, mut answers) = (Vec::new(), Vec::new());
     for (entry, change, reply) in changes {
-        let id = entry.id();
+        let (id, span) = (entry.id(), change.span.clone());
         open.push(entry);
-        match plan.add(id, change).await {
+        match plan.add(id, change).instrument(span).await {
             Ok(changed) => answers.push(ChangeAnswer { outcome: Ok(changed), reply: Some(reply) }),
             // An error means that the caller has gone.
             Err(failure) => drop(reply.send(Err(failure))),

@@ -5,6 +5,7 @@ use model::{ChannelId, Message, MessageId, Permissions, Timestamp, UserId};
 use proto::convert::{id, ids, required};
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
+use tracing::Span;
 
 use super::{Messages, unknown_message, within_deadline};
 use crate::channel::{Change, Changed, Edit, Op};
@@ -34,7 +35,8 @@ impl Messages {
         }
         let mentions = in_components.filter(|_| content::is_of_components(flags)).or(in_content);
         let edit = self.prepare(request, mentions, &access, &message).await?;
-        let change = Change { guild: access.guild_id, op: Op::Edit(Box::new(edit)) };
+        let (guild, span) = (access.guild_id, Span::current());
+        let change = Change { guild, op: Op::Edit(Box::new(edit)), span };
         let json = within_deadline(self.inner.channels.change(channel, change)).await?;
         Ok(v1::MessageReply { message_json: json.unwrap_or_default() })
     }
@@ -154,7 +156,7 @@ impl Messages {
     }
 
     async fn change(&self, channel: ChannelId, access: &Access, op: Op) -> Result<Changed, Failure> {
-        let change = Change { guild: access.guild_id, op };
+        let change = Change { guild: access.guild_id, op, span: Span::current() };
         within_deadline(self.inner.channels.change(channel, change)).await
     }
 

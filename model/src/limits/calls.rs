@@ -28,6 +28,8 @@ pub const RPC_KEEPALIVE_TIMEOUT_MS: u64 = 5_000;
 /// A replica that can't be reached is tried again after this long, then twice as long.
 pub const RPC_RECONNECT_MS_MAX: u64 = 5_000;
 pub const RPC_RECONNECT_MS_MIN: u64 = 50;
+/// The same while calls want it.
+pub const RPC_RECONNECT_WANTED_MS: u64 = 250;
 /// Addresses of one service that a caller connects to.
 pub const RPC_REPLICAS_MAX: usize = 256;
 /// How often a DNS name is asked for its addresses.

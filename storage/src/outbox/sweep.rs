@@ -47,8 +47,7 @@ pub trait Republish: Send {
     async fn republish(&mut self, unpublished: Unpublished) -> Result<(), RepublishError>;
 
     /// Takes one row or marker that may have come too late (see [`Pass::Late`](crate::Pass::Late)). What of it the stream does not have was
-    /// never acknowledged: a message is removed; of a change only what is held in memory is given up, as the rows that it
-    /// wrote may be there.
+    /// never acknowledged: a message is removed; a change of the directory, whose rows may hold, is told anew.
     async fn too_late(&mut self, unpublished: Unpublished) -> Result<(), RepublishError>;
 }
 

@@ -36,7 +36,16 @@ fn name() -> String {
 }
 
 async fn put(store: &CassandraStore, user: UserId, writes: Vec<Write>) -> Result<(), StoreError> {
-    let lease = Lease { set: SlotSet::Users, slot: Slot::of(user.get()), epoch: Epoch(1) };
+    put_in(Epoch(1), store, user, writes).await
+}
+
+async fn put_in(
+    epoch: Epoch,
+    store: &CassandraStore,
+    user: UserId,
+    writes: Vec<Write>,
+) -> Result<(), StoreError> {
+    let lease = Lease { set: SlotSet::Users, slot: Slot::of(user.get()), epoch };
     store.commit(&lease, Commit { writes, ..Commit::default() }).await
 }
 
@@ -70,4 +79,48 @@ async fn a_name_that_nobody_bears_is_free_after_a_minute() {
     assert_eq!(store.user_named(name).await, Ok(Some(bob)));
     clock.advance(model::limits::USERNAME_CLAIM_MS);
     assert_eq!(register(&store, name).await, Err(StoreError::NameTaken), "who bears a name keeps it");
+}
+
+/// A claim whose row was not written in a minute, and whoever made it is at it still.
+#[tokio::test]
+async fn a_claim_that_is_used_after_all_is_renewed_before_the_row_is_written() {
+    let Some((store, clock)) = store().await else { return };
+    let (alice, name) = (id(), &name());
+    let claim = || vec![Write::PutUsername(name.clone(), alice)];
+    put(&store, alice, claim()).await.unwrap();
+    clock.advance(model::limits::USERNAME_CLAIM_MS);
+    // Her change is repeated: this is what comes before its row.
+    put(&store, alice, claim()).await.unwrap();
+    assert_eq!(register(&store, name).await, Err(StoreError::NameTaken), "she is about to bear it");
+    put(&store, alice, vec![Write::PutUser(User::new(alice, name.as_str(), false))]).await.unwrap();
+    assert_eq!(store.user_named(name).await, Ok(Some(alice)));
+
+    // The other way round: who was overtaken does not write the row.
+    let (carol, name) = (id(), &self::name());
+    put(&store, carol, vec![Write::PutUsername(name.clone(), carol)]).await.unwrap();
+    clock.advance(model::limits::USERNAME_CLAIM_MS);
+    let bob = register(&store, name).await.unwrap();
+    let row = Write::PutUser(User::new(carol, name.as_str(), false));
+    let late = put(&store, carol, vec![Write::PutUsername(name.clone(), carol), row]).await;
+    assert_eq!(late, Err(StoreError::NameTaken));
+    assert_eq!((store.user_named(name).await, store.user(carol).await), (Ok(Some(bob)), Ok(None)));
+}
+
+/// An owner that was replaced writes late: the row is the new owner's, and says that the name is borne.
+#[tokio::test]
+async fn a_name_is_not_given_up_by_a_change_that_another_owner_has_overwritten() {
+    let Some((store, _)) = store().await else { return };
+    let (old, new) = (name(), name());
+    let alice = register(&store, &old).await.unwrap();
+    let row = |name: &str| Write::PutUser(User::new(alice, name, false));
+    put_in(Epoch(2), &store, alice, vec![row(&old)]).await.unwrap();
+    let rename =
+        vec![Write::DeleteUsername(old.clone(), alice), Write::PutUsername(new.clone(), alice), row(&new)];
+    put(&store, alice, rename.clone()).await.unwrap();
+    assert_eq!(store.user_named(&old).await, Ok(Some(alice)));
+    assert_eq!(register(&store, &old).await, Err(StoreError::NameTaken));
+    // The new owner's own change gives it up.
+    put_in(Epoch(2), &store, alice, rename).await.unwrap();
+    assert_eq!(store.user_named(&new).await, Ok(Some(alice)));
+    register(&store, &old).await.unwrap();
 }

@@ -3,6 +3,9 @@
 //! The user's row says what a user is called, the claim says that nobody else may be. A change that is not made after all, or
 //! a process that dies in between, leaves a claim that no user's row bears out. It protects for a minute whoever may still
 //! be at it; then the name is free. So a look for a name finds only who bears it.
+//!
+//! Whoever finds a claim of their own and does not bear the name yet (a write of unknown outcome is repeated) renews the
+//! claim before the row is written, by a condition on the old one: of that and of another's taking over only one succeeds.
 
 use model::UserId;
 use model::limits::USERNAME_CLAIM_MS;
@@ -27,14 +30,18 @@ impl CassandraStore {
                 Err(error) => return Err(error.into()),
             }
             let Some((holder, claimed_ms)) = self.holder(name).await? else { continue };
-            if holder == number(user) {
+            let is_ours = holder == number(user);
+            let bears = self.bears(holder, name).await?;
+            if is_ours && bears {
                 return Ok(());
             }
             let is_fresh = now_ms.saturating_sub(claimed_ms.cast_unsigned()) < USERNAME_CLAIM_MS;
-            if is_fresh || self.bears(holder, name).await? {
+            if !is_ours && (is_fresh || bears) {
                 return Err(StoreError::NameTaken);
             }
-            let change = (number(user), now_ms.cast_signed(), name, holder, claimed_ms);
+            // Another one in any case, whatever the clock says, so that of two changes only one finds what it has read.
+            let new_ms = now_ms.cast_signed().max(claimed_ms + 1);
+            let change = (number(user), new_ms, name, holder, claimed_ms);
             if self.cassandra.decide(take_over, change).await? {
                 return Ok(());
             }
@@ -42,9 +49,23 @@ impl CassandraStore {
         Err(StoreError::Unavailable(format!("others claim the name {name:?} again and again")))
     }
 
-    /// Frees the name, if it is this user's.
-    pub(super) async fn release(&self, name: &str, user: UserId) {
-        if let Err(error) = self.cassandra.decide(&self.conditional.release, (name, number(user))).await {
+    /// When the user claimed the name, if it is theirs: what has to be known before they give it up.
+    pub(super) async fn claimed(&self, name: &str, user: UserId) -> Result<Option<i64>, StoreError> {
+        let holder = self.holder(name).await?;
+        Ok(holder.filter(|(holder, _)| *holder == number(user)).map(|(_, claimed_ms)| claimed_ms))
+    }
+
+    /// Frees the name with this claim, unless the user bears it all the same: a later owner of the slot may have written
+    /// the user's row over ours, or given the name back to them.
+    pub(super) async fn release(&self, name: &str, user: UserId, claimed_ms: i64) {
+        let released = async {
+            if self.bears(number(user), name).await? {
+                return Ok(false);
+            }
+            Ok(self.cassandra.decide(&self.conditional.release, (name, number(user), claimed_ms)).await?)
+        };
+        let released: Result<bool, StoreError> = released.await;
+        if let Err(error) = released {
             tracing::warn!(%error, "a name that nobody bears is free in a minute");
         }
     }

@@ -76,7 +76,7 @@ statements! { Writes, prepare_write {
 statements! { Conditional, prepare_conditional {
     claim: "INSERT INTO usernames (name, user_id, claimed_ms) VALUES (?, ?, ?) IF NOT EXISTS",
     take_over: "UPDATE usernames SET user_id = ?, claimed_ms = ? WHERE name = ? IF user_id = ? AND claimed_ms = ?",
-    release: "DELETE FROM usernames WHERE name = ? IF user_id = ?",
+    release: "DELETE FROM usernames WHERE name = ? IF user_id = ? AND claimed_ms = ?",
 } }
 
 statements! { Serial, prepare_serial_read {

@@ -2,7 +2,8 @@
 //!
 //! The connection is made as soon as the replica is known and made again when it ends. A server that reaches a
 //! connection's age says goodbye first: the next connection is under way while the last calls of the old one finish. One
-//! that can't be reached is tried again after a pause that doubles, with jitter; meanwhile calls fail at once.
+//! that can't be reached is tried again after a pause that doubles, with jitter; meanwhile calls fail at once. A call that
+//! wants it cuts the pause short, so that what has started again is found while callers wait for it, and not seconds later.
 
 use std::error::Error;
 use std::fmt;
@@ -15,8 +16,10 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use model::limits::{RPC_MESSAGE_BYTES_MAX, RPC_RECONNECT_MS_MAX, RPC_RECONNECT_MS_MIN};
-use tokio::sync::watch;
+use model::limits::{
+    RPC_MESSAGE_BYTES_MAX, RPC_RECONNECT_MS_MAX, RPC_RECONNECT_MS_MIN, RPC_RECONNECT_WANTED_MS,
+};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::body::Body;
@@ -32,6 +35,8 @@ pub(super) struct Replica {
     authority: Authority,
     scheme: Scheme,
     state: watch::Receiver<State>,
+    /// A call would have gone there.
+    wanted: Arc<Notify>,
     _task: DropGuard,
 }
 
@@ -69,10 +74,11 @@ impl Replica {
         let (sender, state) = watch::channel(State::Connecting);
         let stop = CancellationToken::new();
         let scheme = if connector.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let executor = connector.executor.clone();
-        let keep = stop.clone().run_until_cancelled_owned(keep(name.clone(), connector, sender));
+        let (executor, wanted) = (connector.executor.clone(), Arc::new(Notify::new()));
+        let keep = keep(name.clone(), connector, sender, wanted.clone());
+        let keep = stop.clone().run_until_cancelled_owned(keep);
         executor.spawn_passing("the connection to a replica", keep.map(drop));
-        Self { name, authority, scheme, state, _task: stop.drop_guard() }
+        Self { name, authority, scheme, state, wanted, _task: stop.drop_guard() }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -114,7 +120,10 @@ impl Replica {
         let known = state.wait_for(|state| !matches!(state, State::Connecting)).await;
         match known.as_deref() {
             Ok(State::Up(sender)) => Ok(sender.clone()),
-            Ok(State::Down(why)) => Err(why.clone()),
+            Ok(State::Down(why)) => {
+                self.wanted.notify_one();
+                Err(why.clone())
+            }
             Ok(State::Connecting) | Err(_) => Err("the connections are being closed".into()),
         }
     }
@@ -136,7 +145,7 @@ impl Replica {
 }
 
 /// Keeps a connection up.
-async fn keep(name: Arc<str>, connector: Connector, state: watch::Sender<State>) {
+async fn keep(name: Arc<str>, connector: Connector, state: watch::Sender<State>, wanted: Arc<Notify>) {
     let mut failures = 0;
     loop {
         let begun = Instant::now();
@@ -155,7 +164,15 @@ async fn keep(name: Arc<str>, connector: Connector, state: watch::Sender<State>)
             Err(error) => {
                 tracing::debug!(replica = &*name, %error, "no connection");
                 state.send_replace(State::Down(error.to_string().into()));
-                sleep(backoff(RPC_RECONNECT_MS_MIN, RPC_RECONNECT_MS_MAX, failures)).await;
+                let pause = backoff(RPC_RECONNECT_MS_MIN, RPC_RECONNECT_MS_MAX, failures);
+                let asked = async {
+                    sleep(Duration::from_millis(RPC_RECONNECT_WANTED_MS)).await;
+                    wanted.notified().await;
+                };
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = asked => {}
+                }
                 failures += 1;
             }
         }
@@ -229,3 +246,46 @@ impl fmt::Display for Chain<'_> {
 
 /// A flag and a length stand before a message.
 pub(super) const FRAME_HEAD_BYTES: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use tasks::Tasks;
+    use tokio::net::TcpListener;
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::executor::Executor;
+
+    /// How often a connection was tried in this time, while calls come as often or not at all.
+    async fn attempts(replica: &Replica, within: Duration, calls_every: Option<Duration>) -> u32 {
+        let mut state = replica.state.clone();
+        state.mark_unchanged();
+        let end = Instant::now() + within;
+        let mut attempts = 0;
+        while Instant::now() < end {
+            sleep(calls_every.unwrap_or(Duration::from_millis(10))).await;
+            if calls_every.is_some() {
+                assert!(replica.connection().await.is_err());
+            }
+            attempts += u32::from(state.has_changed().expect("it is kept"));
+            state.mark_unchanged();
+        }
+        attempts
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_callers_want_is_tried_soon_and_what_nobody_wants_seldom() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let tasks = Tasks::new("test");
+        let executor = Executor::new(Handle::current(), tasks.spawner().clone());
+        let connector = Connector { tls: None, executor };
+        let replica = Replica::start((&*address).into(), address.parse().unwrap(), connector);
+        attempts(&replica, Duration::from_secs(60), None).await;
+        let seldom = attempts(&replica, Duration::from_secs(10), None).await;
+        assert!((1..=5).contains(&seldom), "{seldom}");
+        let soon = attempts(&replica, Duration::from_secs(10), Some(Duration::from_millis(10))).await;
+        assert!((30..=40).contains(&soon), "{soon}");
+    }
+}
