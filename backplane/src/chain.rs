@@ -3,9 +3,8 @@
 //!
 //! Sequences of a partition are contiguous, so `seen`, the sequence up to which nothing is missing, is all that it has
 //! to remember: `seen + 1` is given, what is not above `seen` is a repeat, and anything higher shows a hole. (The
-//! `previous` of a delivery is for readers that listen to some guilds of a partition only.) While something is missing,
-//! nothing behind the hole is given; it waits in a bounded buffer, and one that overflows is emptied, since the stream
-//! has it all.
+//! `previous` of a delivery is for [`crate::chains`].) While something is missing, nothing behind the hole is given; it
+//! waits in a bounded buffer, and one that overflows is emptied, since the stream has it all.
 //!
 //! A hole is closed by a [`Repair`]: read the range, *then* ask for the stream's state. In that order, because only a
 //! state that is younger than the read shows whether the range had expired, or was another incarnation's. What is
@@ -83,7 +82,7 @@ pub struct Chain<E> {
 
 /// What has to be asked of the stream's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Doubt {
+pub(crate) enum Doubt {
     Nothing,
     /// Something was lost, up to nobody knows where.
     End,

@@ -3,6 +3,7 @@
 //! Each stream is a [`log::Log`] behind its own lock, which is never held across an await. Nothing survives the process,
 //! so every start is a new incarnation.
 
+mod hearer;
 mod inbox;
 mod log;
 mod registry;
@@ -17,17 +18,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::clock::SharedClock;
-use model::limits;
+use model::{GuildId, limits};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::outlet::Outlet;
 use crate::port::{
-    Ack, Backplane, DeliverError, Listener, PodBatch, ReadError, Stored, StreamState, Unavailable,
-    UserConsumer, UserEvent,
+    Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState,
+    Unavailable, UserConsumer, UserEvent,
 };
 use crate::registry::PodName;
 use crate::subject::{Ephemeral, Layout, Partition, Stream, Subject};
+use hearer::{Chosen, Hearer};
 use inbox::Inboxes;
 use log::Log;
 pub use registry::InMemoryRegistry;
@@ -77,7 +79,7 @@ struct GuildStream {
 
 struct Live {
     log: Log,
-    listeners: Vec<Outlet>,
+    listeners: Vec<Hearer>,
 }
 
 impl InProcess {
@@ -131,11 +133,12 @@ impl InProcess {
         let Live { log, listeners } = &mut *live;
         let appended = log.append(self.clock.now_ms(), subject, event_id, envelope.clone());
         let sequence = appended.ack.sequence;
-        if !appended.ack.duplicate {
+        if let (false, Subject::Guild(guild)) = (appended.ack.duplicate, subject) {
             stream.tail.store(sequence, Ordering::Release);
-            let previous = appended.previous;
-            listeners.retain(|listener| !listener.is_closed());
-            listeners.iter_mut().for_each(|listener| listener.event(sequence, previous, &envelope));
+            listeners.retain(|hearer| !hearer.is_closed());
+            listeners
+                .iter_mut()
+                .for_each(|hearer| hearer.event(guild, sequence, appended.previous, &envelope));
         }
         appended.ack
     }
@@ -172,8 +175,18 @@ impl Backplane for InProcess {
 
     async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {
         let (outlet, listener) = Outlet::new(self.options.subscription_queue_max);
-        self.guild(partition)?.live.lock().listeners.push(outlet);
+        self.guild(partition)?.live.lock().listeners.push(Hearer::of_all(outlet));
         Ok(listener)
+    }
+
+    async fn listen_guilds(
+        &self,
+        partition: Partition,
+    ) -> Result<(Box<dyn GuildSubscriptions>, Listener), Unavailable> {
+        let (outlet, listener) = Outlet::new(self.options.subscription_queue_max);
+        let chosen = Chosen::default();
+        self.guild(partition)?.live.lock().listeners.push(Hearer::of_chosen(outlet, chosen.clone()));
+        Ok((Box::new(chosen), listener))
     }
 
     async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable> {
@@ -200,6 +213,42 @@ impl Backplane for InProcess {
 
     fn tail(&self, partition: Partition) -> u64 {
         self.guild(partition).map_or(0, |stream| stream.tail.load(Ordering::Acquire))
+    }
+
+    fn tail_of(&self, guild: GuildId) -> u64 {
+        let stream = self.guild(self.layout.guild(guild));
+        stream.map_or(0, |stream| stream.live.lock().log.last_of(Subject::Guild(guild)))
+    }
+
+    async fn ends(
+        &self,
+        partition: Partition,
+        guilds: &[GuildId],
+        at_least: u64,
+    ) -> Result<Vec<u64>, Unavailable> {
+        let now_ms = self.clock.now_ms();
+        self.with_log(Stream::Guilds(partition), |log| {
+            log.expire(now_ms);
+            let ends = guilds.iter().map(|guild| log.last_of(Subject::Guild(*guild))).collect();
+            let beyond = || Unavailable(format!("the stream ends at {}, before {at_least}", log.last()));
+            (log.last() >= at_least).then_some(ends).ok_or_else(beyond)
+        })?
+    }
+
+    async fn read_guild(
+        &self,
+        guild: GuildId,
+        range: RangeInclusive<u64>,
+        max: usize,
+    ) -> Result<Vec<Stored>, ReadError> {
+        let now_ms = self.clock.now_ms();
+        self.with_log(Stream::Guilds(self.layout.guild(guild)), |log| {
+            log.expire(now_ms);
+            let mut stored = log.read(range, usize::MAX)?;
+            stored.retain(|stored| stored.subject == Subject::Guild(guild));
+            stored.truncate(max);
+            Ok(stored)
+        })?
     }
 
     async fn read(

@@ -17,7 +17,11 @@
 //! [`Followed::Lost`]; a stream that is another one than before is given as [`Followed::NewIncarnation`]. In both cases
 //! the reader builds anew what it had built from events.
 //!
-//! [`Follower`] does all of this: use it, and not [`Backplane::listen`]. [`chain`] is its state machine, free of I/O;
+//! Who needs few guilds of a partition listens to these alone (*guild mode*): then each guild has its own chain, and
+//! `seen` moves by checks. [`OpenGuilds`] says which guilds a pod needs.
+//!
+//! [`Follower`] does all of this: use it, and not [`Backplane::listen`]. [`chain`] and [`chains`] are its state machines
+//! in partition mode and in guild mode, free of I/O;
 //! [`fence`] drops what a replaced writer sent and what was published twice. [`Position`] is how far a session is, in
 //! a form that another pod can take up.
 //!
@@ -39,10 +43,12 @@
 //! earlier incarnation.
 
 pub mod chain;
+pub mod chains;
 pub mod fence;
 pub mod follow;
 pub mod in_process;
 pub mod nats;
+pub mod open_guilds;
 mod outlet;
 pub mod port;
 pub mod position;
@@ -57,6 +63,7 @@ pub use chain::LostCause;
 pub use follow::{FollowCounts, FollowStats, FollowStatus, Followed, FollowedEvent, Follower};
 pub use in_process::{InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Options};
 pub use nats::Nats;
+pub use open_guilds::{GuildMode, Mode, OpenGuilds};
 pub use port::{Ack, Backplane, Delivery, Listener, ReadError, Stored, StreamState, Unavailable, UserEvent};
 pub use position::{Position, PositionError};
 pub use publish::publish;

@@ -1,9 +1,10 @@
 //! The backplane on NATS: streams of JetStream for what is stored, plain subscriptions for what is live.
 //!
 //! Guild events are published to one of P streams, which tell each stored event again on a plain subject, with its
-//! sequence and the one before it on its guild. Whoever listens takes a whole partition (*partition mode*): the
-//! sequences are contiguous, so every loss shows. User events lie in Q streams with one durable consumer each.
-//! Ephemeral events and the tails are plain messages. [`names`] has all subjects.
+//! sequence and the one before it on its guild. Whoever listens takes a whole partition (*partition mode*, where the
+//! sequences are contiguous, so that every loss shows) or single guilds of it (*guild mode*, [`crate::chains`]). User
+//! events lie in Q streams with one durable consumer each. Ephemeral events and the tails are plain messages. [`names`]
+//! has all subjects.
 //!
 //! [`migrate`] makes the streams; [`Nats::connect`] only checks them. An acknowledgement means that a quorum of a
 //! stream's replicas has the event in memory. A publish whose answer is lost is of unknown outcome: repeated with the
@@ -16,6 +17,7 @@ mod batch;
 mod config;
 mod consumer;
 mod error;
+mod guilds;
 mod link;
 mod listen;
 mod migrate;
@@ -31,26 +33,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{Message, Subscriber};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use model::limits;
+use model::{GuildId, limits};
 use tasks::{Ended, Tasks};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::outlet::Outlet;
 use crate::port::{
-    Ack, Backplane, DeliverError, Listener, PodBatch, ReadError, Stored, StreamState, Unavailable,
-    UserConsumer, UserEvent,
+    Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState,
+    Unavailable, UserConsumer, UserEvent,
 };
 use crate::registry::PodName;
 use crate::subject::{Ephemeral, Layout, Partition, Stream, Subject};
 pub use config::{Config, Credentials, Tls};
 use consumer::Consumer;
 pub use error::{ConnectError, MigrateError};
-use link::Link;
+use link::{Link, Marks};
 use listen::{Kind, Pump};
 pub use migrate::{Inspected, Migrated, inspect, migrate};
 use names::Names;
@@ -125,14 +127,23 @@ impl Nats {
         self.link.marks().drops
     }
 
-    async fn pump(&self, subject: String, kind: Kind) -> Result<Listener, Unavailable> {
+    async fn listen_to(&self, subject: String, kind: Kind) -> Result<Listener, Unavailable> {
         let known = self.link.marks();
         let subscriber = self.link.subscribe(subject, self.names.sync()).await?;
+        Ok(self.pump(subscriber, known, kind))
+    }
+
+    /// `known` are the marks from before the subscription.
+    fn pump<S>(&self, subscriber: S, known: Marks, kind: Kind) -> Listener
+    where
+        S: futures_util::Stream<Item = Message> + Unpin + Send + 'static,
+    {
         let (outlet, listener) = Outlet::new(self.subscription_queue_max);
-        let (link, wakes) = (Arc::clone(&self.link), self.link.wakes());
-        let pump = Pump { subscriber, marks: move || link.marks(), wakes, known, outlet, kind, last: 0 };
+        let (link, wakes, names) = (Arc::clone(&self.link), self.link.wakes(), self.names.clone());
+        let marks = move || link.marks();
+        let pump = Pump { names, subscriber, marks, wakes, known, outlet, kind, last: 0 };
         self.tasks.spawner().spawn_passing("a pump of its subscriptions", pump.run());
-        Ok(listener)
+        listener
     }
 
     fn check_guilds(&self, partition: Partition) -> Result<(), Unavailable> {
@@ -219,12 +230,22 @@ impl Backplane for Nats {
 
     async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {
         self.check_guilds(partition)?;
-        self.pump(self.names.live(partition), Kind::Events).await
+        self.listen_to(self.names.live(partition), Kind::Events).await
+    }
+
+    async fn listen_guilds(
+        &self,
+        partition: Partition,
+    ) -> Result<(Box<dyn GuildSubscriptions>, Listener), Unavailable> {
+        self.check_guilds(partition)?;
+        let (subscriptions, subscribers) = guilds::subscriptions(Arc::clone(&self.link), self.names.clone());
+        let listener = self.pump(subscribers, self.link.marks(), Kind::GuildEvents);
+        Ok((Box::new(subscriptions), listener))
     }
 
     async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable> {
         self.check_guilds(partition)?;
-        self.pump(self.names.ephemerals(partition), Kind::Ephemeral).await
+        self.listen_to(self.names.ephemerals(partition), Kind::Ephemeral).await
     }
 
     async fn state(&self, stream: Stream) -> Result<StreamState, Unavailable> {
@@ -243,6 +264,29 @@ impl Backplane for Nats {
 
     fn tail(&self, partition: Partition) -> u64 {
         self.tails.highest(partition)
+    }
+
+    fn tail_of(&self, guild: GuildId) -> u64 {
+        self.tails.highest_of(self.names.layout().guild(guild), guild)
+    }
+
+    async fn ends(
+        &self,
+        partition: Partition,
+        guilds: &[GuildId],
+        at_least: u64,
+    ) -> Result<Vec<u64>, Unavailable> {
+        self.check_guilds(partition)?;
+        guilds::ends(&self.link, &self.names, partition, guilds, at_least).await
+    }
+
+    async fn read_guild(
+        &self,
+        guild: GuildId,
+        range: RangeInclusive<u64>,
+        max: usize,
+    ) -> Result<Vec<Stored>, ReadError> {
+        read::read_guild(&self.link, &self.names, guild, range, max).await
     }
 
     async fn read(

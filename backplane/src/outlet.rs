@@ -5,6 +5,7 @@
 //! again: it stands for all that is dropped. Only one task, or whoever holds one lock, may send.
 
 use bytes::Bytes;
+use model::GuildId;
 use tokio::sync::mpsc;
 
 use crate::port::{Delivery, Listener};
@@ -23,12 +24,12 @@ impl Outlet {
     }
 
     /// Gives an event, or a gap in its place.
-    pub(crate) fn event(&mut self, sequence: u64, previous: u64, envelope: &Bytes) {
+    pub(crate) fn event(&mut self, guild: GuildId, sequence: u64, previous: u64, envelope: &Bytes) {
         self.settle();
         match self.queue.capacity() {
             0 => {}
             1 => self.put(Delivery::Gap),
-            _ => self.put(Delivery::Event { sequence, previous, envelope: envelope.clone() }),
+            _ => self.put(Delivery::Event { guild, sequence, previous, envelope: envelope.clone() }),
         }
     }
 
@@ -82,20 +83,24 @@ mod tests {
         futures_util::FutureExt::now_or_never(listener.next()).flatten()
     }
 
+    fn guild() -> GuildId {
+        GuildId::new(7).unwrap()
+    }
+
     fn event(sequence: u64) -> Delivery {
-        Delivery::Event { sequence, previous: 0, envelope: Bytes::new() }
+        Delivery::Event { guild: guild(), sequence, previous: 0, envelope: Bytes::new() }
     }
 
     #[test]
     fn a_gap_stands_where_events_are_missing() {
         let (mut outlet, mut listener) = Outlet::new(2);
         for sequence in 1..=4 {
-            outlet.event(sequence, 0, &Bytes::new());
+            outlet.event(guild(), sequence, 0, &Bytes::new());
         }
         for expected in [event(1), event(2), Delivery::Gap] {
             assert_eq!(take(&mut listener), Some(expected));
         }
-        outlet.event(5, 0, &Bytes::new());
+        outlet.event(guild(), 5, 0, &Bytes::new());
         assert_eq!(take(&mut listener), Some(event(5)));
         assert_eq!(take(&mut listener), None);
     }
@@ -103,12 +108,12 @@ mod tests {
     #[test]
     fn a_reconnect_that_finds_no_place_comes_before_the_next_event() {
         let (mut outlet, mut listener) = Outlet::new(1);
-        outlet.event(1, 0, &Bytes::new());
+        outlet.event(guild(), 1, 0, &Bytes::new());
         outlet.reconnected();
-        outlet.event(2, 0, &Bytes::new());
+        outlet.event(guild(), 2, 0, &Bytes::new());
         assert_eq!(take(&mut listener), Some(event(1)));
         assert_eq!(take(&mut listener), Some(Delivery::Gap));
-        outlet.event(3, 0, &Bytes::new());
+        outlet.event(guild(), 3, 0, &Bytes::new());
         assert_eq!(take(&mut listener), Some(Delivery::Reconnected));
         assert_eq!(take(&mut listener), Some(Delivery::Gap), "the third is lost, and that is said");
     }

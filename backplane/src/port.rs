@@ -1,9 +1,10 @@
 //! The port that carries events.
 //!
 //! Loss is a value here, never silence. Guild events are *live*: everybody who listens to a partition gets each of them
-//! with its sequence in the partition's stream (contiguous) and the sequence of the event before it on the same subject,
-//! so a reader that missed one knows it and reads it from the stream. User events are *consumed*: one router at a time
-//! takes them in order and acknowledges. Ephemeral events may be lost.
+//! with its sequence in the partition's stream (contiguous) and the sequence of the event before it on the same
+//! subject, so a reader that missed one knows it and reads it from the stream. Who needs few guilds of a partition
+//! listens to these alone: then the sequences have holes, and the one before on the same subject tells what is missing.
+//! User events are *consumed*: one router at a time takes them in order and acknowledges. Ephemeral events may be lost.
 //!
 //! To add an adapter: implement [`Backplane`] and run the conformance suite on it.
 
@@ -11,7 +12,7 @@ use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::UserId;
+use model::{GuildId, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::registry::PodName;
@@ -32,6 +33,12 @@ pub trait Backplane: Send + Sync + 'static {
     /// Listens to the guild events of a partition from now on.
     async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable>;
 
+    /// Listens to the guild events of single guilds of a partition, of none at first.
+    async fn listen_guilds(
+        &self,
+        partition: Partition,
+    ) -> Result<(Box<dyn GuildSubscriptions>, Listener), Unavailable>;
+
     /// Listens to the ephemeral events of a partition from now on; only [`Delivery::Ephemeral`] comes.
     async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable>;
 
@@ -43,6 +50,27 @@ pub trait Backplane: Send + Sync + 'static {
     /// The highest sequence that this process knows to be published in a partition, from its own acknowledgements and
     /// from what others tell. A reader that is behind it for long has missed something.
     fn tail(&self, partition: Partition) -> u64;
+
+    /// The same for one guild. 0 when nothing is known, which is so also of a guild that has been quiet for a while.
+    fn tail_of(&self, guild: GuildId) -> u64;
+
+    /// The sequence of each guild's last event that is stored, 0 where there is none, all of them as of one moment at
+    /// which the partition's stream had at least the sequence `at_least`.
+    async fn ends(
+        &self,
+        partition: Partition,
+        guilds: &[GuildId],
+        at_least: u64,
+    ) -> Result<Vec<u64>, Unavailable>;
+
+    /// The stored events of one guild in a range that ends with an event of it, in order, at most `max` of them. As of
+    /// [`Self::read`], what has expired is left out.
+    async fn read_guild(
+        &self,
+        guild: GuildId,
+        range: RangeInclusive<u64>,
+        max: usize,
+    ) -> Result<Vec<Stored>, ReadError>;
 
     /// The stored events of a range in order, at most `max` of them. Those that have expired are left out: compare
     /// [`StreamState::first`] afterwards to know whether any have.
@@ -64,6 +92,16 @@ pub trait Backplane: Send + Sync + 'static {
 
     /// Gives a pod events of users who have sessions there; answered when the pod has taken them.
     async fn deliver(&self, pod: &PodName, events: Vec<UserEvent>) -> Result<(), DeliverError>;
+}
+
+/// The guilds that a listener is given the events of. It ends with the listener.
+#[async_trait]
+pub trait GuildSubscriptions: Send + Sync {
+    /// Answered when everything that is published from now on comes. A guild that is there already stays.
+    async fn add(&self, guilds: &[GuildId]) -> Result<(), Unavailable>;
+
+    /// No more of this guild, but for what is on its way.
+    fn remove(&self, guild: GuildId);
 }
 
 /// Takes the user events of one partition in order.
@@ -89,6 +127,7 @@ pub struct Ack {
 pub enum Delivery {
     /// A guild event, `previous` being the sequence of the one before it on the same subject (0: none, or expired).
     Event {
+        guild: GuildId,
         sequence: u64,
         previous: u64,
         envelope: Bytes,

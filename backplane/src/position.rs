@@ -124,7 +124,14 @@ mod tests {
     #[test]
     fn versions() {
         let position = Position { incarnation: 3, seen: vec![1, 300], user: 2 };
-        let mut bytes = position.encode();
+        let kept = doubles::fixture(env!("CARGO_MANIFEST_DIR"), "v1/position.bin", &position.encode());
+        assert_eq!(Position::decode(&kept), Ok(position.clone()));
+        assert_eq!(
+            position.encode(),
+            kept,
+            "what is written has changed: raise the version, and keep this one"
+        );
+        let mut bytes = kept;
         bytes.push(7);
         assert_eq!(Position::decode(&bytes), Err(PositionError::Trailing(1)));
         bytes[0] = VERSION + 1;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use async_trait::async_trait;
-use backplane::port::{DeliverError, PodBatch, UserConsumer};
+use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, UserConsumer};
 use backplane::{
     Ack, Backplane, Ephemeral, InProcess, Layout, Listener, Partition, PodName, ReadError, Stored, Stream,
     StreamState, Subject, Unavailable, UserEvent,
 };
 use bytes::Bytes;
+use model::GuildId;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
@@ -185,6 +186,13 @@ impl Backplane for Flaky {
         self.inner.listen(partition).await
     }
 
+    async fn listen_guilds(
+        &self,
+        partition: Partition,
+    ) -> Result<(Box<dyn GuildSubscriptions>, Listener), Unavailable> {
+        self.inner.listen_guilds(partition).await
+    }
+
     async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable> {
         self.inner.listen_ephemeral(partition).await
     }
@@ -200,6 +208,28 @@ impl Backplane for Flaky {
 
     fn tail(&self, partition: Partition) -> u64 {
         self.inner.tail(partition) + self.tail_ahead.load(SeqCst)
+    }
+
+    fn tail_of(&self, guild: GuildId) -> u64 {
+        self.inner.tail_of(guild)
+    }
+
+    async fn ends(
+        &self,
+        partition: Partition,
+        guilds: &[GuildId],
+        at_least: u64,
+    ) -> Result<Vec<u64>, Unavailable> {
+        self.inner.ends(partition, guilds, at_least).await
+    }
+
+    async fn read_guild(
+        &self,
+        guild: GuildId,
+        range: RangeInclusive<u64>,
+        max: usize,
+    ) -> Result<Vec<Stored>, ReadError> {
+        self.inner.read_guild(guild, range, max).await
     }
 
     async fn read(

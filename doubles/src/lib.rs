@@ -4,10 +4,12 @@
 
 mod away;
 mod disk;
+mod fixture;
 mod flaky;
 mod until;
 
 pub use away::Away;
 pub use disk::Disk;
+pub use fixture::fixture;
 pub use flaky::Flaky;
 pub use until::until;

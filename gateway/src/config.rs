@@ -38,6 +38,8 @@ pub struct Settings {
     pub outbox_bytes_max: usize,
     /// How long a session without a socket can be resumed.
     pub resume_ms: u64,
+    /// Guilds of one partition that are listened to one by one, rather than the whole partition; 0: none ever is.
+    pub guild_subjects_max: usize,
 }
 
 impl Default for Settings {
@@ -48,6 +50,7 @@ impl Default for Settings {
             connections_max: limits::CONNECTIONS_MAX,
             outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
             resume_ms: limits::RESUME_MS,
+            guild_subjects_max: 0,
         }
     }
 }

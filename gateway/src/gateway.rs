@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use backplane::Unavailable;
+use backplane::{GuildMode, OpenGuilds, Unavailable};
 use model::limits;
 use tasks::{Ended, Spawner, Tasks};
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +17,7 @@ use crate::chance::Chance;
 use crate::config::Config;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
+use crate::interest::Interest;
 use crate::poller::Poller;
 use crate::presence::book::PresenceBook;
 use crate::presence::{self, Presences, Reconciler};
@@ -68,6 +69,9 @@ impl Gateway {
         if config.presence.is_empty() {
             return Err(StartError::NoPresence);
         }
+        let mode = GuildMode { subjects_max: config.settings.guild_subjects_max, ..GuildMode::default() };
+        let open_guilds =
+            (mode.subjects_max > 0).then(|| Arc::new(OpenGuilds::new(config.backplane.layout(), mode)));
         let services = Arc::new(Services {
             backplane: config.backplane,
             registry: config.registry,
@@ -85,7 +89,7 @@ impl Gateway {
             public_url: config.public_url,
             pod: config.pod,
             started: tokio::time::Instant::now(),
-            interest: Default::default(),
+            interest: Interest::new(open_guilds),
             stats: GatewayStats::default(),
             events: Default::default(),
         });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use backplane::{Delivery, Followed, Follower, Listener, Partition, Unavailable};
-use model::EventKind;
+use model::{EventKind, GuildId};
 use proto::Envelope;
 use rustc_hash::FxHashMap;
 use tasks::Spawner;
@@ -36,7 +36,10 @@ impl Intake {
     pub(crate) async fn start(self, tasks: &Spawner) -> Result<(), Unavailable> {
         let backplane = self.services.backplane.clone();
         for partition in backplane.layout().guild_partitions() {
-            let follower = Follower::start(backplane.clone(), partition).await?;
+            let follower = match self.services.interest.open_guilds() {
+                Some(open) => Follower::start_for(backplane.clone(), partition, open.clone()).await?,
+                None => Follower::start(backplane.clone(), partition).await?,
+            };
             let listener = backplane.listen_ephemeral(partition).await?;
             let name = format!("the intake of partition {}", partition.0);
             tasks.spawn_lasting(name, self.clone().follow(partition, follower));
@@ -60,13 +63,14 @@ impl Intake {
                     let event = stored(&self.services, partition.0, event.sequence, event.envelope);
                     self.give(event).await;
                 }
-                Some(lost @ (Followed::Lost { .. } | Followed::NewIncarnation)) => {
+                Some(lost) => {
                     warn!(
                         partition = partition.0,
                         ?lost,
                         "events are lost, the sessions that miss them start again"
                     );
-                    self.lose(partition).await;
+                    let guild = if let Followed::Lost { guild, .. } = lost { guild } else { None };
+                    self.lose(partition, guild).await;
                 }
             }
         }
@@ -133,10 +137,14 @@ impl Intake {
         self.send(shards, || Input::Event(event.clone())).await;
     }
 
-    async fn lose(&self, partition: Partition) {
+    /// Events of one guild are lost, or of any of the partition.
+    async fn lose(&self, partition: Partition, only: Option<GuildId>) {
         let layout = self.services.backplane.layout();
         for shard in self.shards.iter() {
-            let is_lost = Arc::new(move |guild| layout.guild(guild) == partition);
+            let is_lost = Arc::new(move |guild| match only {
+                Some(only) => guild == only,
+                None => layout.guild(guild) == partition,
+            });
             let _ = shard.send(Input::Lost(is_lost)).await;
         }
     }

@@ -1,7 +1,10 @@
-//! Which shards want the events of a guild or a user. Written by shards, read by the intake for each event.
+//! Which shards want the events of a guild or a user. Written by shards, read by the intake for each event; the guilds
+//! that any shard wants are what the backplane is listened to for.
 
 use std::hash::Hash;
+use std::sync::Arc;
 
+use backplane::{OpenGuilds, Unavailable};
 use model::{GuildId, UserId};
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
@@ -23,17 +26,35 @@ impl ShardSet {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
+    /// None where everything is listened to anyway.
+    open: Option<Arc<OpenGuilds>>,
     guilds: Map<GuildId>,
     users: Map<UserId>,
 }
 
 impl Interest {
+    pub(crate) fn new(open: Option<Arc<OpenGuilds>>) -> Self {
+        Self { open, ..Self::default() }
+    }
+
+    pub(crate) fn open_guilds(&self) -> Option<&Arc<OpenGuilds>> {
+        self.open.as_ref()
+    }
+
     pub(crate) fn add_guild(&self, guild: GuildId, shard: usize) {
-        self.guilds.add(guild, shard);
+        self.guilds.add(guild, shard, || self.open.iter().for_each(|open| open.add(guild)));
     }
 
     pub(crate) fn remove_guild(&self, guild: GuildId, shard: usize) {
-        self.guilds.remove(guild, shard);
+        self.guilds.remove(guild, shard, || self.open.iter().for_each(|open| open.remove(guild)));
+    }
+
+    /// Waits until the events of a guild that was added come.
+    pub(crate) async fn stands(&self, guild: GuildId) -> Result<(), Unavailable> {
+        match &self.open {
+            Some(open) => open.stands(guild).await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn guild(&self, guild: GuildId) -> ShardSet {
@@ -41,12 +62,12 @@ impl Interest {
     }
 
     pub(crate) fn add_user(&self, user: UserId, shard: usize) {
-        self.users.add(user, shard);
+        self.users.add(user, shard, || {});
     }
 
     /// Answers whether no shard wants the user any more.
     pub(crate) fn remove_user(&self, user: UserId, shard: usize) -> bool {
-        self.users.remove(user, shard);
+        self.users.remove(user, shard, || {});
         self.users.get(user).is_empty()
     }
 
@@ -70,16 +91,25 @@ impl<K> Default for Map<K> {
 }
 
 impl<K: Hash + Eq + Copy> Map<K> {
-    fn add(&self, key: K, shard: usize) {
-        *self.0.write().entry(key).or_default() |= 1 << shard;
+    /// Tells, before anybody else changes anything, if it is the first shard.
+    fn add(&self, key: K, shard: usize, is_new: impl FnOnce()) {
+        let mut map = self.0.write();
+        let set = map.entry(key).or_default();
+        let was_empty = *set == 0;
+        *set |= 1 << shard;
+        if was_empty {
+            is_new();
+        }
     }
 
-    fn remove(&self, key: K, shard: usize) {
+    /// Likewise, if it was the last.
+    fn remove(&self, key: K, shard: usize, is_gone: impl FnOnce()) {
         let mut map = self.0.write();
         if let Some(set) = map.get_mut(&key) {
             *set &= !(1 << shard);
             if *set == 0 {
                 map.remove(&key);
+                is_gone();
             }
         }
     }

@@ -53,6 +53,8 @@ const NATS: &[&str] = &[
     "nats_guild_stream_bytes",
     "nats_user_stream_bytes",
 ];
+/// Likewise, for who follows some guilds only.
+const GUILD_MODE: &[&str] = &["guild_subjects_max"];
 /// Likewise.
 const REDIS: &[&str] = &[
     "redis_url",
@@ -109,10 +111,10 @@ impl Role {
     pub(crate) fn takes(self, name: &str) -> bool {
         let has = |groups: &[&[&str]]| groups.iter().any(|names| names.contains(&name));
         match self {
-            Self::All => !has(&[PEERS, NATS, REDIS]),
+            Self::All => !has(&[PEERS, NATS, GUILD_MODE, REDIS]),
             Self::Migrate => has(&[NATS, &["log", "log_format"]]),
             Self::Check => has(&[NATS, REDIS, PEERS, GRPC, &["log", "log_format"]]),
-            Self::Gateway => has(&[COMMON, GRPC, NATS, REDIS, self.always_needed(), self.own()]),
+            Self::Gateway => has(&[COMMON, GRPC, NATS, GUILD_MODE, REDIS, self.always_needed(), self.own()]),
             Self::Api => has(&[COMMON, GRPC, REDIS, self.always_needed(), self.own()]),
             Self::Fanout => has(&[COMMON, NATS, REDIS]),
             Self::Presence => has(&[COMMON, GRPC, NATS, REDIS, self.always_needed(), self.own()]),

@@ -120,6 +120,7 @@ impl Server {
             registry: services.registry.clone(),
             roster: services.roster.clone(),
             clock: services.clock.clone(),
+            guild_subjects_max: 0,
         };
         let gateway = gateway::start(gateway_listener, &settings, &urls, base).await?;
         let callees = services.clients.clone().into();

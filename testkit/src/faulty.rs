@@ -15,12 +15,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backplane::port::{DeliverError, PodBatch, UserConsumer};
+use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, UserConsumer};
 use backplane::{
     Ack, Backplane, Ephemeral, Layout, Listener, Partition, PodName, ReadError, Stored, Stream, StreamState,
     Subject, Unavailable, UserEvent,
 };
 use bytes::Bytes;
+use model::GuildId;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -28,7 +29,7 @@ use tokio::task::JoinSet;
 use dice::{Attempts, Fault};
 use pump::Pump;
 use users::FaultyConsumer;
-use view::View;
+use view::{Cut, View};
 
 /// How often each fault strikes: of so many thousand events or calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,12 +56,14 @@ pub struct Faults {
     pub publish_repeated: u32,
     /// An event is stored twice, as if it were published again after the duplicate window.
     pub store_twice: u32,
-    /// A question (state, read, last, contains) or an acknowledgement of user events fails.
+    /// A question (state, ends, read, last, contains) or an acknowledgement of user events fails.
     pub question: u32,
     /// A pod's answer to a batch gets lost, although it has taken it.
     pub deliver_unanswered: u32,
     /// The streams begin anew after a publish.
     pub begin_anew: u32,
+    /// Nobody tells how far he has published.
+    pub is_tailless: bool,
 }
 
 impl Faults {
@@ -82,6 +85,7 @@ impl Faults {
             question: 100,
             deliver_unanswered: 50,
             begin_anew: 0,
+            is_tailless: false,
         }
     }
 }
@@ -134,6 +138,14 @@ impl<B: Backplane> Faulty<B> {
         Ok(())
     }
 
+    fn mistreated(&self, partition: Partition, inner: Listener) -> Listener {
+        let (pump, listener) = Pump::new(Arc::clone(&self.shared), partition);
+        let mut pumps = self.pumps.lock();
+        while pumps.try_join_next().is_some() {}
+        pumps.spawn(pump.run(inner));
+        listener
+    }
+
     fn strikes(&self, fault: Fault, rate: u32, event_id: u64, attempt: u64) -> bool {
         dice::strikes(self.shared.faults.seed, fault, rate, event_id, attempt)
     }
@@ -157,6 +169,26 @@ impl<B: Backplane> Faulty<B> {
                 return Ok(Ack { sequence, ..ack });
             }
         }
+    }
+}
+
+/// What a read of the wrapped backplane gave, as the view has it.
+fn shown(
+    cut: Cut,
+    range: &RangeInclusive<u64>,
+    read: Result<Vec<Stored>, ReadError>,
+) -> Result<Vec<Stored>, ReadError> {
+    match read {
+        Ok(stored) => {
+            let shown = stored
+                .into_iter()
+                .filter_map(|stored| Some(Stored { sequence: cut.outer(stored.sequence)?, ..stored }));
+            Ok(shown.collect())
+        }
+        Err(ReadError::BeyondEnd(_, last)) => {
+            Err(ReadError::BeyondEnd(range.clone(), cut.outer(last).unwrap_or(0)))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -194,12 +226,15 @@ impl<B: Backplane> Backplane for Faulty<B> {
     }
 
     async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {
-        let inner = self.inner.listen(partition).await?;
-        let (pump, listener) = Pump::new(Arc::clone(&self.shared), partition);
-        let mut pumps = self.pumps.lock();
-        while pumps.try_join_next().is_some() {}
-        pumps.spawn(pump.run(inner));
-        Ok(listener)
+        Ok(self.mistreated(partition, self.inner.listen(partition).await?))
+    }
+
+    async fn listen_guilds(
+        &self,
+        partition: Partition,
+    ) -> Result<(Box<dyn GuildSubscriptions>, Listener), Unavailable> {
+        let (subscriptions, inner) = self.inner.listen_guilds(partition).await?;
+        Ok((subscriptions, self.mistreated(partition, inner)))
     }
 
     async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable> {
@@ -221,8 +256,42 @@ impl<B: Backplane> Backplane for Faulty<B> {
     }
 
     fn tail(&self, partition: Partition) -> u64 {
+        if self.shared.faults.is_tailless {
+            return 0;
+        }
         let tail = self.inner.tail(partition);
         self.shared.view.outer(Stream::Guilds(partition), tail).unwrap_or(0)
+    }
+
+    fn tail_of(&self, guild: GuildId) -> u64 {
+        if self.shared.faults.is_tailless {
+            return 0;
+        }
+        let stream = self.inner.layout().stream(Subject::Guild(guild));
+        self.shared.view.outer(stream, self.inner.tail_of(guild)).unwrap_or(0)
+    }
+
+    async fn ends(
+        &self,
+        partition: Partition,
+        guilds: &[GuildId],
+        at_least: u64,
+    ) -> Result<Vec<u64>, Unavailable> {
+        self.question(2)?;
+        let cut = self.shared.view.cut(Stream::Guilds(partition));
+        let ends = self.inner.ends(partition, guilds, cut.inner(at_least)).await?;
+        Ok(ends.into_iter().map(|end| cut.outer(end).unwrap_or(0)).collect())
+    }
+
+    async fn read_guild(
+        &self,
+        guild: GuildId,
+        range: RangeInclusive<u64>,
+        max: usize,
+    ) -> Result<Vec<Stored>, ReadError> {
+        self.question(*range.start())?;
+        let cut = self.shared.view.cut(self.inner.layout().stream(Subject::Guild(guild)));
+        shown(cut, &range, self.inner.read_guild(guild, cut.inner_range(&range), max).await)
     }
 
     async fn read(
@@ -233,19 +302,7 @@ impl<B: Backplane> Backplane for Faulty<B> {
     ) -> Result<Vec<Stored>, ReadError> {
         self.question(*range.start())?;
         let cut = self.shared.view.cut(stream);
-        let inner = cut.inner((*range.start()).max(1))..=cut.inner(*range.end());
-        match self.inner.read(stream, inner, max).await {
-            Ok(stored) => {
-                let shown = stored
-                    .into_iter()
-                    .filter_map(|stored| Some(Stored { sequence: cut.outer(stored.sequence)?, ..stored }));
-                Ok(shown.collect())
-            }
-            Err(ReadError::BeyondEnd(_, last)) => {
-                Err(ReadError::BeyondEnd(range, cut.outer(last).unwrap_or(0)))
-            }
-            Err(error) => Err(error),
-        }
+        shown(cut, &range, self.inner.read(stream, cut.inner_range(&range), max).await)
     }
 
     async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable> {

@@ -6,18 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::limits;
+use model::{GuildId, limits};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::REPAIR_TIMEOUT;
 use crate::chain::Repair;
-use crate::port::{Backplane, Listener, ReadError, StreamState, Unavailable};
-use crate::subject::{Partition, Stream};
+use crate::port::{Backplane, Listener, ReadError, Stored, StreamState, Unavailable};
+use crate::subject::{Partition, Stream, Subject};
 
 /// What a repair found.
 pub(super) struct Answer {
     pub(super) repair: Repair,
-    pub(super) read: Vec<(u64, Bytes)>,
+    pub(super) read: Vec<(u64, (GuildId, Bytes))>,
     /// The range may have more than was read.
     pub(super) is_full: bool,
     pub(super) state: StreamState,
@@ -25,32 +24,32 @@ pub(super) struct Answer {
     pub(super) listener: Option<Listener>,
 }
 
-pub(super) type InFlight = Pin<Box<dyn Future<Output = Result<Answer, Unavailable>> + Send>>;
+/// Questions that are under way. They survive a `next` that is cancelled.
+pub(super) type InFlight<T> = Pin<Box<dyn Future<Output = Result<T, Unavailable>> + Send>>;
 
-pub(super) fn begin(
-    backplane: Arc<dyn Backplane>,
-    partition: Partition,
-    repair: Repair,
+/// Asks after a pause if it failed before.
+pub(super) fn begin<T>(
     failures: u32,
-) -> InFlight {
-    let answer = async move {
+    asked: impl Future<Output = Result<T, Unavailable>> + Send + 'static,
+) -> InFlight<T> {
+    Box::pin(async move {
         if failures > 0 {
             sleep(backoff(failures)).await;
         }
-        let asked = ask(&*backplane, partition, repair);
-        timeout(REPAIR_TIMEOUT, asked)
-            .await
-            .unwrap_or_else(|_| Err(Unavailable(format!("no answer in {} ms", limits::REPAIR_TIMEOUT_MS))))
-    };
-    Box::pin(answer)
+        timeout(REPAIR_TIMEOUT, asked).await.unwrap_or_else(|_| Err(no_answer()))
+    })
 }
 
-/// Waits for the repair in flight; for ever when there is none.
-pub(super) async fn answer_of(in_flight: &mut Option<InFlight>) -> Result<Answer, Unavailable> {
-    match in_flight {
-        Some(repair) => repair.await,
-        None => std::future::pending().await,
-    }
+/// Waits for the answer and takes it; for ever when nothing was asked.
+pub(super) async fn answer_of<T>(in_flight: &mut Option<InFlight<T>>) -> Result<T, Unavailable> {
+    let Some(asked) = in_flight else { return std::future::pending().await };
+    let answer = asked.await;
+    *in_flight = None;
+    answer
+}
+
+fn no_answer() -> Unavailable {
+    Unavailable(format!("no answer in {} ms", limits::REPAIR_TIMEOUT_MS))
 }
 
 /// [`subscribe`], as often as it takes: a server that elects a leader is away for a moment.
@@ -67,7 +66,7 @@ pub(super) async fn subscribe_patiently(
         let error = match timeout(REPAIR_TIMEOUT, subscribe(backplane, partition)).await {
             Ok(Ok(subscribed)) => return Ok(subscribed),
             Ok(Err(error)) => error,
-            Err(_) => Unavailable(format!("no answer in {} ms", limits::REPAIR_TIMEOUT_MS)),
+            Err(_) => no_answer(),
         };
         failures += 1;
         let pause = backoff(failures);
@@ -88,7 +87,11 @@ pub(super) async fn subscribe(
     Ok((listener, state))
 }
 
-async fn ask(backplane: &dyn Backplane, partition: Partition, repair: Repair) -> Result<Answer, Unavailable> {
+pub(super) async fn ask(
+    backplane: Arc<dyn Backplane>,
+    partition: Partition,
+    repair: Repair,
+) -> Result<Answer, Unavailable> {
     let stream = Stream::Guilds(partition);
     let mut read = Vec::new();
     let mut is_full = true;
@@ -96,7 +99,11 @@ async fn ask(backplane: &dyn Backplane, partition: Partition, repair: Repair) ->
         match backplane.read(stream, range, limits::REPAIR_EVENTS_MAX).await {
             Ok(stored) => {
                 is_full = stored.len() >= limits::REPAIR_EVENTS_MAX;
-                read = stored.into_iter().map(|stored| (stored.sequence, stored.envelope)).collect();
+                let of_guild = |stored: Stored| match stored.subject {
+                    Subject::Guild(guild) => Some((stored.sequence, (guild, stored.envelope))),
+                    Subject::User(_) => None,
+                };
+                read = stored.into_iter().filter_map(of_guild).collect();
             }
             Err(ReadError::Unavailable(error)) => return Err(error),
             // The state will tell which of the two is wrong.
@@ -107,7 +114,7 @@ async fn ask(backplane: &dyn Backplane, partition: Partition, repair: Repair) ->
     let mut listener = None;
     if repair.is_foreign(&state) {
         // What the old subscription still holds may be of either incarnation.
-        let (fresh, younger) = subscribe(backplane, partition).await?;
+        let (fresh, younger) = subscribe(&*backplane, partition).await?;
         listener = Some(fresh);
         state = younger;
     }
@@ -119,3 +126,5 @@ fn backoff(failures: u32) -> Duration {
     let most = doubled.min(limits::REPAIR_BACKOFF_MAX_MS);
     Duration::from_millis(most / 2 + model::entropy::below(most / 2 + 1))
 }
+
+const REPAIR_TIMEOUT: Duration = Duration::from_millis(limits::REPAIR_TIMEOUT_MS);

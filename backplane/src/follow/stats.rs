@@ -32,6 +32,7 @@ pub struct FollowStats {
     pub(super) duplicates: Counter,
     pub(super) fenced: Counter,
     pub(super) malformed: Counter,
+    pub(super) mode_changes: Counter,
 }
 
 /// The counters at one moment.
@@ -55,6 +56,7 @@ pub struct FollowCounts {
     /// Events of writers that had been replaced.
     pub fenced: u64,
     pub malformed: u64,
+    pub mode_changes: u64,
 }
 
 impl FollowStats {
@@ -71,6 +73,7 @@ impl FollowStats {
             duplicates: self.duplicates.get(),
             fenced: self.fenced.get(),
             malformed: self.malformed.get(),
+            mode_changes: self.mode_changes.get(),
         }
     }
 

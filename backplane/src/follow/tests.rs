@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::in_process::{InProcess, Options};
+use crate::open_guilds::GuildMode;
 use crate::subject::{Layout, Subject};
 
 const LAYOUT: Layout = Layout { guild_partitions: 1, user_partitions: 1 };
@@ -94,7 +95,10 @@ async fn what_the_stream_no_longer_has_is_reported_lost() {
     publish(&backplane, 1..=20).await;
     assert_eq!(next_sequence(&mut follower).await, 1);
     assert_eq!(next_sequence(&mut follower).await, 2);
-    assert_eq!(next(&mut follower).await, Followed::Lost { cause: LostCause::Expired, after: 2 });
+    assert_eq!(
+        next(&mut follower).await,
+        Followed::Lost { guild: None, cause: LostCause::Expired, after: 2 }
+    );
     assert_eq!(next_sequence(&mut follower).await, 16);
     assert_eq!(follower.stats().counts().lost_expired, 13);
     assert_eq!(follower.status().borrow().seen, 15);
@@ -160,7 +164,7 @@ async fn ends_when_the_backplane_does() {
     let (_, backplane) = backplane(Options::default());
     let mut follower = start(&backplane).await;
     publish(&backplane, 1..=1).await;
-    follower.backplane = backplane_elsewhere();
+    follower.site.backplane = backplane_elsewhere();
     drop(backplane);
     assert_eq!(next_sequence(&mut follower).await, 1);
     assert_eq!(follower.next().await, None);
@@ -168,4 +172,74 @@ async fn ends_when_the_backplane_does() {
 
 fn backplane_elsewhere() -> Arc<dyn Backplane> {
     backplane(Options::default()).1
+}
+
+fn guild(number: u64) -> GuildId {
+    GuildId::new(number).unwrap()
+}
+
+/// Follows for these guilds; guild mode begins when there have been few for the default time.
+async fn start_for(backplane: &Arc<InProcess>, subjects_max: usize) -> (Follower, Arc<OpenGuilds>) {
+    let mode = GuildMode { subjects_max, ..GuildMode::default() };
+    let open = Arc::new(OpenGuilds::new(LAYOUT, mode));
+    open.add(guild(1));
+    let dynamic = Arc::clone(backplane) as Arc<dyn Backplane>;
+    (Follower::start_for(dynamic, Partition(0), Arc::clone(&open)).await.unwrap(), open)
+}
+
+/// Goes on while nothing comes.
+async fn until(follower: &mut Follower, is_so: impl FnMut(&FollowStatus) -> bool) {
+    let mut status = follower.status();
+    tokio::select! {
+        followed = follower.next() => panic!("it gives {followed:?}"),
+        reached = status.wait_for(is_so) => drop(reached.unwrap()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_guilds_are_followed_alone_after_a_while_and_too_many_never() {
+    let (_, backplane) = backplane(Options::default());
+    let (mut follower, open) = start_for(&backplane, 4).await;
+    let begin = tokio::time::Instant::now();
+    until(&mut follower, |status| status.mode == Mode::Guilds).await;
+    assert!(begin.elapsed() >= Duration::from_millis(limits::GUILD_MODE_SETTLE_MS));
+    open.add(guild(2));
+    tokio::select! {
+        followed = follower.next() => panic!("it gives {followed:?}"),
+        stands = open.stands(guild(2)) => stands.unwrap(),
+    }
+    (3..=5).for_each(|number| open.add(guild(number)));
+    until(&mut follower, |status| status.mode == Mode::Partition).await;
+    assert_eq!(open.stands(guild(5)).await, Ok(()));
+    assert_eq!(follower.stats().counts().mode_changes, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn seen_moves_by_checks_where_other_guilds_are_busy() {
+    let (_, backplane) = backplane(Options::default());
+    let (mut follower, _open) = start_for(&backplane, 4).await;
+    until(&mut follower, |status| status.mode == Mode::Guilds).await;
+    for event_id in 1..=3 {
+        backplane.publish(Subject::Guild(guild(9)), event_id, envelope(event_id, 1)).await.unwrap();
+    }
+    publish(&backplane, 4..=4).await;
+    assert_eq!(next_sequence(&mut follower).await, 4);
+    assert_eq!(follower.status().borrow().seen, 0);
+    let before = tokio::time::Instant::now();
+    until(&mut follower, |status| status.seen == 4).await;
+    assert!(before.elapsed() <= Duration::from_millis(limits::GUILD_CHECK_MS + limits::TAIL_BEHIND_MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_in_guild_mode_names_the_guild() {
+    let bounds = Options { subscription_queue_max: 2, stream_events_max: 5, ..Options::default() };
+    let (_, backplane) = backplane(bounds);
+    let (mut follower, _open) = start_for(&backplane, 4).await;
+    until(&mut follower, |status| status.mode == Mode::Guilds).await;
+    publish(&backplane, 1..=20).await;
+    assert_eq!(next_sequence(&mut follower).await, 1);
+    assert_eq!(next_sequence(&mut follower).await, 2);
+    let lost = Followed::Lost { guild: Some(guild(1)), cause: LostCause::Expired, after: 2 };
+    assert_eq!(next(&mut follower).await, lost);
+    assert_eq!(next_sequence(&mut follower).await, 16);
 }

@@ -87,9 +87,13 @@ mod tests {
 
     #[test]
     fn versions() {
-        let mut message = encode(&events(&[3]), 1000)[0].to_vec();
+        let today = encode(&events(&[3, 0, 2]), 1000);
+        let kept = doubles::fixture(env!("CARGO_MANIFEST_DIR"), "v1/user-batch.bin", &today[0]);
+        assert_eq!(decode(kept.clone().into()), Some(events(&[3, 0, 2])));
+        assert_eq!(today, [&kept[..]], "what is written has changed: raise the version, and keep this one");
+        let mut message = kept;
         message[0] = VERSION + 1;
-        assert_eq!(decode(message.clone().into()), Some(events(&[3])));
+        assert_eq!(decode(message.clone().into()), Some(events(&[3, 0, 2])));
         message[0] = VERSION + 2;
         assert_eq!(decode(message.into()), None);
     }

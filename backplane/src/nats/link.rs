@@ -148,12 +148,36 @@ impl Link {
     /// Subscribes, and answers when the server knows it: it deals with what one connection sends in order, so its
     /// answer to a question behind the subscription shows that.
     pub(super) async fn subscribe(&self, subject: String, sync: String) -> Result<Subscriber, Unavailable> {
-        let subscriber = timeout(QUESTION, self.client.subscribe(subject))
+        let subscriber = self.send_subscription(subject).await?;
+        self.reach(sync).await?;
+        Ok(subscriber)
+    }
+
+    /// The same for many at once.
+    pub(super) async fn subscribe_all(
+        &self,
+        subjects: Vec<String>,
+        sync: String,
+    ) -> Result<Vec<Subscriber>, Unavailable> {
+        let mut subscribers = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            subscribers.push(self.send_subscription(subject).await?);
+        }
+        self.reach(sync).await?;
+        Ok(subscribers)
+    }
+
+    async fn send_subscription(&self, subject: String) -> Result<Subscriber, Unavailable> {
+        timeout(QUESTION, self.client.subscribe(subject))
             .await
             .map_err(|_| Unavailable::from(Silence::TimedOut))?
-            .map_err(|error| Unavailable(format!("NATS: {error}")))?;
+            .map_err(|error| Unavailable(format!("NATS: {error}")))
+    }
+
+    /// Waits until the server has dealt with everything that was sent.
+    async fn reach(&self, sync: String) -> Result<(), Unavailable> {
         match self.ask(sync, Request::new()).await {
-            Ok(_) | Err(Silence::NoResponders) => Ok(subscriber),
+            Ok(_) | Err(Silence::NoResponders) => Ok(()),
             Err(silence) => Err(silence.into()),
         }
     }

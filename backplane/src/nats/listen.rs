@@ -12,11 +12,13 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 
 use super::link::Marks;
+use super::names::Names;
 use super::read::number;
 use crate::outlet::Outlet;
 
 /// Between a subscription and a listener. `M` tells the marks of now.
 pub(super) struct Pump<S, M> {
+    pub(super) names: Names,
     pub(super) subscriber: S,
     pub(super) marks: M,
     /// Changes when the marks may have.
@@ -31,7 +33,10 @@ pub(super) struct Pump<S, M> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// Of a whole partition.
     Events,
+    /// Of single guilds: their chains show the holes.
+    GuildEvents,
     Ephemeral,
 }
 
@@ -61,21 +66,22 @@ impl<S: Stream<Item = Message> + Unpin, M: Fn() -> Marks> Pump<S, M> {
     fn take(&mut self, message: Message) {
         match self.kind {
             Kind::Ephemeral => self.outlet.ephemeral(message.payload),
-            Kind::Events => self.take_event(message),
+            Kind::Events | Kind::GuildEvents => self.take_event(message),
         }
     }
 
     fn take_event(&mut self, message: Message) {
         let of = |name: &str| message.headers.as_ref().and_then(|headers| number(headers, name));
-        let Some(sequence) = of(header::NATS_SEQUENCE.as_ref()) else {
+        let guild = self.names.parse_live(&message.subject);
+        let (Some(guild), Some(sequence)) = (guild, of(header::NATS_SEQUENCE.as_ref())) else {
             return tracing::warn!(subject = %message.subject, "message without a sequence skipped");
         };
-        if self.last > 0 && sequence > self.last + 1 {
+        if self.kind == Kind::Events && self.last > 0 && sequence > self.last + 1 {
             self.outlet.gap();
         }
         self.last = sequence;
         let previous = of(header::NATS_LAST_SEQUENCE.as_ref()).unwrap_or(0);
-        self.outlet.event(sequence, previous, &message.payload);
+        self.outlet.event(guild, sequence, previous, &message.payload);
     }
 
     fn compare_connects(&mut self) {
@@ -83,7 +89,7 @@ impl<S: Stream<Item = Message> + Unpin, M: Fn() -> Marks> Pump<S, M> {
         if connects != self.known.connects {
             self.known.connects = connects;
             self.last = 0;
-            if self.kind == Kind::Events {
+            if self.kind != Kind::Ephemeral {
                 self.outlet.reconnected();
             }
         }
@@ -93,7 +99,7 @@ impl<S: Stream<Item = Message> + Unpin, M: Fn() -> Marks> Pump<S, M> {
         let drops = (self.marks)().drops;
         if drops != self.known.drops {
             self.known.drops = drops;
-            if self.kind == Kind::Events {
+            if self.kind != Kind::Ephemeral {
                 self.outlet.gap();
             }
         }

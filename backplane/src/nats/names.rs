@@ -12,7 +12,7 @@
 //!
 //! Before each subject stands the prefix with a dot, before each stream the prefix with an underscore.
 
-use model::UserId;
+use model::{GuildId, UserId};
 
 use crate::registry::PodName;
 use crate::subject::{Ephemeral, Layout, Partition, Stream, Subject};
@@ -50,6 +50,16 @@ impl Names {
 
     pub(super) fn live(&self, partition: Partition) -> String {
         self.prefixed(&format!("live.{}.*", partition.0))
+    }
+
+    pub(super) fn live_guild(&self, guild: GuildId) -> String {
+        self.prefixed(&format!("live.{}.{guild}", self.layout.guild(guild).0))
+    }
+
+    /// The guild of a `live.{p}.{guild}`.
+    pub(super) fn parse_live(&self, name: &str) -> Option<GuildId> {
+        let (kind, guild) = self.kind_and_last(name)?;
+        if kind == "live" { GuildId::new(guild.parse().ok()?) } else { None }
     }
 
     /// Where a stored subject is told again; NATS fills in the guild.
@@ -130,7 +140,6 @@ fn is_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::GuildId;
 
     const LAYOUT: Layout = Layout { guild_partitions: 4, user_partitions: 2 };
 
@@ -139,10 +148,13 @@ mod tests {
         for prefix in ["", "test-1"] {
             let names = Names::new(prefix, LAYOUT).unwrap();
             for id in [1_u64, 7, u64::MAX >> 1] {
-                let guild = Subject::Guild(GuildId::new(id).unwrap());
+                let guild_id = GuildId::new(id).unwrap();
+                let guild = Subject::Guild(guild_id);
                 let user = Subject::User(UserId::new(id).unwrap());
                 assert_eq!(names.parse(&names.subject(guild)), Some(guild));
                 assert_eq!(names.parse(&names.subject(user)), Some(user));
+                assert_eq!(names.parse_live(&names.live_guild(guild_id)), Some(guild_id));
+                assert_eq!(names.parse_live(&names.subject(guild)), None);
             }
             assert_eq!(names.parse_tail(&names.tail(Partition(3))), Some(Partition(3)));
             assert_eq!(names.parse_tail(&names.tail(Partition(4))), None);

@@ -11,7 +11,7 @@ use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind
 use async_nats::{HeaderMap, Message, Request, StatusCode, header};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use model::limits;
+use model::{GuildId, limits};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -39,11 +39,12 @@ pub(super) async fn read(
     let mut next = start;
     while found.len() < wanted && next <= end {
         let page = page(link, &name, json!({ "seq": next, "batch": wanted - found.len() })).await?;
+        let is_last = page.is_last();
         for message in page.messages.into_iter().filter(|message| message.sequence <= end) {
             next = message.sequence + 1;
             found.extend(stored(names, message).map(|stored| (stored.sequence, stored)));
         }
-        if page.is_last {
+        if is_last {
             break;
         }
     }
@@ -55,6 +56,58 @@ pub(super) async fn read(
         complete(link, names, &name, state.first.max(start)..=end, max, &mut found).await?;
     }
     Ok(found.into_values().take(max).collect())
+}
+
+/// The stored events of one guild in a range that ends with an event of it. A replica that has the range's end has all
+/// before it; where it is missing, the leader says whether it is gone.
+pub(super) async fn read_guild(
+    link: &Link,
+    names: &Names,
+    guild: GuildId,
+    range: RangeInclusive<u64>,
+    max: usize,
+) -> Result<Vec<Stored>, ReadError> {
+    let name = names.stream(names.layout().stream(Subject::Guild(guild)));
+    let subject = names.subject(Subject::Guild(guild));
+    let (mut next, end) = ((*range.start()).max(1), *range.end());
+    let mut found = Vec::new();
+    while found.len() < max && next <= end {
+        let question = json!({ "seq": next, "next_by_subj": subject, "batch": max - found.len() });
+        let page = page(link, &name, question).await?;
+        let is_last = page.is_last();
+        for message in page.messages {
+            next = message.sequence + 1;
+            found.extend(stored(names, message).filter(|stored| stored.sequence <= end));
+        }
+        if is_last {
+            break;
+        }
+    }
+    if found.len() < max && next <= end {
+        let state = streams::state(link, &name).await?;
+        if end > state.last {
+            return Err(ReadError::BeyondEnd(range, state.last));
+        }
+        if end >= state.first && at_leader(link, &name, end).await?.is_some() {
+            return Err(Unavailable(format!("a replica of stream {name} lags behind")).into());
+        }
+    }
+    Ok(found)
+}
+
+/// The subject of a stored message, as one replica has it.
+pub(super) async fn subject_at(
+    link: &Link,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<String>, Unavailable> {
+    let question = Request::new().payload(json!({ "seq": sequence }).to_string().into());
+    let answer = link.ask(format!("$JS.API.DIRECT.GET.{stream}"), question).await?;
+    match answer.status {
+        Some(StatusCode::NOT_FOUND) => Ok(None),
+        None | Some(StatusCode::OK) => Ok(Some(numbered(answer)?.subject)),
+        Some(status) => Err(unexpected(status, answer.description.as_deref())),
+    }
 }
 
 /// The sequence of the subject's last event; 0 when there is none.
@@ -91,7 +144,7 @@ pub(super) async fn contains(
             return Ok(true);
         }
         next = end + 1;
-        if page.is_last {
+        if page.is_last() {
             break;
         }
     }
@@ -102,21 +155,28 @@ pub(super) async fn contains(
 }
 
 /// A stored message.
-struct Numbered {
-    sequence: u64,
-    subject: String,
+pub(super) struct Numbered {
+    pub(super) sequence: u64,
+    pub(super) subject: String,
     headers: HeaderMap,
     payload: Bytes,
 }
 
-struct Page {
-    messages: Vec<Numbered>,
-    /// The replica that answered has nothing behind it.
-    is_last: bool,
+pub(super) struct Page {
+    pub(super) messages: Vec<Numbered>,
+    /// What the replica says at the end; it says nothing where it has nothing.
+    pub(super) end: Option<HeaderMap>,
+}
+
+impl Page {
+    /// Whether the replica that answered has nothing behind it.
+    fn is_last(&self) -> bool {
+        self.end.as_ref().is_none_or(|end| number(end, PENDING) == Some(0))
+    }
 }
 
 /// Some messages in order, from one replica.
-async fn page(link: &Link, stream: &str, question: Value) -> Result<Page, Unavailable> {
+pub(super) async fn page(link: &Link, stream: &str, question: Value) -> Result<Page, Unavailable> {
     let inbox = link.client().new_inbox();
     let gathered = async {
         let failed = |error: &dyn std::fmt::Display| Unavailable(format!("NATS: {error}"));
@@ -128,10 +188,9 @@ async fn page(link: &Link, stream: &str, question: Value) -> Result<Page, Unavai
         while let Some(answer) = answers.next().await {
             match answer.status {
                 None | Some(StatusCode::OK) => messages.push(numbered(answer)?),
-                Some(StatusCode::NOT_FOUND) => return Ok(Page { messages, is_last: true }),
+                Some(StatusCode::NOT_FOUND) => return Ok(Page { messages, end: None }),
                 Some(status) if status.as_u16() == END_OF_BATCH => {
-                    let pending = answer.headers.as_ref().and_then(|headers| number(headers, PENDING));
-                    return Ok(Page { messages, is_last: pending == Some(0) });
+                    return Ok(Page { messages, end: Some(answer.headers.unwrap_or_default()) });
                 }
                 Some(StatusCode::NO_RESPONDERS) => return Err(Silence::NoResponders.into()),
                 Some(status) => return Err(unexpected(status, answer.description.as_deref())),
@@ -156,23 +215,26 @@ async fn complete(
     if missing.len() > limits::NATS_LAGGING_READS_MAX {
         return Err(Unavailable(format!("a replica of stream {stream} lags behind by {}", missing.len())));
     }
-    let leader = link.context().get_stream_no_info(stream).await;
-    let leader = leader.map_err(|error| Unavailable(format!("NATS: {error}")))?;
     for sequence in missing {
-        match leader.get_raw_message(sequence).await {
-            Ok(message) => {
-                let subject = message.subject.to_string();
-                let (headers, payload) = (message.headers, message.payload);
-                found.extend(
-                    stored(names, Numbered { sequence, subject, headers, payload })
-                        .map(|stored| (sequence, stored)),
-                );
-            }
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
-            Err(error) => return Err(Unavailable(format!("stream {stream} gives no event: {error}"))),
-        }
+        let message = at_leader(link, stream, sequence).await?;
+        found.extend(message.and_then(|message| stored(names, message)).map(|stored| (sequence, stored)));
     }
     Ok(())
+}
+
+/// The message as the stream's leader has it.
+async fn at_leader(link: &Link, stream: &str, sequence: u64) -> Result<Option<Numbered>, Unavailable> {
+    let leader = link.context().get_stream_no_info(stream).await;
+    let leader = leader.map_err(|error| Unavailable(format!("NATS: {error}")))?;
+    match leader.get_raw_message(sequence).await {
+        Ok(message) => {
+            let subject = message.subject.to_string();
+            let (headers, payload) = (message.headers, message.payload);
+            Ok(Some(Numbered { sequence, subject, headers, payload }))
+        }
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(Unavailable(format!("stream {stream} gives no event: {error}"))),
+    }
 }
 
 async fn last_at_leader(link: &Link, stream: &str, subject: &str) -> Result<Option<u64>, Unavailable> {

@@ -1,10 +1,10 @@
 //! Opening a guild for a session.
 //!
-//! Interest first, so that no event is missed from here on; then L, the last sequence of the guild's subject; then the
-//! snapshot, which holds everything up to L because storing precedes publishing; then GUILD_CREATE; then what has come
-//! meanwhile and lies above L and above the snapshot's revision. When a change of what can be seen has come meanwhile,
-//! the snapshot is loaded again, and so it is while the table that others have lacks what the snapshot shows: so
-//! GUILD_CREATE and the audience table always agree.
+//! Interest first, and once the backplane is listened to for it no event is missed from here on; then L, the last
+//! sequence of the guild's subject; then the snapshot, which holds everything up to L because storing precedes
+//! publishing; then GUILD_CREATE; then what has come meanwhile and lies above L and above the snapshot's revision. When
+//! a change of what can be seen has come meanwhile, the snapshot is loaded again, and so it is while the table that
+//! others have lacks what the snapshot shows: so GUILD_CREATE and the audience table always agree.
 
 use std::sync::Arc;
 
@@ -302,8 +302,11 @@ impl Shard {
 async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Request) {
     let mut failures = 0;
     loop {
-        let last = services.backplane.last(Subject::Guild(request.guild)).await;
-        let loaded = match last {
+        let last = async {
+            services.interest.stands(request.guild).await?;
+            services.backplane.last(Subject::Guild(request.guild)).await
+        };
+        let loaded = match last.await {
             Ok(last) => load(&services, &request).await.map(|snapshot| (last, snapshot)),
             Err(unavailable) => Err(Failure::unavailable(unavailable.to_string(), 1000)),
         };

@@ -30,6 +30,8 @@ pub(super) struct Base {
     pub(super) registry: Arc<dyn Registry>,
     pub(super) roster: Arc<dyn Roster>,
     pub(super) clock: SharedClock,
+    /// Guilds of one partition that are listened to one by one.
+    pub(super) guild_subjects_max: usize,
 }
 
 /// Starts it on a bound listener.
@@ -44,7 +46,7 @@ pub(super) async fn start(
         0 => cores,
         count => count as usize,
     };
-    let Base { clients, backplane, registry, roster, clock } = base;
+    let Base { clients, backplane, registry, roster, clock, guild_subjects_max } = base;
     let config = Config {
         listener,
         public_url: urls.gateway.clone(),
@@ -62,6 +64,7 @@ pub(super) async fn start(
             heartbeat_interval_ms: settings.heartbeat_interval_ms.get(),
             max_concurrency: settings.max_concurrency.get_u32(),
             connections_max: settings.gateway_connections_max.get() as usize,
+            guild_subjects_max,
             ..::gateway::Settings::default()
         },
     };
@@ -93,6 +96,7 @@ impl Part for Gateway {
             registry: cluster.registry(),
             roster: cluster.roster(),
             clock: SystemClock::shared(),
+            guild_subjects_max: settings.guild_subjects_max.get() as usize,
         };
         Ok(Self { address, service: start(listener, settings, &urls, base).await? })
     }

@@ -1,13 +1,14 @@
 //! The value of an outbox row: a protobuf message with a version.
 //!
-//! A later version may add fields; a change that an older reader would misread raises [`VERSION`].
+//! The version that is written, the one before and the one after are read: while a cluster is upgraded, replicas of both
+//! sweep each other's rows. So a later version may add fields, and what they say must be no loss to who skips them.
 
 use super::{OutboxError, OutboxEvent, Subject};
 use bytes::Bytes;
 use model::{GuildId, UserId};
 use prost::Message;
 
-/// The version that is written, and the newest that is read.
+/// The version that is written.
 pub(super) const VERSION: u32 = 1;
 
 const KIND_GUILD: u32 = 1;
@@ -47,7 +48,7 @@ pub(crate) fn encode(events: &[OutboxEvent]) -> Vec<u8> {
 pub(crate) fn decode(key: &[u8], value: Vec<u8>) -> Result<Vec<OutboxEvent>, OutboxError> {
     let row = RowValue::decode(Bytes::from(value))
         .map_err(|source| OutboxError::Value { key: key.to_vec(), source })?;
-    if row.version == 0 || row.version > VERSION {
+    if row.version == 0 || row.version > VERSION + 1 {
         return Err(OutboxError::Version { key: key.to_vec(), version: row.version });
     }
     let event = |event: EventValue| {
@@ -92,10 +93,37 @@ mod tests {
         }
     }
 
+    /// What a version wrote is read by those beside it.
+    #[test]
+    fn a_kept_row_is_read_and_so_is_one_of_the_next_version() {
+        let (guild, user) = (GuildId::new(5).unwrap(), UserId::new(6).unwrap());
+        let event =
+            |subject, event_id| OutboxEvent { subject, event_id, envelope: Bytes::from_static(b"{}") };
+        let events = vec![event(Subject::Guild(guild), 7), event(Subject::User(user), 8)];
+        let kept = doubles::fixture(env!("CARGO_MANIFEST_DIR"), "v1/outbox-row.bin", &encode(&events));
+        assert_eq!(decode(b"key", kept.clone()).unwrap(), events);
+        assert_eq!(
+            encode(&events),
+            kept,
+            "what is written has changed: raise the version, and keep this one"
+        );
+
+        let with_version = |version| {
+            // What stands behind in protobuf holds; field 99 is unknown here.
+            [&kept[..], &RowValue { version, events: vec![] }.encode_to_vec(), &[0x98, 0x06, 1]].concat()
+        };
+        assert_eq!(decode(b"key", with_version(VERSION + 1)).unwrap(), events);
+        let refused = decode(b"key", with_version(VERSION + 2)).unwrap_err();
+        assert!(
+            matches!(refused, OutboxError::Version { version, .. } if version == VERSION + 2),
+            "{refused}"
+        );
+    }
+
     #[test]
     fn a_newer_version_and_an_unknown_subject_are_refused() {
-        let newer = RowValue { version: VERSION + 1, events: vec![] }.encode_to_vec();
-        assert!(matches!(decode(b"key", newer), Err(OutboxError::Version { version: 2, .. })));
+        let newer = RowValue { version: VERSION + 2, events: vec![] }.encode_to_vec();
+        assert!(matches!(decode(b"key", newer), Err(OutboxError::Version { version: 3, .. })));
         assert!(matches!(decode(b"key", vec![]), Err(OutboxError::Version { version: 0, .. })));
         for (subject_kind, subject_id) in [(9, 1), (KIND_GUILD, 0)] {
             let event = EventValue { subject_kind, subject_id, ..EventValue::default() };

@@ -11,6 +11,7 @@
 //!
 //! Through a faulty backplane only some can hold: [`backplane_conformance_through_faults`](crate::backplane_conformance_through_faults).
 
+pub mod by_guild;
 pub mod follower;
 pub mod live;
 pub mod pods;
@@ -36,6 +37,7 @@ macro_rules! backplane_conformance {
             a_range_beyond_the_end_is_another_incarnations
             the_state_bounds_what_is_stored
             last_and_contains_are_of_the_subject
+            ends_and_ranges_are_those_of_the_guilds
             streams_are_apart
         }
         $crate::conformance_tests! { $maker, [$crate::conformance::backplane::live]
@@ -44,6 +46,7 @@ macro_rules! backplane_conformance {
             the_tail_is_what_was_acknowledged
             ephemeral_events_come_live_only
             a_listener_that_reads_nothing_loses_nothing_silently
+            a_listener_to_guilds_gets_those_that_were_added_and_no_others
         }
         $crate::conformance_tests! { $maker, [$crate::conformance::backplane::pods]
             a_batch_is_answered_when_it_was_taken
@@ -67,6 +70,13 @@ macro_rules! backplane_conformance_through_faults {
             the_last_event_of_all_is_not_missed
             a_follower_that_is_cancelled_all_the_time_loses_nothing
             followers_of_one_partition_agree
+        }
+        $crate::conformance_tests! { $maker, [$crate::conformance::backplane::by_guild]
+            a_follower_of_guilds_gives_every_event_of_theirs
+            the_last_event_of_a_guild_is_not_missed
+            a_follower_of_guilds_that_is_cancelled_loses_nothing
+            the_mode_changes_under_load_and_nothing_is_lost
+            a_position_of_guild_mode_is_where_another_can_go_on
         }
         $crate::conformance_tests! { $maker, [$crate::conformance::backplane::users]
             user_events_come_in_order_until_they_are_acknowledged

@@ -53,13 +53,14 @@ impl Pump {
     }
 
     async fn take(&mut self, delivery: Delivery) -> Result<(), Gone> {
-        let Delivery::Event { sequence, previous, envelope } = delivery else {
+        let Delivery::Event { guild, sequence, previous, envelope } = delivery else {
             return self.send(delivery).await;
         };
         self.catch_up().await?;
         let cut = self.shared.view.cut(Stream::Guilds(self.partition));
         let Some(sequence) = cut.outer(sequence) else { return Ok(()) };
-        let event = Delivery::Event { sequence, previous: cut.outer(previous).unwrap_or(0), envelope };
+        let previous = cut.outer(previous).unwrap_or(0);
+        let event = Delivery::Event { guild, sequence, previous, envelope };
         self.mistreat(sequence, event).await
     }
 

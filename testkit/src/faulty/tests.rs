@@ -110,7 +110,8 @@ async fn streams_begin_anew_at_one() {
     let ack = faulty.publish(guild(), 1, Bytes::new()).await.unwrap();
     assert_eq!(ack, Ack { sequence: 1, duplicate: false });
     assert_eq!(listener.next().await, Some(Delivery::Reconnected));
-    let event = Delivery::Event { sequence: 1, previous: 0, envelope: Bytes::new() };
+    let guild_id = GuildId::new(1).unwrap();
+    let event = Delivery::Event { guild: guild_id, sequence: 1, previous: 0, envelope: Bytes::new() };
     assert_eq!(listener.next().await, Some(event));
     assert!(faulty.contains(guild(), 1).await.unwrap());
     assert_eq!(faulty.read(stream, 1..=1, 9).await.unwrap().len(), 1);

@@ -1,6 +1,7 @@
 //! What is shown of the wrapped streams: what lies above the base of the present incarnation, counted from 1.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use backplane::{Layout, Stream, StreamState};
 use parking_lot::RwLock;
@@ -71,6 +72,10 @@ impl Cut {
 
     pub(super) fn inner(self, sequence: u64) -> u64 {
         sequence.saturating_add(self.base)
+    }
+
+    pub(super) fn inner_range(self, range: &RangeInclusive<u64>) -> RangeInclusive<u64> {
+        self.inner((*range.start()).max(1))..=self.inner(*range.end())
     }
 
     pub(super) fn state(self, state: StreamState) -> StreamState {

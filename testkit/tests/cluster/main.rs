@@ -7,6 +7,7 @@
 
 mod commands;
 mod faults;
+mod kept;
 mod roles;
 
 use tempfile::TempDir;

@@ -3,12 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backplane::{Backplane, Followed, Follower, Nats, Partition, Subject};
+use backplane::{Backplane, Followed, Follower, GuildMode, Mode, Nats, Partition, Subject};
+use model::GuildId;
+use testkit::conformance::backplane::by_guild::start_by_guild;
 use testkit::conformance::backplane::{event, fresh, guild_in, in_time};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const WRITERS: usize = 4;
+
+/// Guilds to write to, and whoever wants may follow these alone.
+pub fn guilds(backplane: &Nats, partition: Partition) -> Vec<GuildId> {
+    std::iter::repeat_with(|| guild_in(backplane, partition)).take(WRITERS).collect()
+}
+
+/// Follows the first partition, or these guilds of it, which it keeps to.
+pub async fn follower(backplane: &Arc<Nats>, mode: Mode, guilds: &[GuildId]) -> Follower {
+    let dynamic = Arc::clone(backplane) as Arc<dyn Backplane>;
+    match mode {
+        Mode::Partition => in_time(Follower::start(dynamic, Partition(0))).await.unwrap(),
+        Mode::Guilds => {
+            let few = GuildMode { settle: Duration::ZERO, ..GuildMode::default() };
+            start_by_guild(&dynamic, guilds, few).await.0
+        }
+    }
+}
 
 /// Tasks that publish, each on a guild of its own and in its own order.
 pub struct Writers {
@@ -17,12 +36,12 @@ pub struct Writers {
 }
 
 impl Writers {
-    pub fn start(backplane: &Arc<Nats>, partition: Partition) -> Self {
+    pub fn start(backplane: &Arc<Nats>, guilds: &[GuildId]) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        for _ in 0..WRITERS {
+        for guild in guilds {
             let (backplane, stopped) = (Arc::clone(backplane), stopped.clone());
-            let subject = Subject::Guild(guild_in(&*backplane, partition));
+            let subject = Subject::Guild(*guild);
             tasks.spawn(async move {
                 let mut acknowledged = Vec::new();
                 while !*stopped.borrow() {

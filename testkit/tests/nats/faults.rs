@@ -4,21 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::nats::Config;
-use backplane::{Backplane, Followed, Follower, Nats, Partition, Subject};
+use backplane::{Backplane, Followed, Mode, Nats, Partition, Subject};
 use doubles::until;
+use model::GuildId;
 use testkit::conformance::backplane::{event, fresh, guild_in, in_time, publish};
 use testkit::nats::{self, NatsServer};
 use testkit::proxy::Proxy;
 use tokio::time::sleep;
 
 use crate::LAYOUT;
-use crate::checker::{Writers, assert_all_arrive};
+use crate::checker::{Writers, assert_all_arrive, follower, guilds};
 
 const FIRST: Partition = Partition(0);
-
-async fn follower(backplane: &Arc<Nats>) -> Follower {
-    in_time(Follower::start(Arc::clone(backplane) as Arc<dyn Backplane>, FIRST)).await.unwrap()
-}
 
 /// Until it has connected so many times.
 async fn connected(backplane: &Nats, connects: u64) {
@@ -27,12 +24,22 @@ async fn connected(backplane: &Nats, connects: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_and_one_that_ends_lose_nothing() {
+    servers_end(Mode::Partition).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_and_one_that_ends_lose_nothing_in_guild_mode() {
+    servers_end(Mode::Guilds).await;
+}
+
+async fn servers_end(mode: Mode) {
     let mut server = NatsServer::start();
     let config = nats::config(&server.url(), LAYOUT);
     let publisher = nats::backplane(&config).await;
     let reader = Nats::connect(&config).await.unwrap();
-    let mut follower = follower(&reader).await;
-    let writers = Writers::start(&publisher, FIRST);
+    let guilds = guilds(&publisher, FIRST);
+    let mut follower = follower(&reader, mode, &guilds).await;
+    let writers = Writers::start(&publisher, &guilds);
     sleep(Duration::from_millis(400)).await;
     server.kill();
     sleep(Duration::from_millis(300)).await;
@@ -54,6 +61,15 @@ async fn a_server_that_is_killed_and_one_that_ends_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_published_while_the_connection_is_cut_arrives_afterwards() {
+    connections_are_cut(Mode::Partition).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_while_the_connection_is_cut_arrives_afterwards_in_guild_mode() {
+    connections_are_cut(Mode::Guilds).await;
+}
+
+async fn connections_are_cut(mode: Mode) {
     let server = nats::shared();
     let proxy = Proxy::start().await.unwrap();
     proxy.lead_to(&server.address());
@@ -61,15 +77,18 @@ async fn what_is_published_while_the_connection_is_cut_arrives_afterwards() {
     let publisher = nats::backplane(&config).await;
     let behind = Config { servers: vec![format!("nats://{}", proxy.addr())], ..config };
     let reader = Nats::connect(&behind).await.unwrap();
-    let mut follower = follower(&reader).await;
-    let writers = Writers::start(&publisher, FIRST);
+    let guilds = guilds(&publisher, FIRST);
+    let other = guild_in(&*reader, FIRST);
+    let subject = Subject::Guild(other);
+    let followed: Vec<GuildId> = guilds.iter().copied().chain([other]).collect();
+    let mut follower = follower(&reader, mode, &followed).await;
+    let writers = Writers::start(&publisher, &guilds);
     sleep(Duration::from_millis(200)).await;
     proxy.hold_new(true);
     proxy.reset();
     until("the connection is gone", async || (!reader.is_connected()).then_some(())).await;
     sleep(Duration::from_secs(1)).await;
     assert!(!reader.is_connected());
-    let subject = Subject::Guild(guild_in(&*reader, FIRST));
     assert!(
         in_time(reader.publish(subject, 1, event(1))).await.is_err(),
         "no connection, and yet an acknowledgement"
@@ -88,12 +107,22 @@ async fn what_is_published_while_the_connection_is_cut_arrives_afterwards() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_made_anew_are_another_incarnation() {
+    streams_are_made_anew(Mode::Partition).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_are_made_anew_are_another_incarnation_in_guild_mode() {
+    streams_are_made_anew(Mode::Guilds).await;
+}
+
+async fn streams_are_made_anew(mode: Mode) {
     let mut server = NatsServer::start();
     let config = nats::config(&server.url(), LAYOUT);
     let backplane = nats::backplane(&config).await;
     let dynamic: Arc<dyn Backplane> = backplane.clone();
-    let mut follower = follower(&backplane).await;
-    let subject = Subject::Guild(guild_in(&*backplane, FIRST));
+    let guild = guild_in(&*backplane, FIRST);
+    let mut follower = follower(&backplane, mode, &[guild]).await;
+    let subject = Subject::Guild(guild);
     for _ in 0..20 {
         publish(&dynamic, subject, fresh()).await;
         assert!(matches!(in_time(follower.next()).await, Some(Followed::Event(_))));
@@ -127,7 +156,14 @@ async fn streams_that_are_made_anew_are_another_incarnation() {
     );
     let told = tokio::time::timeout(Duration::from_millis(700), follower.next()).await;
     assert!(told.is_err(), "{told:?}");
-    let status = *follower.status().borrow();
-    assert!(status.incarnation != before && status.seen == 30 && !status.gap_open, "{status:?}");
+    let mut status = follower.status();
+    let caught_up = async {
+        tokio::select! {
+            followed = follower.next() => panic!("more than was published: {followed:?}"),
+            // In guild mode the next check says so.
+            status = status.wait_for(|status| status.seen == 30 && !status.gap_open) => *status.unwrap(),
+        }
+    };
+    assert_ne!(in_time(caught_up).await.incarnation, before);
     assert_eq!(backplane.tail(FIRST), 30, "the tail is the new stream's");
 }

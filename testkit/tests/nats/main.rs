@@ -8,6 +8,7 @@ mod checker;
 mod cluster;
 mod conformance;
 mod faults;
+mod guild_mode;
 mod migrate;
 mod users;
 

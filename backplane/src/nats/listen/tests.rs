@@ -6,12 +6,14 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::stream;
+use model::GuildId;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::*;
 use crate::port::{Delivery, Listener};
+use crate::subject::Layout;
 
 struct Rig {
     messages: mpsc::Sender<Message>,
@@ -32,7 +34,8 @@ fn rig(kind: Kind) -> Rig {
     let wakes = wake.subscribe();
     let mut pump = JoinSet::new();
     let marks_of_now = move || *shown.lock();
-    pump.spawn(Pump { subscriber, marks: marks_of_now, wakes, known, outlet, kind, last: 0 }.run());
+    let names = Names::new("", Layout { guild_partitions: 1, user_partitions: 1 }).unwrap();
+    pump.spawn(Pump { names, subscriber, marks: marks_of_now, wakes, known, outlet, kind, last: 0 }.run());
     Rig { messages, marks, wake, listener, pump }
 }
 
@@ -71,7 +74,8 @@ impl Rig {
 }
 
 fn event(sequence: u64) -> Delivery {
-    Delivery::Event { sequence, previous: sequence - 1, envelope: Bytes::new() }
+    let guild = GuildId::new(7).unwrap();
+    Delivery::Event { guild, sequence, previous: sequence - 1, envelope: Bytes::new() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,6 +85,17 @@ async fn a_hole_is_a_gap_and_a_message_without_a_sequence_is_none() {
         rig.send(sequence);
     }
     rig.expect(&[event(5), event(6), Delivery::Gap, event(9)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_other_guilds_have_is_no_hole() {
+    let mut rig = rig(Kind::GuildEvents);
+    for sequence in [Some(5), Some(9)] {
+        rig.send(sequence);
+    }
+    rig.expect(&[event(5), event(9)]).await;
+    rig.mark(|marks| marks.drops += 1);
+    rig.expect(&[Delivery::Gap]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use backplane::port::{DeliverError, PodBatch, UserConsumer};
+use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, UserConsumer};
 use backplane::{
     Ack, Backplane, Delivery, Ephemeral, InProcess, Layout, Listener, Partition, PodName, ReadError, Stored,
     Stream, StreamState, Subject, Unavailable, UserEvent,
 };
 use bytes::Bytes;
+use model::GuildId;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -111,6 +112,13 @@ impl Backplane for Gated {
         Ok(Listener::new(receiver))
     }
 
+    async fn listen_guilds(
+        &self,
+        partition: Partition,
+    ) -> Result<(Box<dyn GuildSubscriptions>, Listener), Unavailable> {
+        self.inner.listen_guilds(partition).await
+    }
+
     async fn listen_ephemeral(&self, partition: Partition) -> Result<Listener, Unavailable> {
         self.inner.listen_ephemeral(partition).await
     }
@@ -135,6 +143,28 @@ impl Backplane for Gated {
             Flow::Held => self.forwarded[place].load(Ordering::SeqCst),
             Flow::Open | Flow::Dropped => self.inner.tail(partition),
         }
+    }
+
+    fn tail_of(&self, guild: GuildId) -> u64 {
+        self.inner.tail_of(guild)
+    }
+
+    async fn ends(
+        &self,
+        partition: Partition,
+        guilds: &[GuildId],
+        at_least: u64,
+    ) -> Result<Vec<u64>, Unavailable> {
+        self.inner.ends(partition, guilds, at_least).await
+    }
+
+    async fn read_guild(
+        &self,
+        guild: GuildId,
+        range: RangeInclusive<u64>,
+        max: usize,
+    ) -> Result<Vec<Stored>, ReadError> {
+        self.inner.read_guild(guild, range, max).await
     }
 
     async fn read(

@@ -25,8 +25,9 @@ pub const REACTIONS_TABLE: &str = "reactions";
 pub const SENDERS_TABLE: &str = "message_senders";
 pub const LASTS_TABLE: &str = "message_lasts";
 
-/// The version of message values that is written, and the newest that is read.
+/// The version of message values that is written; the next one is read as well, without what it has added.
 const VERSION: u8 = 1;
+const VERSION_NEXT: u8 = VERSION + 1;
 const BUCKET_MS: u64 = 10 * 86_400_000;
 
 /// The ten-day bucket of an id.
@@ -150,7 +151,7 @@ pub fn encode_message(message: &Message) -> Vec<u8> {
 
 /// The message in a row.
 pub fn decode_message(key: &[u8], value: &[u8]) -> Result<Message, StoreError> {
-    let Some((&VERSION, value)) = value.split_first() else {
+    let Some((VERSION..=VERSION_NEXT, value)) = value.split_first() else {
         return Err(corrupt(key, "its version is unknown here"));
     };
     let message = v1::Message::decode(value).map_err(|error| corrupt(key, error))?;

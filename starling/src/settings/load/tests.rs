@@ -92,6 +92,7 @@ fn every_setting_can_be_given_in_three_ways() {
         ("gateway_connections_max", ("7", "7")),
         ("heartbeat_interval_ms", ("5000", "5000")),
         ("max_concurrency", ("7", "7")),
+        ("guild_subjects_max", ("7", "7")),
         ("sends_per_window", ("7", "7")),
         ("sends_window_ms", ("700", "700")),
         ("requests_per_sec", ("7", "7")),

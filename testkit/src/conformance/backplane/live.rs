@@ -15,14 +15,14 @@ const WRITERS: usize = 64;
 
 pub async fn a_listener_gets_every_event_with_the_one_before_it(backplane: Arc<dyn Backplane>) {
     let mut listener = backplane.listen(FIRST).await.expect("a listener");
-    let guilds = [guild_in(&*backplane, FIRST), guild_in(&*backplane, FIRST)].map(Subject::Guild);
+    let guilds = [guild_in(&*backplane, FIRST), guild_in(&*backplane, FIRST)];
     let mut before = [0, 0];
     for index in [0, 1, 1, 0, 0, 1] {
-        let id = fresh();
-        let sequence = publish(&backplane, guilds[index], id).await.sequence;
-        publish(&backplane, guilds[index], id).await;
+        let (guild, id) = (guilds[index], fresh());
+        let sequence = publish(&backplane, Subject::Guild(guild), id).await.sequence;
+        publish(&backplane, Subject::Guild(guild), id).await;
         let previous = std::mem::replace(&mut before[index], sequence);
-        let expected = Delivery::Event { sequence, previous, envelope: event(id) };
+        let expected = Delivery::Event { guild, sequence, previous, envelope: event(id) };
         assert_eq!(delivery(&mut listener).await, expected);
     }
     assert!(is_quiet(&mut listener).await, "a repeated publish was delivered");
@@ -104,4 +104,49 @@ pub async fn a_listener_that_reads_nothing_loses_nothing_silently(backplane: Arc
             other => panic!("neither event nor gap: {other:?}"),
         }
     }
+}
+
+pub async fn a_listener_to_guilds_gets_those_that_were_added_and_no_others(backplane: Arc<dyn Backplane>) {
+    let guilds = [0; 4].map(|_| guild_in(&*backplane, FIRST));
+    let (subscriptions, mut listener) = backplane.listen_guilds(FIRST).await.expect("a listener");
+    let mut before = [0; 4];
+    let mut publish_to_all = async || {
+        let mut sent = Vec::new();
+        for (guild, before) in guilds.into_iter().zip(&mut before) {
+            let id = fresh();
+            let sequence = publish(&backplane, Subject::Guild(guild), id).await.sequence;
+            let previous = std::mem::replace(before, sequence);
+            sent.push(Delivery::Event { guild, sequence, previous, envelope: event(id) });
+        }
+        sent
+    };
+    publish_to_all().await;
+    assert!(is_quiet(&mut listener).await, "nothing was added yet");
+    for added in [1, 3] {
+        subscriptions.add(&guilds[..added]).await.expect("they can be added");
+        let expected = publish_to_all().await;
+        let mut came = Vec::new();
+        for _ in 0..added {
+            came.push(delivery(&mut listener).await);
+        }
+        // Each guild has a subscription of its own.
+        came.sort_by_key(|delivery| expected.iter().position(|expected| expected == delivery));
+        assert_eq!(came, expected[..added]);
+    }
+    subscriptions.remove(guilds[1]);
+    let removed = async {
+        loop {
+            let expected = publish_to_all().await;
+            let first = delivery(&mut listener).await;
+            let second = delivery(&mut listener).await;
+            // What was on its way may still come.
+            if is_quiet(&mut listener).await {
+                let mut came = vec![first, second];
+                came.sort_by_key(|delivery| expected.iter().position(|expected| expected == delivery));
+                assert_eq!(came, [expected[0].clone(), expected[2].clone()]);
+                return;
+            }
+        }
+    };
+    super::in_time(removed).await;
 }

@@ -85,6 +85,35 @@ pub async fn last_and_contains_are_of_the_subject(backplane: Arc<dyn Backplane>)
     }
 }
 
+pub async fn ends_and_ranges_are_those_of_the_guilds(backplane: Arc<dyn Backplane>) {
+    let guilds = [0; 3].map(|_| guild_in(&*backplane, FIRST));
+    assert_eq!(backplane.ends(FIRST, &guilds, 0).await, Ok(vec![0; 3]));
+    let stranger = publish(&backplane, Subject::Guild(guild_in(&*backplane, FIRST)), fresh()).await.sequence;
+    assert_eq!(backplane.ends(FIRST, &guilds, stranger).await, Ok(vec![0; 3]), "none of them has an event");
+    let mut sequences = [vec![], vec![]];
+    for index in [0, 1, 1, 0, 0, 1] {
+        let ack = publish(&backplane, Subject::Guild(guilds[index]), fresh()).await;
+        sequences[index].push(ack.sequence);
+    }
+    let last = last(&backplane).await;
+    let expected = vec![sequences[0][2], sequences[1][2], 0];
+    assert_eq!(backplane.ends(FIRST, &guilds, last).await, Ok(expected));
+    assert!(backplane.ends(FIRST, &guilds, last + 1).await.is_err(), "the stream does not go so far");
+    assert_eq!(backplane.ends(FIRST, &[], last).await, Ok(vec![]));
+    let read = async |range, max| {
+        let stored = backplane.read_guild(guilds[1], range, max).await.expect("a read");
+        assert!(stored.iter().all(|stored| stored.subject == Subject::Guild(guilds[1])));
+        stored.into_iter().map(|stored| stored.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(read(1..=last, 100).await, sequences[1]);
+    assert_eq!(read(sequences[1][0] + 1..=sequences[1][1], 100).await, sequences[1][1..2]);
+    assert_eq!(read(1..=last, 2).await, sequences[1][..2]);
+    let beyond = backplane.read_guild(guilds[1], last..=last + 1, 10).await;
+    assert_eq!(beyond, Err(ReadError::BeyondEnd(last..=last + 1, last)));
+    let tail = async || (backplane.tail_of(guilds[1]) == sequences[1][2]).then_some(());
+    doubles::until("the tail of a guild is what was acknowledged", tail).await;
+}
+
 pub async fn streams_are_apart(backplane: Arc<dyn Backplane>) {
     let others = [Stream::Users(FIRST), Stream::Guilds(Partition(1)), Stream::Users(Partition(1))];
     let mut before = Vec::new();
