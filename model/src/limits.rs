@@ -159,6 +159,11 @@ pub const INVITE_CODE_CHARS: usize = 8;
 pub const INVITE_USES_MAX: u32 = 100;
 pub const LOCK_STRIPES: usize = 64;
 pub const MEMBERS_LIST_MAX: usize = 1000;
+/// Private channels of a user that a list is made of: the newest ones. And how many of them a list has.
+pub const PRIVATE_CHANNELS_MAX: usize = 1000;
+pub const PRIVATE_CHANNELS_LISTED_MAX: usize = 200;
+/// What users are told that waits for a router.
+pub const TOLD_USERS_MAX: usize = 4096;
 /// From this age on an event is first looked for in its stream: streams forget ids after two minutes.
 pub const OUTBOX_LOOKUP_MS: u64 = 90_000;
 pub const OUTBOX_PRUNE_MS: u64 = 30_000;
@@ -331,6 +336,8 @@ pub const FANOUT_BACKOFF_MS_MAX: u64 = 2_000;
 pub const FANOUT_BACKOFF_MS_MIN: u64 = 20;
 pub const FANOUT_BATCH_EVENTS_MAX: usize = 256;
 pub const FANOUT_DELIVER_MS: u64 = 5_000;
+/// What is told and not stored is worth nothing later.
+pub const FANOUT_TELL_MS: u64 = 1_000;
 /// A user's presence is published at most once in this time.
 pub const PRESENCE_COALESCE_MS: u64 = 1_000;
 /// Guilds that are compared in one call.
