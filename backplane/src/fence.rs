@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use model::UserId;
 use proto::Envelope;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -13,8 +14,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 #[derive(Debug)]
 pub struct Fence {
     epochs: FxHashMap<(u8, u16), u64>,
-    ids: FxHashSet<u64>,
-    order: VecDeque<u64>,
+    /// With the user whose event it is; 0 of guilds.
+    ids: FxHashSet<(u64, u64)>,
+    order: VecDeque<(u64, u64)>,
     ids_max: usize,
 }
 
@@ -34,18 +36,28 @@ impl Fence {
         Self { epochs: FxHashMap::default(), ids: FxHashSet::default(), order: VecDeque::new(), ids_max }
     }
 
-    /// Judges an envelope and remembers it.
+    /// Judges an event of a guild and remembers it.
     pub fn check(&mut self, envelope: &Envelope) -> Verdict {
+        self.check_for(0, envelope)
+    }
+
+    /// The same of a user's event: others may have it as well.
+    pub fn check_of_user(&mut self, user: UserId, envelope: &Envelope) -> Verdict {
+        self.check_for(user.get(), envelope)
+    }
+
+    fn check_for(&mut self, user: u64, envelope: &Envelope) -> Verdict {
         let writer = envelope.writer;
         let highest = self.epochs.entry((writer.set, writer.slot)).or_insert(writer.epoch);
         if writer.epoch < *highest {
             return Verdict::Fenced;
         }
         *highest = writer.epoch;
-        if !self.ids.insert(envelope.event_id) {
+        let id = (user, envelope.event_id);
+        if !self.ids.insert(id) {
             return Verdict::Repeat;
         }
-        self.order.push_back(envelope.event_id);
+        self.order.push_back(id);
         if self.order.len() > self.ids_max
             && let Some(oldest) = self.order.pop_front()
         {
@@ -82,6 +94,16 @@ mod tests {
         assert_eq!(fence.check(&envelope(2, 5, 1)), Verdict::Fenced);
         assert_eq!(fence.check(&envelope(2, 5, 2)), Verdict::Pass);
         assert_eq!(fence.check(&envelope(2, 5, 2)), Verdict::Repeat);
+    }
+
+    #[test]
+    fn an_event_of_two_users_is_none_of_them_twice() {
+        let mut fence = Fence::new(16);
+        for user in [7, 8].map(|id| UserId::new(id).unwrap()) {
+            assert_eq!(fence.check_of_user(user, &envelope(1, 5, 2)), Verdict::Pass);
+            assert_eq!(fence.check_of_user(user, &envelope(1, 5, 2)), Verdict::Repeat);
+            assert_eq!(fence.check_of_user(user, &envelope(2, 5, 1)), Verdict::Fenced);
+        }
     }
 
     #[test]

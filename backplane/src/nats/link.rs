@@ -148,7 +148,25 @@ impl Link {
     /// Subscribes, and answers when the server knows it: it deals with what one connection sends in order, so its
     /// answer to a question behind the subscription shows that.
     pub(super) async fn subscribe(&self, subject: String, sync: String) -> Result<Subscriber, Unavailable> {
-        let subscriber = timeout(QUESTION, self.client.subscribe(subject))
+        self.subscribed(self.client.subscribe(subject), sync).await
+    }
+
+    /// The same as one of a group, of which one gets each message.
+    pub(super) async fn subscribe_as_one_of(
+        &self,
+        group: &str,
+        subject: String,
+        sync: String,
+    ) -> Result<Subscriber, Unavailable> {
+        self.subscribed(self.client.queue_subscribe(subject, group.to_owned()), sync).await
+    }
+
+    async fn subscribed<E: std::fmt::Display>(
+        &self,
+        subscribing: impl Future<Output = Result<Subscriber, E>>,
+        sync: String,
+    ) -> Result<Subscriber, Unavailable> {
+        let subscriber = timeout(QUESTION, subscribing)
             .await
             .map_err(|_| Unavailable::from(Silence::TimedOut))?
             .map_err(|error| Unavailable(format!("NATS: {error}")))?;
