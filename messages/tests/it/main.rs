@@ -7,6 +7,7 @@ mod doubt;
 mod order;
 mod outcomes;
 mod permissions;
+mod private;
 mod reading;
 mod recovery;
 mod rig;
