@@ -7,6 +7,7 @@
 
 mod commands;
 mod faults;
+mod private;
 mod roles;
 
 use tempfile::TempDir;
