@@ -48,7 +48,7 @@ mod tests {
         let ids: Vec<u64> = open.iter().map(|channel| channel.id.get()).collect();
         assert_eq!(ids, [13, 10], "the newest message first");
         assert_eq!(open[0].last_message_id.map(Id::get), Some(51));
-        assert_eq!(serde_json::to_value(&open[1]).unwrap()["recipients"][0]["username"], "bob");
+        assert_eq!(open[1].recipients[0].username, "bob");
     }
 
     #[test]

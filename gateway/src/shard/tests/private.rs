@@ -93,9 +93,9 @@ fn bots_are_told_of_messages_alone_and_content_is_never_stripped() {
         let mut client = sim.connect(0, BOB);
         client.identify((Intents::GUILDS | Intents::DIRECT_MESSAGES).bits());
         sim.settle().await;
+        client.news();
         let ready = client.payloads.iter().find(|payload| payload["t"] == "READY").unwrap();
         assert_eq!(ready["d"]["private_channels"], json!([]));
-        client.news();
         sim.tell(&from_dave(sim, "hello")).await;
         assert_eq!(client.news(), ["MESSAGE_CREATE hello"]);
     });
