@@ -17,8 +17,6 @@ pub(crate) const INVALID_API_VERSION: u32 = 50_041;
 pub(crate) const INVALID_JSON: u32 = 50_109;
 /// Only people's accounts may do this.
 pub(crate) const BOTS_CANNOT: u32 = 20_001;
-/// Direct messages are not there.
-pub(crate) const CANNOT_MESSAGE_USER: u32 = 50_007;
 
 const SCOPE: HeaderName = HeaderName::from_static("x-ratelimit-scope");
 const SHARED: &str = "shared";

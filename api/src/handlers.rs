@@ -3,6 +3,7 @@
 pub(crate) mod applications;
 pub(crate) mod auth;
 pub(crate) mod channels;
+pub(crate) mod directs;
 pub(crate) mod gateway;
 pub(crate) mod guilds;
 pub(crate) mod invites;

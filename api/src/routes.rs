@@ -117,7 +117,8 @@ routes! {
     GET "/users/@me/guilds" Token Reads h::users::guilds;
     DELETE "/users/@me/guilds/{guild_id}" Token Writes h::users::leave;
     GET "/users/@me/guilds/{guild_id}/member" Token Reads h::members::me;
-    POST "/users/@me/channels" Token Writes h::users::open_direct;
+    GET "/users/@me/channels" Token Reads h::directs::list;
+    POST "/users/@me/channels" Token Writes h::directs::open;
     GET "/users/{user_id}" Token Reads h::users::get;
 
     POST "/applications" Token Writes h::applications::create;

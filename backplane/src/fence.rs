@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
+use model::UserId;
 use proto::Envelope;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -16,8 +17,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 #[derive(Debug)]
 pub struct Fence {
     epochs: FxHashMap<(u8, u16), Epoch>,
-    ids: FxHashSet<u64>,
-    order: VecDeque<u64>,
+    /// With the user whose event it is; 0 of guilds.
+    ids: FxHashSet<(u64, u64)>,
+    order: VecDeque<(u64, u64)>,
     ids_max: usize,
 }
 
@@ -49,8 +51,17 @@ impl Fence {
         self.epochs.values_mut().for_each(|epoch| epoch.from = 0);
     }
 
-    /// Judges an envelope at its place in the stream, and remembers it.
+    /// Judges an event of a guild at its place in the stream, and remembers it.
     pub fn check(&mut self, envelope: &Envelope, sequence: u64) -> Verdict {
+        self.check_for(0, envelope, sequence)
+    }
+
+    /// The same of a user's event: others may have it as well.
+    pub fn check_of_user(&mut self, user: UserId, envelope: &Envelope, sequence: u64) -> Verdict {
+        self.check_for(user.get(), envelope, sequence)
+    }
+
+    fn check_for(&mut self, user: u64, envelope: &Envelope, sequence: u64) -> Verdict {
         let writer = envelope.writer;
         let here = Epoch { number: writer.epoch, from: sequence };
         let highest = self.epochs.entry((writer.set, writer.slot)).or_insert(here);
@@ -60,10 +71,11 @@ impl Fence {
             Ordering::Equal => highest.from = highest.from.min(sequence),
             Ordering::Greater => *highest = Epoch { number: writer.epoch, from: sequence },
         }
-        if !self.ids.insert(envelope.event_id) {
+        let id = (user, envelope.event_id);
+        if !self.ids.insert(id) {
             return Verdict::Repeat;
         }
-        self.order.push_back(envelope.event_id);
+        self.order.push_back(id);
         if self.order.len() > self.ids_max
             && let Some(oldest) = self.order.pop_front()
         {
@@ -111,6 +123,17 @@ mod tests {
         assert_eq!(fence.check(&envelope(2, 5, 1), 2), Verdict::Fenced);
         assert_eq!(fence.check(&envelope(2, 5, 2), 3), Verdict::Pass);
         assert_eq!(fence.check(&envelope(2, 5, 2), 4), Verdict::Repeat);
+    }
+
+    #[test]
+    fn an_event_of_two_users_is_none_of_them_twice() {
+        let mut fence = Fence::new(16);
+        for user in [7, 8].map(|id| UserId::new(id).unwrap()) {
+            let at = user.get();
+            assert_eq!(fence.check_of_user(user, &envelope(1, 5, 2), at), Verdict::Pass);
+            assert_eq!(fence.check_of_user(user, &envelope(1, 5, 2), at + 10), Verdict::Repeat);
+            assert_eq!(fence.check_of_user(user, &envelope(2, 5, 1), at + 20), Verdict::Fenced);
+        }
     }
 
     #[test]

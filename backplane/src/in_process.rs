@@ -18,13 +18,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::clock::SharedClock;
-use model::{GuildId, limits};
+use model::{GuildId, UserId, limits};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::outlet::Outlet;
 use crate::port::{
-    Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState,
+    Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState, Told,
     Unavailable, UserConsumer, UserEvent,
 };
 use crate::registry::PodName;
@@ -69,6 +69,7 @@ pub struct InProcess {
     guilds: Box<[GuildStream]>,
     users: Box<[Arc<UserStream>]>,
     inboxes: Inboxes,
+    routers: Mutex<Vec<mpsc::Sender<Told>>>,
 }
 
 struct GuildStream {
@@ -99,6 +100,7 @@ impl InProcess {
                 .map(|_| Arc::new(UserStream::new(Log::new(&options))))
                 .collect(),
             inboxes: Inboxes::new(options.pod_take_ms),
+            routers: Mutex::default(),
         })
     }
 
@@ -274,6 +276,21 @@ impl Backplane for InProcess {
 
     async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable> {
         Ok(Box::new(UserStream::consume(self.user(partition)?)))
+    }
+
+    fn tell_user(&self, user: UserId, envelope: Bytes) {
+        let mut routers = self.routers.lock();
+        routers.retain(|router| !router.is_closed());
+        if let Some(router) = routers.first() {
+            // One that is behind does without it.
+            let _ = router.try_send(Told { user, envelope });
+        }
+    }
+
+    async fn told_users(&self) -> Result<mpsc::Receiver<Told>, Unavailable> {
+        let (sender, receiver) = mpsc::channel(limits::TOLD_USERS_MAX);
+        self.routers.lock().push(sender);
+        Ok(receiver)
     }
 
     async fn serve_pod(&self, pod: &PodName) -> Result<mpsc::Receiver<PodBatch>, Unavailable> {

@@ -37,14 +37,14 @@ use async_nats::{Message, Subscriber};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use model::{GuildId, limits};
+use model::{GuildId, UserId, limits};
 use tasks::{Ended, Tasks};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::outlet::Outlet;
 use crate::port::{
-    Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState,
+    Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState, Told,
     Unavailable, UserConsumer, UserEvent,
 };
 use crate::registry::PodName;
@@ -208,6 +208,24 @@ async fn send_ephemeral(link: Arc<Link>, mut unsent: mpsc::Receiver<(String, Byt
     }
 }
 
+/// Runs until nobody takes it any more. What finds no place is dropped.
+async fn pump_told(names: Names, mut subscriber: Subscriber, sender: mpsc::Sender<Told>) {
+    loop {
+        let message = tokio::select! {
+            biased;
+            () = sender.closed() => return,
+            message = subscriber.next() => message,
+        };
+        let Some(message) = message else { return };
+        if let Some(user) = names.parse_told(&message.subject) {
+            let _ = sender.try_send(Told { user, envelope: message.payload });
+        }
+    }
+}
+
+/// The group of those who route what users are told.
+const ROUTERS: &str = "routers";
+
 #[async_trait]
 impl Backplane for Nats {
     fn layout(&self) -> Layout {
@@ -308,6 +326,21 @@ impl Backplane for Nats {
         let consumer =
             Consumer::open(Arc::clone(&self.link), self.names.clone(), Stream::Users(partition)).await?;
         Ok(Box::new(consumer))
+    }
+
+    fn tell_user(&self, user: UserId, envelope: Bytes) {
+        if self.ephemeral.try_send((self.names.told(user), envelope)).is_err() {
+            self.ephemeral_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn told_users(&self) -> Result<mpsc::Receiver<Told>, Unavailable> {
+        let (subject, sync) = (self.names.told_all(), self.names.sync());
+        let subscriber = self.link.subscribe_as_one_of(ROUTERS, subject, sync).await?;
+        let (sender, receiver) = mpsc::channel(limits::TOLD_USERS_MAX);
+        let pump = pump_told(self.names.clone(), subscriber, sender);
+        self.tasks.spawner().spawn_passing("a pump of what users are told", pump);
+        Ok(receiver)
     }
 
     async fn serve_pod(&self, pod: &PodName) -> Result<mpsc::Receiver<PodBatch>, Unavailable> {

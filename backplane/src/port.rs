@@ -24,7 +24,8 @@ pub trait Backplane: Send + Sync + 'static {
     fn layout(&self) -> Layout;
 
     /// Stores an event and tells everybody who listens. Answered only when it is stored. The same `event_id` within two
-    /// minutes on the same stream is the same event: it is not stored again, and the first one's sequence is answered.
+    /// minutes on the same subject is the same event: it is not stored again, and the first one's sequence is answered.
+    /// On the subjects of two users it is two events; no two guilds have one id.
     async fn publish(&self, subject: Subject, event_id: u64, envelope: Bytes) -> Result<Ack, Unavailable>;
 
     /// Tells everybody who listens just now, without any promise.
@@ -86,6 +87,12 @@ pub trait Backplane: Send + Sync + 'static {
 
     /// The one consumer of a partition of user events. A second one takes over from the first.
     async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable>;
+
+    /// Tells one user something just now, without any promise: it comes to whoever routes the events of users.
+    fn tell_user(&self, user: UserId, envelope: Bytes);
+
+    /// What users are told from now on. Of several who ask for it each gets a part.
+    async fn told_users(&self) -> Result<mpsc::Receiver<Told>, Unavailable>;
 
     /// Receives what is delivered to this pod.
     async fn serve_pod(&self, pod: &PodName) -> Result<mpsc::Receiver<PodBatch>, Unavailable>;
@@ -175,10 +182,18 @@ pub struct Stored {
     pub envelope: Bytes,
 }
 
+/// What a user is told without its being stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub user: UserId,
+    pub envelope: Bytes,
+}
+
 /// An event for one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserEvent {
     pub user: UserId,
+    /// 0 of what is not stored.
     pub sequence: u64,
     pub envelope: Bytes,
 }

@@ -25,6 +25,7 @@ use model::{UserId, entropy};
 use tasks::{Ended, Tasks};
 
 use crate::plan::{Places, plan, remaining, users};
+use crate::teller;
 
 /// What the service needs.
 #[derive(Clone)]
@@ -40,7 +41,7 @@ pub struct Fanout {
 }
 
 struct Inner {
-    /// A router for each partition.
+    /// A router for each partition, and the teller.
     tasks: Tasks,
     counters: Arc<Counters>,
 }
@@ -73,7 +74,7 @@ struct Counters {
 }
 
 impl Fanout {
-    /// Starts a router for every partition, on the runtime that this is called on.
+    /// Starts a router for every partition and the teller, on the runtime that this is called on.
     pub fn start(config: Config) -> Self {
         let counters = Arc::new(Counters::default());
         let tasks = Tasks::new("fan-out service");
@@ -82,6 +83,7 @@ impl Fanout {
             let name = format!("the router of partition {}", partition.0);
             tasks.spawner().spawn_lasting(name, router.run());
         }
+        tasks.spawner().spawn_lasting("the teller", teller::run(config));
         Self { inner: Arc::new(Inner { tasks, counters }) }
     }
 

@@ -226,3 +226,22 @@ async fn a_registry_that_is_away_loses_nothing() {
     assert_eq!(take(&mut inbox, 1).await, [(1, 1)]);
     acknowledged(&fanout, 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_users_are_told_goes_to_their_pods_once_and_waits_for_no_pod() {
+    let setup = Setup::new();
+    let (mut a, mut b) = (setup.pod("a", &[1, 2]).await, setup.pod("b", &[2]).await);
+    let hung = setup.pod("hung", &[3]).await;
+    let fanout = setup.start();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let tell = |number: u64| setup.backplane.tell_user(user(number), Bytes::from(number.to_string()));
+    (1..=4).for_each(tell);
+    let ((), ()) = tokio::join!(async { assert_eq!(take(&mut a, 2).await, [(1, 1), (2, 2)]) }, async {
+        assert_eq!(take(&mut b, 1).await, [(2, 2)])
+    },);
+    tell(1);
+    assert_eq!(take(&mut a, 1).await, [(1, 1)], "a pod that hangs holds it up for a moment only");
+    assert_eq!(fanout.stats().events, 0, "nothing of it is stored");
+    drop(hung);
+    fanout.shutdown().await;
+}

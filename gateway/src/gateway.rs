@@ -76,6 +76,8 @@ impl Gateway {
             backplane: config.backplane,
             registry: config.registry,
             registry_lost: Default::default(),
+            owed: Default::default(),
+            user_events: Default::default(),
             roster: config.roster,
             book: PresenceBook::new(config.presence.len()),
             presences: Presences::new(config.presence),

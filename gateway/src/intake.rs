@@ -1,14 +1,16 @@
 //! The intake: takes each event off the backplane once and hands it to the shards that want it.
 //!
 //! One task a partition follows its guild events (which come in order, or as a loss), another listens to what is never
-//! stored, and one takes what `fanout` delivers to this pod. A shard that is behind holds its intake up; the backplane's
+//! stored, and one takes what `fanout` delivers to this pod: there it drops what a replaced owner wrote and what comes
+//! twice. A shard that is behind holds its intake up; the backplane's
 //! subscription then overflows, and what was missed is read from the stream.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use backplane::{Delivery, Followed, Follower, Listener, Partition, Unavailable};
-use model::{EventKind, GuildId};
+use backplane::{Delivery, Followed, Follower, Listener, Partition, Unavailable, UserEvent};
+use model::{EventKind, GuildId, limits};
+use backplane::fence::{Fence, Verdict};
 use proto::Envelope;
 use rustc_hash::FxHashMap;
 use tasks::Spawner;
@@ -101,34 +103,41 @@ impl Intake {
     }
 
     async fn receive(self, mut inbox: mpsc::Receiver<backplane::port::PodBatch>) {
-        let layout = self.services.backplane.layout();
-        // What was taken of each partition: a delivery whose answer got lost comes again.
-        let mut taken: FxHashMap<Partition, u64> = FxHashMap::default();
+        let mut taken: FxHashMap<Partition, Taken> = FxHashMap::default();
         loop {
             let batch = tokio::select! {
                 () = self.stop.cancelled() => return,
                 batch = inbox.recv() => batch,
             };
             let Some(batch) = batch else { return };
+            let order = self.services.user_events.lock().await;
             for event in batch.events {
-                let partition = layout.user(event.user);
-                let seen = taken.entry(partition).or_default();
-                if event.sequence <= *seen {
-                    continue;
-                }
-                *seen = event.sequence;
-                let shards = self.services.interest.user(event.user);
-                match Envelope::decode(event.envelope) {
-                    Ok(envelope) => {
-                        let live = stored_for_user(&self.services, partition, event.sequence, envelope);
-                        self.send(shards, || Input::UserEvent(event.user, live.clone())).await;
-                    }
-                    Err(_) => self.services.stats.events_malformed.add(1),
-                }
+                self.take_of_user(&mut taken, event).await;
             }
+            drop(order);
             // Whoever waits for it may be gone: then it comes again, and once more is no harm.
             let _ = batch.taken.send(());
         }
+    }
+
+    async fn take_of_user(&self, taken: &mut FxHashMap<Partition, Taken>, event: UserEvent) {
+        let UserEvent { user, sequence, envelope } = event;
+        let partition = self.services.backplane.layout().user(user);
+        let taken = taken.entry(partition).or_insert_with(Taken::new);
+        if sequence > 0 && sequence <= taken.sequence {
+            return;
+        }
+        taken.sequence = taken.sequence.max(sequence);
+        let Ok(envelope) = Envelope::decode(envelope) else {
+            return self.services.stats.events_malformed.add(1);
+        };
+        let live = match sequence {
+            0 => Arc::new(LiveEvent::ephemeral(0, envelope)),
+            _ if taken.fence.check_of_user(user, &envelope, sequence) != Verdict::Pass => return,
+            _ => stored_for_user(&self.services, partition, sequence, envelope),
+        };
+        let shards = self.services.interest.user(user);
+        self.send(shards, || Input::UserEvent(user, live.clone())).await;
     }
 
     async fn give(&self, event: Arc<LiveEvent>) {
@@ -157,6 +166,19 @@ impl Intake {
                 _ = self.shards[shard].send(input()) => {}
             }
         }
+    }
+}
+
+/// What was taken of a partition of users.
+struct Taken {
+    /// Up to here: a delivery whose answer got lost comes again.
+    sequence: u64,
+    fence: Fence,
+}
+
+impl Taken {
+    fn new() -> Self {
+        Self { sequence: 0, fence: Fence::new(limits::FENCE_IDS_MAX) }
     }
 }
 

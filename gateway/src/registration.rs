@@ -2,12 +2,14 @@
 //!
 //! `fanout` delivers a user's events to the pods that the registry names. Where a renewal finds that a user's entry was
 //! gone, events may have passed by since the renewal before it; they are read from the stream, up to where it is after
-//! the renewal, and given to the shards, which drop those that they have. While the registry is away the events of all of
+//! the renewal, and given to the shards, which drop those that they have; until then nothing newer is given, so that each
+//! user's events keep their order. While the registry is away the events of all of
 //! this pod's users are read so, every few seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use backplane::fence::{Fence, Verdict};
 use backplane::{Partition, ReadError, Stream, Subject, Unavailable};
 use model::{UserId, limits};
 use proto::Envelope;
@@ -77,7 +79,9 @@ impl Registration {
         for partition in layout.user_partitions() {
             positions.insert(partition, self.last(partition).await?);
         }
-        let is_registered = self.register(&self.services.interest.users()).await;
+        let services = self.services.clone();
+        let _nothing_newer = services.user_events.lock().await;
+        let is_registered = self.register(&services.interest.users()).await;
         for (partition, owed) in &self.owed {
             let last = self.last(*partition).await?;
             self.read(*partition, owed.position, last, &owed.users).await?;
@@ -95,6 +99,7 @@ impl Registration {
     /// Owes those who were not registered their events; all of them while the registry is away.
     async fn register(&mut self, users: &[UserId]) -> bool {
         let services = self.services.clone();
+        std::mem::take(&mut *services.owed.lock()).into_iter().for_each(|user| self.owe(user));
         for (index, chunk) in users.chunks(limits::REGISTRY_BATCH_MAX).enumerate() {
             match services.registry.register(&services.pod, chunk).await {
                 Ok(missing) => {
@@ -136,6 +141,7 @@ impl Registration {
         last: u64,
         users: &FxHashSet<UserId>,
     ) -> Result<(), Unavailable> {
+        let mut fence = Fence::new(limits::FENCE_IDS_MAX);
         while position < last {
             let range = position + 1..=last;
             let read =
@@ -149,6 +155,9 @@ impl Registration {
                     continue;
                 };
                 let Some(user) = user_of(event.subject).filter(|user| users.contains(user)) else { continue };
+                if fence.check_of_user(user, &envelope) != Verdict::Pass {
+                    continue;
+                }
                 let live = intake::stored_for_user(&self.services, partition, event.sequence, envelope);
                 for shard in self.services.interest.user(user).iter() {
                     // A shard that has ended has no sessions.

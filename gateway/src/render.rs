@@ -25,6 +25,7 @@ pub(crate) struct Ready<'a> {
     pub(crate) session_id: String,
     pub(crate) resume_gateway_url: &'a str,
     pub(crate) guilds: &'a [GuildId],
+    pub(crate) private_channels: &'a [Channel],
     /// Echoed when the client gave one.
     pub(crate) shard: Option<Shard>,
 }
@@ -39,7 +40,7 @@ struct ReadyObject<'a> {
     session_id: &'a str,
     resume_gateway_url: &'a str,
     relationships: [(); 0],
-    private_channels: [(); 0],
+    private_channels: &'a [Channel],
     presences: [(); 0],
     guilds: Vec<UnavailableGuild>,
     guild_join_requests: [(); 0],
@@ -78,7 +79,7 @@ impl Ready<'_> {
             session_id: &self.session_id,
             resume_gateway_url: self.resume_gateway_url,
             relationships: [],
-            private_channels: [],
+            private_channels: self.private_channels,
             presences: [],
             guilds: self.guilds.iter().map(|id| UnavailableGuild { id: *id, unavailable: true }).collect(),
             guild_join_requests: [],

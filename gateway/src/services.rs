@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use backplane::{Backplane, PodName, Registry, Roster};
 use model::clock::SharedClock;
-use model::{Timestamp, limits};
+use model::{Timestamp, UserId, limits};
+use parking_lot::Mutex;
 use proto::clients::{AccountsClient, GuildsClient, MessagesClient};
+use rustc_hash::FxHashSet;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -25,6 +27,11 @@ pub(crate) struct Services {
     pub(crate) registry: Arc<dyn Registry>,
     /// A user could not be registered.
     pub(crate) registry_lost: Notify,
+    /// Users with sessions here whose entry was gone, which was found by somebody else than the renewal.
+    pub(crate) owed: Mutex<FxHashSet<UserId>>,
+    /// Held while events of users are given to the shards: nothing newer overtakes what is read from the stream for those
+    /// who were not registered.
+    pub(crate) user_events: tokio::sync::Mutex<()>,
     pub(crate) roster: Arc<dyn Roster>,
     pub(crate) accounts: AccountsClient,
     pub(crate) guilds: GuildsClient,
@@ -45,6 +52,12 @@ pub(crate) struct Services {
 }
 
 impl Services {
+    /// The user's sessions here may have missed events: the registry did not have the user.
+    pub(crate) fn owe(&self, user: UserId) {
+        self.owed.lock().insert(user);
+        self.registry_lost.notify_one();
+    }
+
     /// Milliseconds since the start, which never go backwards.
     pub(crate) fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64

@@ -17,10 +17,12 @@ use crate::wire::SharedBody;
 
 mod guilds;
 mod id;
+mod private;
 mod ring;
 
 pub use guilds::GuildStates;
 pub use id::SessionId;
+pub use private::PrivateChannels;
 pub use ring::{About, Entry, Found, Ring};
 
 /// The hash of the token that a session was identified with.
@@ -80,6 +82,8 @@ pub struct Session {
     pub guilds: GuildStates,
     /// Guilds that the user has joined since READY, which does not list them.
     pub joined: FxHashSet<GuildId>,
+    /// Of people's sessions.
+    pub private: PrivateChannels,
     ring: Ring,
     /// The sequence of what is sent next; without a socket, of what the last one was not sent.
     cursor: u64,
@@ -121,6 +125,7 @@ impl Session {
             profile,
             guilds: GuildStates::default(),
             joined: FxHashSet::default(),
+            private: PrivateChannels::default(),
             ring: Ring::default(),
             cursor: 1,
             is_attached: false,

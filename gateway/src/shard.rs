@@ -41,6 +41,7 @@ mod members;
 mod memory;
 mod opening;
 mod presences;
+mod private;
 mod pump;
 mod resume;
 mod serve;

@@ -211,6 +211,20 @@ impl Event {
         Self::of_user(user.id, EventKind::UserUpdate, &CurrentUser::new(user))
     }
 
+    /// The user has opened a private channel.
+    pub(crate) fn private_channel_create(user: UserId, channel: &Channel) -> Self {
+        Self::private_channel(user, EventKind::ChannelCreate, channel)
+    }
+
+    /// The user has closed a private channel.
+    pub(crate) fn private_channel_delete(user: UserId, channel: &Channel) -> Self {
+        Self::private_channel(user, EventKind::ChannelDelete, channel)
+    }
+
+    fn private_channel(user: UserId, kind: EventKind, channel: &Channel) -> Self {
+        Self { channel_id: Some(channel.id), ..Self::of_user(user, kind, channel) }
+    }
+
     /// Tells gateways to close the token's sessions.
     pub(crate) fn token_revoked(user: UserId, token_id: u64) -> Self {
         Self { token_id: Some(token_id), ..Self::of_user(user, EventKind::TokenRevoked, &json!({})) }

@@ -7,6 +7,7 @@
 //! - A *guild* is an actor ([`actor`]): one task that makes its changes one after another, and whose committed state
 //!   (guild, roles, channels) readers share. Members are rows: a guild may have a million.
 //! - *Users* have no task; their changes are ordered by striped locks ([`accounts`]).
+//! - A *private channel* belongs to the lower id of its two users ([`private`]).
 //! - [`rules`] says who may do what, [`validate`] what a field may hold; both are pure.
 //! - [`store`] is the port to the rows, with the embedded adapter.
 //!
@@ -27,6 +28,7 @@ mod members;
 mod membership;
 mod overwrites;
 mod pages;
+mod private;
 mod roles;
 mod rules;
 mod seed;

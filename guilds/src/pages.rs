@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::directory::Directory;
 use crate::invites::{Shown, unknown_invite};
 use crate::rules::Actor;
-use crate::state::{GuildState, members_reply, unknown_channel, unknown_guild};
+use crate::state::{GuildState, members_reply, unknown_guild};
 use crate::store::keys::lower;
 
 impl Directory {
@@ -19,8 +19,12 @@ impl Directory {
         Ok(member.map(|member| Actor::new(state, member, self.changes.now())))
     }
 
-    pub(crate) async fn guild_of(&self, channel: ChannelId) -> Result<GuildId, Failure> {
-        self.changes.store.guild_of_channel(channel).await?.ok_or_else(unknown_channel)
+    /// The guild of a channel in which somebody wants to do something.
+    pub(crate) async fn guild_of(&self, channel: ChannelId, actor: UserId) -> Result<GuildId, Failure> {
+        match self.changes.store.guild_of_channel(channel).await? {
+            Some(guild) => Ok(guild),
+            None => Err(self.refuse_private(channel, actor).await),
+        }
     }
 
     pub(crate) async fn get_guild(&self, request: v1::GetGuildRequest) -> Result<v1::GuildDetails, Failure> {
@@ -121,10 +125,14 @@ impl Directory {
 
     pub(crate) async fn get_channel(&self, request: v1::GetChannelRequest) -> Result<Channel, Failure> {
         let channel_id: ChannelId = id("channel_id", request.channel_id)?;
-        let state = self.actors.state(self.guild_of(channel_id).await?).await?;
+        let reader = request.reader_id.map(|reader| id("reader_id", reader)).transpose()?;
+        let Some(guild) = self.changes.store.guild_of_channel(channel_id).await? else {
+            return self.private_channel(channel_id, reader).await;
+        };
+        let state = self.actors.state(guild).await?;
         let channel = state.channel(channel_id)?;
-        if let Some(reader) = request.reader_id {
-            let reader = self.reader(&state, id("reader_id", reader)?).await?;
+        if let Some(reader) = reader {
+            let reader = self.reader(&state, reader).await?;
             if !reader.is_some_and(|reader| reader.sees(channel)) {
                 return Err(Failure::missing_access());
             }
@@ -221,7 +229,7 @@ impl Directory {
             Of::GuildId(number) => (self.actors.state(id("guild_id", number)?).await?, None),
             Of::ChannelId(number) => {
                 let channel: ChannelId = id("channel_id", number)?;
-                (self.actors.state(self.guild_of(channel).await?).await?, Some(channel))
+                (self.actors.state(self.guild_of(channel, actor_id).await?).await?, Some(channel))
             }
         };
         let actor = self.reader(&state, actor_id).await?;

@@ -10,7 +10,10 @@
 //! To add an adapter: implement [`DirectoryStore`], and run the suite of `testkit` (`conformance/directory.rs`) on it.
 
 use async_trait::async_trait;
-use model::{ApplicationId, Channel, ChannelId, Guild, GuildId, Invite, Member, Role, RoleId, User, UserId};
+use model::{
+    ApplicationId, Channel, ChannelId, Guild, GuildId, Invite, Member, MessageId, Pair, Role, RoleId, User,
+    UserId,
+};
 use proto::v1;
 use storage::{Lease, OutboxRow, OutboxStore, Pass, Republish, Slot};
 
@@ -42,6 +45,16 @@ pub struct GuildRows {
     pub channels: Vec<Channel>,
 }
 
+/// A private channel as one of its users has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrivatePlace {
+    pub user: UserId,
+    pub channel: ChannelId,
+    pub other: UserId,
+    /// The channel is open only if it has a newer message.
+    pub closed_at: Option<MessageId>,
+}
+
 /// One row that a change writes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
@@ -70,6 +83,9 @@ pub enum Write {
     DeleteMember(Box<Member>),
     PutInvite(Invite),
     DeleteInvite(Invite),
+    /// Which users the channel is of, and that it is theirs.
+    PutPrivateChannel(ChannelId, Pair),
+    PutPrivatePlace(PrivatePlace),
 }
 
 /// Rows and the events that tell of them: all of it or nothing is stored.
@@ -158,6 +174,17 @@ pub trait DirectoryStore: OutboxStore<Error = StoreError> + 'static {
         after: Option<GuildId>,
         limit: usize,
     ) -> Result<Vec<GuildId>, StoreError>;
+
+    // --- Private channels
+    async fn private_channel(&self, id: ChannelId) -> Result<Option<Pair>, StoreError>;
+    async fn private_channel_of(&self, pair: Pair) -> Result<Option<ChannelId>, StoreError>;
+    async fn private_place(
+        &self,
+        user: UserId,
+        channel: ChannelId,
+    ) -> Result<Option<PrivatePlace>, StoreError>;
+    /// The user's, in descending order of channel id.
+    async fn private_places(&self, user: UserId, limit: usize) -> Result<Vec<PrivatePlace>, StoreError>;
 
     // --- Writing
     /// Under the lease of the guild or user that it is about.

@@ -20,7 +20,7 @@ use backplane::Backplane;
 use bytes::Bytes;
 use model::emoji::Emoji;
 use model::limits::CHANNEL_QUEUE_MAX;
-use model::{ChannelId, GuildId, Member, Message, MessageId, UserId};
+use model::{ChannelId, Member, Message, MessageId, UserId};
 use parking_lot::Mutex;
 use proto::{Failure, v1};
 use storage::{Leases, Ledger};
@@ -33,6 +33,7 @@ use crate::config::RateLimitConfig;
 use crate::limits::RETRY_MS;
 use crate::mentions::Mentions;
 use crate::people::Cast;
+use crate::place::{Person, Place};
 use crate::stats::Stats;
 use crate::store::{MessageStore, StoreError};
 
@@ -64,10 +65,10 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
 /// A message that was checked and has no id yet.
 pub(crate) struct Draft {
-    pub(crate) guild: GuildId,
+    pub(crate) place: Place,
     /// Its id means nothing.
     pub(crate) message: Message,
-    pub(crate) member: Arc<Member>,
+    pub(crate) author: Person,
     pub(crate) cast: Cast,
     pub(crate) referenced: Option<Message>,
     pub(crate) enforce_nonce: bool,
@@ -99,7 +100,7 @@ pub(crate) struct Created {
 
 /// A change of messages that are there.
 pub(crate) struct Change {
-    pub(crate) guild: GuildId,
+    pub(crate) place: Place,
     pub(crate) op: Op,
     /// What the request's trace has of it.
     pub(crate) span: Span,
@@ -116,7 +117,7 @@ pub(crate) enum Op {
     React {
         message: MessageId,
         emoji: Emoji,
-        member: Arc<Member>,
+        person: Person,
         /// Otherwise only an emoji that is there already.
         may_add: bool,
     },

@@ -1,20 +1,22 @@
-//! The events of messages: each one's JSON and envelope are made here, once.
+//! The events of messages: each one's JSON and envelope are made here, once. In a private channel the same event, with
+//! the same id, goes to each of the two users.
 
 use bytes::Bytes;
 use model::emoji::Emoji;
-use model::{ChannelId, EventKind, GuildId, Member, Message, MessageId, Subject, UserId};
+use model::{ChannelId, EventKind, Message, MessageId, UserId};
 use proto::envelope::EnvelopeError;
 use proto::{Envelope, Writer};
 use serde_json::{Value, json};
 use storage::{Lease, OutboxEvent};
 
+use crate::place::{Person, Place};
 use crate::render::Scene;
 
 /// Where events are from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) lease: Lease,
-    pub(crate) guild: GuildId,
+    pub(crate) place: Place,
     pub(crate) channel: ChannelId,
 }
 
@@ -37,22 +39,22 @@ fn writer(Lease { set, slot, epoch }: Lease) -> Writer {
 }
 
 impl Origin {
-    pub(crate) fn create(&self, message: &Message, scene: &Scene<'_>) -> OutboxEvent {
+    pub(crate) fn create(&self, message: &Message, scene: &Scene<'_>) -> Vec<OutboxEvent> {
         self.whole(message.id.get(), EventKind::MessageCreate, message, scene)
     }
 
-    pub(crate) fn update(&self, event_id: u64, message: &Message, scene: &Scene<'_>) -> OutboxEvent {
+    pub(crate) fn update(&self, event_id: u64, message: &Message, scene: &Scene<'_>) -> Vec<OutboxEvent> {
         self.whole(event_id, EventKind::MessageUpdate, message, scene)
     }
 
-    pub(crate) fn delete(&self, event_id: u64, message: MessageId) -> OutboxEvent {
-        let data = json!({ "id": message, "channel_id": self.channel, "guild_id": self.guild });
-        self.event(event_id, EventKind::MessageDelete, None, &data)
+    pub(crate) fn delete(&self, event_id: u64, message: MessageId) -> Vec<OutboxEvent> {
+        let data = json!({ "id": message, "channel_id": self.channel });
+        self.event(event_id, EventKind::MessageDelete, None, data)
     }
 
-    pub(crate) fn delete_bulk(&self, event_id: u64, messages: &[MessageId]) -> OutboxEvent {
-        let data = json!({ "ids": messages, "channel_id": self.channel, "guild_id": self.guild });
-        self.event(event_id, EventKind::MessageDeleteBulk, None, &data)
+    pub(crate) fn delete_bulk(&self, event_id: u64, messages: &[MessageId]) -> Vec<OutboxEvent> {
+        let data = json!({ "ids": messages, "channel_id": self.channel });
+        self.event(event_id, EventKind::MessageDeleteBulk, None, data)
     }
 
     pub(crate) fn reaction_add(
@@ -60,17 +62,19 @@ impl Origin {
         event_id: u64,
         reaction: Reaction<'_>,
         author: UserId,
-        member: &Member,
-    ) -> OutboxEvent {
+        person: &Person,
+    ) -> Vec<OutboxEvent> {
         let mut data = self.reaction(reaction);
-        data["member"] = json!(member);
+        if let Some(member) = person.member() {
+            data["member"] = json!(**member);
+        }
         data["message_author_id"] = json!(author);
-        self.event(event_id, EventKind::MessageReactionAdd, Some(reaction.user), &data)
+        self.event(event_id, EventKind::MessageReactionAdd, Some(reaction.user), data)
     }
 
-    pub(crate) fn reaction_remove(&self, event_id: u64, reaction: Reaction<'_>) -> OutboxEvent {
+    pub(crate) fn reaction_remove(&self, event_id: u64, reaction: Reaction<'_>) -> Vec<OutboxEvent> {
         let data = self.reaction(reaction);
-        self.event(event_id, EventKind::MessageReactionRemove, Some(reaction.user), &data)
+        self.event(event_id, EventKind::MessageReactionRemove, Some(reaction.user), data)
     }
 
     /// All reactions of a message are gone, or all with one emoji.
@@ -79,30 +83,39 @@ impl Origin {
         event_id: u64,
         message: MessageId,
         emoji: Option<&Emoji>,
-    ) -> OutboxEvent {
-        let mut data = json!({ "channel_id": self.channel, "message_id": message, "guild_id": self.guild });
+    ) -> Vec<OutboxEvent> {
+        let mut data = json!({ "channel_id": self.channel, "message_id": message });
         let Some(emoji) = emoji else {
-            return self.event(event_id, EventKind::MessageReactionRemoveAll, None, &data);
+            return self.event(event_id, EventKind::MessageReactionRemoveAll, None, data);
         };
         data["emoji"] = json!(emoji);
-        self.event(event_id, EventKind::MessageReactionRemoveEmoji, None, &data)
+        self.event(event_id, EventKind::MessageReactionRemoveEmoji, None, data)
     }
 
     /// Typing is never stored: only its envelope is made.
-    pub(crate) fn typing(&self, event_id: u64, member: &Member, unix_secs: u64) -> Bytes {
-        let data = json!({
-            "channel_id": self.channel,
-            "guild_id": self.guild,
-            "user_id": member.user.id,
-            "timestamp": unix_secs,
-            "member": member,
-        });
-        self.event(event_id, EventKind::TypingStart, Some(member.user.id), &data).envelope
+    pub(crate) fn typing(&self, event_id: u64, person: &Person, unix_secs: u64) -> Bytes {
+        let user = person.user().id;
+        let mut data = json!({ "channel_id": self.channel, "user_id": user, "timestamp": unix_secs });
+        if let Some(member) = person.member() {
+            data["member"] = json!(**member);
+        }
+        let mut envelope = self.envelope(event_id, EventKind::TypingStart, self.placed(data));
+        envelope.user_id = Some(user);
+        envelope.encode()
     }
 
-    fn whole(&self, event_id: u64, kind: EventKind, message: &Message, scene: &Scene<'_>) -> OutboxEvent {
+    fn whole(
+        &self,
+        event_id: u64,
+        kind: EventKind,
+        message: &Message,
+        scene: &Scene<'_>,
+    ) -> Vec<OutboxEvent> {
         let mut envelope = self.envelope(event_id, kind, scene.event(message).into());
-        envelope.data_without_content = scene.event_without_content(message).map(Into::into);
+        // What is said to somebody privately is theirs to read.
+        if let Place::Guild(_) = self.place {
+            envelope.data_without_content = scene.event_without_content(message).map(Into::into);
+        }
         envelope.user_id = Some(message.author_id);
         envelope.mentions.clone_from(&message.mentions);
         self.outbox(&envelope)
@@ -113,29 +126,36 @@ impl Origin {
             "user_id": reaction.user,
             "channel_id": self.channel,
             "message_id": reaction.message,
-            "guild_id": self.guild,
             "emoji": reaction.emoji,
             "burst": false,
             "type": 0,
         })
     }
 
-    fn event(&self, event_id: u64, kind: EventKind, user: Option<UserId>, data: &Value) -> OutboxEvent {
-        let data = serde_json::to_vec(data).expect("a JSON value has a text");
-        let mut envelope = self.envelope(event_id, kind, data.into());
+    fn event(&self, event_id: u64, kind: EventKind, user: Option<UserId>, data: Value) -> Vec<OutboxEvent> {
+        let mut envelope = self.envelope(event_id, kind, self.placed(data));
         envelope.user_id = user;
         self.outbox(&envelope)
     }
 
+    /// With the guild, if there is one.
+    fn placed(&self, mut data: Value) -> Bytes {
+        if let Some(guild) = self.place.guild() {
+            data["guild_id"] = json!(guild);
+        }
+        serde_json::to_vec(&data).expect("a JSON value has a text").into()
+    }
+
     fn envelope(&self, event_id: u64, kind: EventKind, data: Bytes) -> Envelope {
         let mut envelope = Envelope::new(event_id, kind, writer(self.lease), data);
-        envelope.guild_id = Some(self.guild);
+        envelope.guild_id = self.place.guild();
         envelope.channel_id = Some(self.channel);
         envelope
     }
 
-    fn outbox(&self, envelope: &Envelope) -> OutboxEvent {
-        let subject = Subject::Guild(self.guild);
-        OutboxEvent { subject, event_id: envelope.event_id, envelope: envelope.encode() }
+    fn outbox(&self, envelope: &Envelope) -> Vec<OutboxEvent> {
+        let (event_id, envelope) = (envelope.event_id, envelope.encode());
+        let event = |subject| OutboxEvent { subject, event_id, envelope: envelope.clone() };
+        self.place.subjects().map(event).collect()
     }
 }

@@ -21,6 +21,7 @@ mod filter;
 mod limits;
 mod mentions;
 mod people;
+mod place;
 mod render;
 pub mod service;
 mod slots;

@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use model::limits::MEMBERS_LIST_MAX;
-use model::{GuildId, Member, User, UserId};
+use model::{ChannelId, GuildId, Id, Member, Pair, User, UserId};
 use parking_lot::Mutex;
 use proto::Failure;
 use proto::clients::{AccountsClient, GuildsClient};
@@ -20,6 +20,8 @@ use tokio::time::Instant;
 
 use crate::cache::Cache;
 use crate::limits::{PEOPLE_CACHED_MAX, PEOPLE_FRESH};
+use crate::place::Place;
+use crate::views::unknown_channel;
 
 const STRIPES: usize = 1024;
 
@@ -95,15 +97,18 @@ impl People {
         Ok(members)
     }
 
-    /// The users with these ids, as members of the guild or else from the accounts.
+    /// The users with these ids, as members of the guild, if there is one, or else from the accounts.
     pub(crate) async fn cast(
         &self,
-        guild: GuildId,
+        guild: Option<GuildId>,
         ids: impl IntoIterator<Item = UserId>,
     ) -> Result<Cast, Failure> {
         let ids: BTreeSet<_> = ids.into_iter().collect();
         let ids: Vec<_> = ids.into_iter().collect();
-        let members = self.members(guild, &ids).await?;
+        let members = match guild {
+            Some(guild) => self.members(guild, &ids).await?,
+            None => HashMap::new(),
+        };
         let mut cast: HashMap<_, _> =
             members.into_iter().map(|(id, member)| (id, Arc::new(member.user.clone()))).collect();
         let others: Vec<_> = ids.into_iter().filter(|id| !cast.contains_key(id)).collect();
@@ -111,6 +116,23 @@ impl People {
             cast.extend(self.users(&others).await?);
         }
         Ok(Cast(cast))
+    }
+
+    /// The user, if they exist.
+    pub(crate) async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, Failure> {
+        Ok(self.users(&[id]).await?.into_values().next())
+    }
+
+    /// What a channel belongs to, past everything that is remembered.
+    pub(crate) async fn place(&self, channel: ChannelId) -> Result<Place, Failure> {
+        let request = v1::GetChannelRequest { channel_id: channel.get(), reader_id: None };
+        let found = self.guilds.clone().get_channel(request).await.map_err(Failure::from)?.into_inner();
+        if let Some(guild) = found.guild_id.and_then(GuildId::new) {
+            return Ok(Place::Guild(guild));
+        }
+        let [one, other] = &found.recipients[..] else { return Err(unknown_channel()) };
+        let pair = Id::new(one.id).zip(Id::new(other.id)).and_then(|(one, other)| Pair::new(one, other));
+        pair.map(Place::Private).ok_or_else(unknown_channel)
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<HashMap<UserId, Arc<User>>, Failure> {

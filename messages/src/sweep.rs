@@ -12,7 +12,7 @@
 
 use async_trait::async_trait;
 use model::limits::STREAM_AGE_MS;
-use model::{ChannelId, GuildId, Message, MessageId, Subject, snowflake};
+use model::{ChannelId, Message, MessageId, snowflake};
 use proto::{Failure, FailureKind};
 use storage::{
     Lease, Marker, OutboxEvent, OutboxRow, Republish, RepublishError, SWEEP_TRIES, Scope, Slot, SlotSet,
@@ -22,6 +22,7 @@ use storage::{
 use crate::channel::{Change, Op};
 use crate::events::{self, Origin};
 use crate::limits::PAGE_LEN;
+use crate::place::Place;
 use crate::render::Scene;
 use crate::slots::Slots;
 use crate::store::Page;
@@ -51,7 +52,7 @@ impl Republish for Sweeper<'_> {
             Unpublished::Marker { marker, published_ms } => {
                 let lease = self.ours(marker.set, marker.slot)?;
                 for message in self.messages(&marker, published_ms).await? {
-                    if let Some(event) = self.event(lease, &message).await? {
+                    for event in self.events(lease, &message).await? {
                         self.publish(lease, &event).await?;
                     }
                 }
@@ -64,8 +65,8 @@ impl Republish for Sweeper<'_> {
         let Unpublished::Marker { marker, published_ms } = unpublished else { return Ok(()) };
         let lease = self.ours(marker.set, marker.slot)?;
         for message in self.messages(&marker, published_ms).await? {
-            let Some(guild) = message.guild_id else { continue };
-            let (subject, event_id) = (Subject::Guild(guild), message.id.get());
+            let Some(place) = self.place(&message).await? else { continue };
+            let event_id = message.id.get();
             // What a stream may have forgotten by now is no proof that it was never published.
             let age_ms = self.slots.clock.now_ms().saturating_sub(snowflake::timestamp_ms(event_id));
             if age_ms > STREAM_AGE_MS / 2 {
@@ -74,11 +75,21 @@ impl Republish for Sweeper<'_> {
             // The marker's ten seconds may be our own first ones, and what we have stored then need not be published yet.
             if self.slots.ids.is_of(&lease, event_id)
                 || self.slots.seen.has(marker.set, marker.slot, event_id)
-                || self.slots.backplane.contains(subject, event_id).await?
             {
                 continue;
             }
-            self.remove(guild, &message).await?;
+            let mut is_published = false;
+            for subject in place.subjects() {
+                is_published |= self.slots.backplane.contains(subject, event_id).await?;
+            }
+            if !is_published {
+                self.remove(place, &message).await?;
+            } else if let Place::Private(_) = place {
+                // One of the two users may lack it.
+                for event in self.events(lease, &message).await? {
+                    self.publish(lease, &event).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -109,11 +120,11 @@ impl Sweeper<'_> {
         Ok(*self.leases.iter().find(is_of_slot).ok_or("it is of a slot that is not swept")?)
     }
 
-    async fn remove(&mut self, guild: GuildId, message: &Message) -> Result<(), RepublishError> {
+    async fn remove(&mut self, place: Place, message: &Message) -> Result<(), RepublishError> {
         let Message { id, channel_id: channel, author_id: actor, .. } = *message;
         tracing::warn!(%channel, %id, "a message came too late and is deleted");
         let op = Op::Delete { ids: vec![id], actor, may_manage: true, bulk: false };
-        match self.slots.channels.change(channel, Change { guild, op }).await {
+        match self.slots.channels.change(channel, Change { place, op, span: Span::none() }).await {
             Ok(_) => self.removed += 1,
             // Somebody was faster.
             Err(Failure { kind: FailureKind::NotFound, .. }) => {}
@@ -122,9 +133,21 @@ impl Sweeper<'_> {
         Ok(())
     }
 
-    /// The event of a message, with its author as they are now.
-    async fn event(&self, lease: Lease, message: &Message) -> Result<Option<OutboxEvent>, RepublishError> {
-        let Some(guild) = message.guild_id else { return Ok(None) };
+    /// What the message's channel belongs to, if it is still there.
+    async fn place(&self, message: &Message) -> Result<Option<Place>, RepublishError> {
+        if let Some(guild) = message.guild_id {
+            return Ok(Some(Place::Guild(guild)));
+        }
+        match self.slots.people.place(message.channel_id).await {
+            Ok(place) => Ok(Some(place)),
+            Err(Failure { kind: FailureKind::NotFound, .. }) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// The events of a message, with its author as they are now.
+    async fn events(&self, lease: Lease, message: &Message) -> Result<Vec<OutboxEvent>, RepublishError> {
+        let Some(place) = self.place(message).await? else { return Ok(Vec::new()) };
         let mut message = message.clone();
         message.reactions.clear();
         let referenced = match &message.reference {
@@ -135,17 +158,21 @@ impl Sweeper<'_> {
         let people: Vec<_> =
             people.flat_map(|message| message.mentions.iter().copied().chain([message.author_id])).collect();
         let shown = async {
-            let cast = self.slots.people.cast(guild, people).await?;
-            Ok((cast, self.slots.people.member(guild, message.author_id).await?))
+            let cast = self.slots.people.cast(place.guild(), people).await?;
+            let member = match place {
+                Place::Guild(guild) => self.slots.people.member(guild, message.author_id).await?,
+                Place::Private(_) => None,
+            };
+            Ok((cast, member))
         };
         let (cast, member) = match shown.await {
             Ok(shown) => shown,
             // The guild is gone: nobody may see the message any more.
-            Err(Failure { kind: FailureKind::NotFound, .. }) => return Ok(None),
+            Err(Failure { kind: FailureKind::NotFound, .. }) => return Ok(Vec::new()),
             Err(failure) => return Err(failure.into()),
         };
         let scene = Scene { member: member.as_deref(), referenced: referenced.as_ref(), ..Scene::new(&cast) };
-        Ok(Some(Origin { lease, guild, channel: message.channel_id }.create(&message, &scene)))
+        Ok(Origin { lease, place, channel: message.channel_id }.create(&message, &scene))
     }
 
     /// Publishes an event unless the stream has it.

@@ -1,4 +1,5 @@
-//! What this replica knows of guilds: who may do what where, as of the moment when a request came.
+//! What this replica knows of guilds: who may do what where, as of the moment when a request came. [`private`] says it of
+//! channels that are in none.
 //!
 //! One follower per partition applies every change of permissions to the views that are loaded. Before a request is
 //! judged it waits until the follower has dealt with everything that was published when the request came
@@ -11,6 +12,7 @@
 
 mod feed;
 mod guild;
+mod private;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use tokio::sync::watch;
 use crate::cache::Cache;
 use crate::limits::{CHANNELS_CACHED_MAX, FRESH_WAIT, GUILD_VIEWS_MAX, RETRY_MS};
 use crate::people::People;
+use crate::place::{Person, Place};
 use crate::stats::Stats;
 use guild::{GuildSlot, Loaded};
 
@@ -36,7 +39,7 @@ pub(crate) struct Views {
     guilds: GuildsClient,
     pub(crate) people: People,
     slots: Mutex<HashMap<GuildId, Arc<GuildSlot>>>,
-    channels: Mutex<Cache<ChannelId, GuildId>>,
+    channels: Mutex<Cache<ChannelId, Place>>,
     /// By number of partition.
     feeds: Vec<watch::Receiver<FollowStatus>>,
     stats: Arc<Stats>,
@@ -45,10 +48,10 @@ pub(crate) struct Views {
 /// What somebody may do in a channel of which they are allowed to know.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
-    pub(crate) guild_id: GuildId,
+    pub(crate) place: Place,
     pub(crate) channel: ChannelView,
     pub(crate) permissions: Permissions,
-    pub(crate) member: Arc<Member>,
+    pub(crate) person: Person,
     /// Those of the roles asked for that the user may mention.
     pub(crate) roles: Vec<RoleId>,
 }
@@ -59,7 +62,7 @@ impl Access {
     }
 
     pub(crate) fn require(&self, permissions: Permissions) -> Result<(), Failure> {
-        if self.may(permissions) { Ok(()) } else { Err(Failure::missing_permissions()) }
+        if self.may(permissions) { Ok(()) } else { Err(self.place.forbidden()) }
     }
 }
 
@@ -101,7 +104,10 @@ impl Views {
         roles: &[RoleId],
         now: Timestamp,
     ) -> Result<Access, Failure> {
-        let guild = self.guild_of(channel).await?;
+        let guild = match self.place_of(channel).await? {
+            Place::Guild(guild) => guild,
+            Place::Private(pair) => return self.private_access(pair, user).await,
+        };
         if !self.is_fresh(guild).await {
             self.stats.direct_checks.add(1);
             return self.ask(guild, channel, user, roles, now).await;
@@ -118,16 +124,14 @@ impl Views {
         Err(Failure::unavailable("the guild changes too fast to be read: try again", RETRY_MS))
     }
 
-    /// The guild of a channel. Private channels have none, and no messages here yet.
-    async fn guild_of(&self, channel: ChannelId) -> Result<GuildId, Failure> {
-        if let Some(guild) = self.channels.lock().get(&channel) {
-            return Ok(*guild);
+    /// What the channel belongs to, which never changes.
+    async fn place_of(&self, channel: ChannelId) -> Result<Place, Failure> {
+        if let Some(place) = self.channels.lock().get(&channel) {
+            return Ok(*place);
         }
-        let request = v1::GetChannelRequest { channel_id: channel.get(), reader_id: None };
-        let found = self.guilds.clone().get_channel(request).await.map_err(Failure::from)?.into_inner();
-        let guild = found.guild_id.and_then(GuildId::new).ok_or_else(unknown_channel)?;
-        self.channels.lock().insert(channel, guild);
-        Ok(guild)
+        let place = self.people.place(channel).await?;
+        self.channels.lock().insert(channel, place);
+        Ok(place)
     }
 
     /// Whether the views of the guild's partition have everything that was published up to now.
@@ -236,7 +240,8 @@ fn judge(
         false => view.mentionable.contains(role),
     };
     let roles = roles.iter().filter(may_mention).copied().collect();
-    Ok(Access { guild_id: view.id, channel: channel.clone(), permissions, member, roles })
+    let (place, person) = (Place::Guild(view.id), Person::Member(member));
+    Ok(Access { place, channel: channel.clone(), permissions, person, roles })
 }
 
 /// How often a view that is dropped while it is loaded is begun again.

@@ -82,6 +82,13 @@ impl Channel {
             revision: 0,
         }
     }
+
+    /// The private channel with these users.
+    pub fn private(id: ChannelId, recipients: Vec<User>) -> Self {
+        // Of what only channels of guilds have nothing is shown.
+        let blank = Self::new(id, id.cast(), ChannelKind::Direct, "");
+        Self { guild_id: None, recipients, ..blank }
+    }
 }
 
 impl Serialize for Channel {

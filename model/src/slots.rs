@@ -14,11 +14,11 @@ use crate::limits::SLOTS_PER_SET;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum SlotSet {
-    /// Channels of guilds; owned by replicas of `messages`.
+    /// Channels of guilds and private ones: their messages; owned by replicas of `messages`.
     Channels = 1,
     /// Guilds; owned by replicas of `guilds`.
     Guilds = 2,
-    /// A user's own things: USER_UPDATE, channels of direct messages.
+    /// A user's own things: USER_UPDATE, and which private channels they have with users of higher ids.
     Users = 3,
 }
 

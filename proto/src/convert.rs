@@ -5,9 +5,12 @@
 mod message;
 mod object;
 mod presence;
+mod private;
 mod view;
 
 use model::{Id, Timestamp};
+
+pub use private::open_private_channels;
 
 /// A message of the wire that is not what it must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -56,12 +56,15 @@ pub mod code {
     pub const ONE_PARENT_AT_A_TIME: u32 = 40_009;
     pub const MISSING_ACCESS: u32 = 50_001;
     pub const INVALID_ACCOUNT_TYPE: u32 = 50_002;
+    pub const CANNOT_EXECUTE_ON_DM: u32 = 50_003;
     pub const CANNOT_EDIT_OTHERS_MESSAGE: u32 = 50_005;
     pub const EMPTY_MESSAGE: u32 = 50_006;
+    pub const CANNOT_MESSAGE_USER: u32 = 50_007;
     pub const NOT_A_TEXT_CHANNEL: u32 = 50_008;
     pub const MAX_APPLICATIONS: u32 = 50_011;
     pub const MISSING_PERMISSIONS: u32 = 50_013;
     pub const BULK_DELETE_COUNT: u32 = 50_016;
+    pub const INVALID_RECIPIENTS: u32 = 50_033;
     pub const BULK_DELETE_TOO_OLD: u32 = 50_034;
     pub const INVALID_FORM: u32 = 50_035;
     pub const OWNER_IS_BOT: u32 = 50_132;
@@ -88,6 +91,12 @@ impl Failure {
     /// The caller may see the thing but not do this.
     pub fn missing_permissions() -> Self {
         Self::new(FailureKind::Forbidden, code::MISSING_PERMISSIONS, "Missing Permissions")
+    }
+
+    /// What only channels of guilds have or can be done to.
+    pub fn not_in_private() -> Self {
+        let message = "Cannot execute action on a DM channel";
+        Self::new(FailureKind::Forbidden, code::CANNOT_EXECUTE_ON_DM, message)
     }
 
     pub fn unauthenticated() -> Self {

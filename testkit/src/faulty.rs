@@ -15,13 +15,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, UserConsumer};
+use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, Told, UserConsumer};
 use backplane::{
     Ack, Backplane, Ephemeral, Layout, Listener, Partition, PodName, ReadError, Stored, Stream, StreamState,
     Subject, Unavailable, UserEvent,
 };
 use bytes::Bytes;
-use model::GuildId;
+use model::{GuildId, UserId};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -223,6 +223,14 @@ impl<B: Backplane> Backplane for Faulty<B> {
 
     fn publish_ephemeral(&self, subject: Ephemeral, envelope: Bytes) {
         self.inner.publish_ephemeral(subject, envelope);
+    }
+
+    fn tell_user(&self, user: UserId, envelope: Bytes) {
+        self.inner.tell_user(user, envelope);
+    }
+
+    async fn told_users(&self) -> Result<mpsc::Receiver<Told>, Unavailable> {
+        self.inner.told_users().await
     }
 
     async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {

@@ -1,5 +1,7 @@
 //! Channels and their permission overwrites.
 
+use std::collections::HashMap;
+
 use model::limits::{
     BITRATE_MAX, BITRATE_MIN, CHANNEL_NAME_CHARS_MAX, CHANNEL_TOPIC_CHARS_MAX, OVERWRITES_MAX, POSITION_MAX,
     RTC_REGION_CHARS_MAX, SLOWMODE_SECS_MAX, VOICE_USERS_MAX,
@@ -9,7 +11,7 @@ use proto::v1;
 
 use crate::call::Call;
 use crate::error::ApiResult;
-use crate::handlers::guilds;
+use crate::handlers::{directs, guilds};
 use crate::json::{Fields, Item};
 use crate::reply::Reply;
 
@@ -58,8 +60,15 @@ pub(crate) async fn edit(call: Call) -> ApiResult<Reply> {
     shown(call.guilds().edit_channel(request).await?.into_inner())
 }
 
+/// A private channel is only closed.
 pub(crate) async fn delete(call: Call) -> ApiResult<Reply> {
-    let request = v1::DeleteChannelRequest { channel_id: call.id("channel_id")?, actor_id: call.user_id()? };
+    let (channel_id, actor_id) = (call.id("channel_id")?, call.user_id()?);
+    let request = v1::GetChannelRequest { channel_id, reader_id: Some(actor_id) };
+    let channel = call.guilds().get_channel(request).await?.into_inner();
+    if channel.guild_id.is_none() {
+        return directs::close(&call, &channel).await;
+    }
+    let request = v1::DeleteChannelRequest { channel_id, actor_id };
     shown(call.guilds().delete_channel(request).await?.into_inner())
 }
 
@@ -81,19 +90,24 @@ pub(crate) async fn delete_overwrite(call: Call) -> ApiResult<Reply> {
 }
 
 /// The message service knows what the newest messages are.
-async fn add_last_messages(call: &Call, channels: &mut [Channel]) -> ApiResult<()> {
+pub(crate) async fn add_last_messages(call: &Call, channels: &mut [Channel]) -> ApiResult<()> {
     let with_messages = channels.iter().filter(|channel| channel.kind.has_messages());
     let channel_ids: Vec<u64> = with_messages.map(|channel| channel.id.get()).collect();
-    if channel_ids.is_empty() {
-        return Ok(());
-    }
-    let request = v1::LastMessageIdsRequest { channel_ids };
-    let newest = call.messages().last_message_ids(request).await?.into_inner().message_ids;
+    let newest = newest_messages(call, channel_ids).await?;
     for channel in channels {
         let message_id = newest.get(&channel.id.get()).copied().and_then(Id::new);
         channel.last_message_id = message_id.or(channel.last_message_id);
     }
     Ok(())
+}
+
+/// The newest message of each channel that has any.
+pub(crate) async fn newest_messages(call: &Call, channel_ids: Vec<u64>) -> ApiResult<HashMap<u64, u64>> {
+    if channel_ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let request = v1::LastMessageIdsRequest { channel_ids };
+    Ok(call.messages().last_message_ids(request).await?.into_inner().message_ids)
 }
 
 fn shown(channel: v1::Channel) -> ApiResult<Reply> {

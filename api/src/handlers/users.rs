@@ -2,11 +2,11 @@
 
 use model::limits::{GLOBAL_NAME_CHARS_MAX, USER_GUILDS_MAX, USERNAME_CHARS_MAX};
 use model::user::CurrentUser;
-use proto::failure::{Failure, FailureKind, code};
+use proto::failure::{Failure, code};
 use proto::v1;
 
 use crate::call::Call;
-use crate::error::{ApiResult, CANNOT_MESSAGE_USER};
+use crate::error::ApiResult;
 use crate::reply::Reply;
 use crate::shape::UserGuildObject;
 
@@ -57,10 +57,4 @@ pub(crate) async fn leave(call: Call) -> ApiResult<Reply> {
     let request = v1::RemoveMemberRequest { guild_id, user_id, actor_id: user_id };
     call.guilds().remove_member(request).await?;
     Ok(Reply::empty())
-}
-
-pub(crate) async fn open_direct(call: Call) -> ApiResult<Reply> {
-    call.user_id()?;
-    let message = "Cannot send messages to this user: direct messages are not available on this server";
-    Err(Failure::new(FailureKind::Forbidden, CANNOT_MESSAGE_USER, message).into())
 }

@@ -13,6 +13,8 @@ pub const BOB: u64 = ALICE + 1;
 pub const BOT: u64 = ALICE + 2;
 pub const GUILD: u64 = ALICE + 3;
 pub const CHANNEL: u64 = ALICE + 4;
+/// A channel of Alice and somebody else.
+pub const PRIVATE: u64 = ALICE + 5;
 
 /// The three services. `Default` answers well.
 #[derive(Clone, Default)]
@@ -21,6 +23,8 @@ pub struct Fakes {
     pub failure: Arc<Mutex<Option<Failure>>>,
     /// The last request but `Authenticate`, as `Debug` shows it.
     pub asked: Arc<Mutex<String>>,
+    /// Those before it.
+    pub before: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fakes {
@@ -30,6 +34,11 @@ impl Fakes {
 
     pub fn asked(&self) -> String {
         self.asked.lock().clone()
+    }
+
+    pub fn all_asked(&self) -> Vec<String> {
+        let before = self.before.lock();
+        before.iter().cloned().chain([self.asked()]).collect()
     }
 
     fn identify(&self, request: Request<v1::AuthenticateRequest>) -> Result<Response<v1::Identity>, Status> {
@@ -53,6 +62,20 @@ impl Fakes {
         self.answer(request, v1::GetUsersReply { users })
     }
 
+    fn open_private(
+        &self,
+        request: Request<v1::OpenPrivateChannelRequest>,
+    ) -> Result<Response<v1::Channel>, Status> {
+        let asked = request.get_ref();
+        let other = if asked.lower_id == asked.user_id { asked.higher_id } else { asked.lower_id };
+        self.answer(request, private_channel(other))
+    }
+
+    fn channel(&self, request: Request<v1::GetChannelRequest>) -> Result<Response<v1::Channel>, Status> {
+        let is_private = request.get_ref().channel_id == PRIVATE;
+        self.answer(request, if is_private { private_channel(BOB) } else { channel() })
+    }
+
     fn newest(
         &self,
         request: Request<v1::LastMessageIdsRequest>,
@@ -65,7 +88,8 @@ impl Fakes {
     where
         T: Debug,
     {
-        *self.asked.lock() = format!("{:?}", request.into_inner());
+        let asked = format!("{:?}", request.into_inner());
+        self.before.lock().push(std::mem::replace(&mut *self.asked.lock(), asked));
         match self.failure.lock().clone() {
             Some(failure) => Err(failure.into()),
             None => Ok(Response::new(reply)),
@@ -113,6 +137,19 @@ fn role() -> v1::Role {
 
 fn channel() -> v1::Channel {
     v1::Channel { id: CHANNEL, guild_id: Some(GUILD), name: "general".into(), ..v1::Channel::default() }
+}
+
+fn private_channel(other: u64) -> v1::Channel {
+    v1::Channel { id: PRIVATE, kind: 1, recipients: vec![user(other)], ..v1::Channel::default() }
+}
+
+/// One that is open, and one that was closed after its last message.
+fn private_channels() -> v1::ListPrivateChannelsReply {
+    let closed = v1::Channel { id: PRIVATE + 1, ..private_channel(BOT) };
+    let channels = [(private_channel(BOB), None), (closed, Some(99))];
+    let channels =
+        channels.map(|(channel, closed_at)| v1::PrivateChannel { channel: Some(channel), closed_at });
+    v1::ListPrivateChannelsReply { channels: channels.into() }
 }
 
 fn details() -> v1::GuildDetails {
@@ -221,20 +258,24 @@ service! {
 }
 
 service! {
-    Guilds {}
+    Guilds {
+        open_private_channel(OpenPrivateChannelRequest) -> Channel = Fakes::open_private;
+        get_channel(GetChannelRequest) -> Channel = Fakes::channel;
+    }
         create_guild(CreateGuildRequest) -> GuildDetails = details();
         get_guild(GetGuildRequest) -> GuildDetails = details();
         open_guild(OpenGuildRequest) -> GuildSnapshot = v1::GuildSnapshot::default();
         edit_guild(EditGuildRequest) -> GuildDetails = details();
         delete_guild(DeleteGuildRequest) -> Empty = v1::Empty {};
         list_user_guilds(ListUserGuildsRequest) -> ListUserGuildsReply = user_guilds();
-        get_channel(GetChannelRequest) -> Channel = channel();
         create_channel(CreateChannelRequest) -> Channel = channel();
         edit_channel(EditChannelRequest) -> Channel = channel();
         move_channels(MoveChannelsRequest) -> Empty = v1::Empty {};
         delete_channel(DeleteChannelRequest) -> Channel = channel();
         set_overwrite(SetOverwriteRequest) -> Empty = v1::Empty {};
         delete_overwrite(DeleteOverwriteRequest) -> Empty = v1::Empty {};
+        close_private_channel(ClosePrivateChannelRequest) -> Channel = private_channel(BOB);
+        list_private_channels(ListPrivateChannelsRequest) -> ListPrivateChannelsReply = private_channels();
         create_role(CreateRoleRequest) -> Role = role();
         edit_role(EditRoleRequest) -> Role = role();
         move_roles(MoveRolesRequest) -> RolesReply = v1::RolesReply { roles: vec![role()] };

@@ -4,7 +4,7 @@ use proto::failure::{Failure, FailureKind, code};
 use serde_json::{Value, json};
 
 use crate::client::Server;
-use crate::fakes::{ALICE, BOB, BOT, CHANNEL, GUILD, unknown_channel};
+use crate::fakes::{ALICE, BOB, BOT, CHANNEL, GUILD, PRIVATE, unknown_channel};
 
 /// Fails unless every key of `expected` is in `actual` with the same value.
 fn assert_has(actual: &Value, expected: &Value) {
@@ -36,6 +36,11 @@ async fn answers_have_the_fields_that_libraries_read() {
     });
     let invite =
         json!({"code": "abc", "guild": {"id": GUILD.to_string()}, "channel": {"type": 0}, "inviter": user});
+    let private = json!({
+        "id": PRIVATE.to_string(), "type": 1, "flags": 0, "last_message_id": "99",
+        "recipients": [{"id": BOB.to_string(), "username": "bob"}],
+    });
+    let recipient = json!({"recipient_id": BOB.to_string()}).to_string();
     let session_limit =
         json!({"total": 1000, "remaining": 1000, "reset_after": 86_400_000, "max_concurrency": 1});
     let rows: Vec<(&str, String, &str, u16, Value)> = vec![
@@ -64,7 +69,18 @@ async fn answers_have_the_fields_that_libraries_read() {
             200,
             json!([{"id": GUILD.to_string(), "permissions": "8", "approximate_member_count": 3}]),
         ),
-        ("POST", "/users/@me/channels".into(), "{\"recipient_id\":\"1\"}", 403, json!({"code": 50007})),
+        ("POST", "/users/@me/channels".into(), &recipient, 200, private.clone()),
+        ("GET", "/users/@me/channels".into(), "", 200, json!([private.clone()])),
+        ("GET", format!("/channels/{PRIVATE}"), "", 200, private.clone()),
+        ("DELETE", format!("/channels/{PRIVATE}"), "", 200, private.clone()),
+        ("POST", "/users/@me/channels".into(), "{}", 400, json!({"code": 50035})),
+        (
+            "POST",
+            "/users/@me/channels".into(),
+            "{\"access_tokens\":[\"a\",\"b\"],\"nicks\":{}}",
+            400,
+            json!({"code": 50035, "errors": {"access_tokens": {"_errors": [{"code": "NOT_SUPPORTED"}]}}}),
+        ),
         (
             "POST",
             "/auth/register".into(),
@@ -220,6 +236,30 @@ async fn paths_are_taken_as_libraries_write_them() {
     );
     let answer = server.ask("GET", "/", "").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")));
+}
+
+#[tokio::test]
+async fn private_channels_are_asked_for_by_pair_and_bots_have_no_list() {
+    let server = Server::start().await;
+    let mut connection = server.connect().await;
+    for (token, user, other) in
+        [("alice-token", ALICE, BOB), ("bob-token", BOB, ALICE), ("bot-token", BOT, ALICE)]
+    {
+        let body = json!({"recipient_id": other}).to_string();
+        let path = "/api/v10/users/@me/channels";
+        let answer = connection.ask("POST", path, token, "application/json", body.as_bytes()).await;
+        assert_eq!(answer.json()["recipients"][0]["id"], other.to_string());
+        let (lower, higher) = (user.min(other), user.max(other));
+        let opened = format!("lower_id: {lower}, higher_id: {higher}, user_id: {user} }}");
+        assert!(server.fakes.all_asked().iter().any(|asked| asked.ends_with(&opened)), "{opened}");
+        let listed = connection.ask("GET", path, token, "", b"").await.json();
+        assert_eq!(listed.as_array().map(Vec::len), Some(usize::from(user != BOT)), "{listed}");
+    }
+    let path = format!("/api/v10/channels/{PRIVATE}");
+    connection.ask("DELETE", &path, "alice-token", "", b"").await;
+    let closed =
+        format!("lower_id: {ALICE}, higher_id: {BOB}, user_id: {ALICE}, last_message_id: Some(99) }}");
+    assert!(server.fakes.asked().ends_with(&closed), "{}", server.fakes.asked());
 }
 
 #[tokio::test]

@@ -61,13 +61,13 @@ impl Log {
         event_id: u64,
         envelope: Bytes,
     ) -> Appended {
-        if let Some(sequence) = self.recent.find(now_ms, event_id) {
+        if let Some(sequence) = self.recent.find(now_ms, (subject, event_id)) {
             return Appended { ack: Ack { sequence, duplicate: true }, previous: 0 };
         }
         self.expire(now_ms);
         self.last += 1;
         let sequence = self.last;
-        self.recent.insert(now_ms, event_id, sequence);
+        self.recent.insert(now_ms, (subject, event_id), sequence);
         let previous = self.heads.insert(subject, sequence).unwrap_or(0);
         self.bytes += cost(&envelope);
         self.entries.push_back(Entry { at_ms: now_ms, subject, event_id, previous, envelope });
@@ -151,25 +151,28 @@ fn cost(envelope: &Bytes) -> usize {
     envelope.len() + size_of::<Entry>()
 }
 
+/// What makes an event known when it is published again.
+type Known = (Subject, u64);
+
 /// The event ids of the last two minutes, which outlive their events where these are pushed out.
 #[derive(Default)]
 struct Recent {
-    order: VecDeque<(u64, u64)>,
-    sequences: FxHashMap<u64, u64>,
+    order: VecDeque<(u64, Known)>,
+    sequences: FxHashMap<Known, u64>,
 }
 
 impl Recent {
-    fn find(&mut self, now_ms: u64, event_id: u64) -> Option<u64> {
+    fn find(&mut self, now_ms: u64, event: Known) -> Option<u64> {
         self.expire(now_ms);
-        self.sequences.get(&event_id).copied()
+        self.sequences.get(&event).copied()
     }
 
-    fn insert(&mut self, now_ms: u64, event_id: u64, sequence: u64) {
+    fn insert(&mut self, now_ms: u64, event: Known, sequence: u64) {
         if self.order.len() >= limits::DUPLICATE_IDS_MAX {
             self.drop_first();
         }
-        self.order.push_back((now_ms, event_id));
-        self.sequences.insert(event_id, sequence);
+        self.order.push_back((now_ms, event));
+        self.sequences.insert(event, sequence);
     }
 
     fn expire(&mut self, now_ms: u64) {
@@ -188,8 +191,8 @@ impl Recent {
     }
 
     fn drop_first(&mut self) {
-        if let Some((_, event_id)) = self.order.pop_front() {
-            self.sequences.remove(&event_id);
+        if let Some((_, event)) = self.order.pop_front() {
+            self.sequences.remove(&event);
         }
     }
 }

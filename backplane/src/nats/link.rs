@@ -148,7 +148,20 @@ impl Link {
     /// Subscribes, and answers when the server knows it: it deals with what one connection sends in order, so its
     /// answer to a question behind the subscription shows that.
     pub(super) async fn subscribe(&self, subject: String, sync: String) -> Result<Subscriber, Unavailable> {
-        let subscriber = self.send_subscription(subject).await?;
+        let subscriber = Self::subscribed(self.client.subscribe(subject)).await?;
+        self.reach(sync).await?;
+        Ok(subscriber)
+    }
+
+    /// The same as one of a group, of which one gets each message.
+    pub(super) async fn subscribe_as_one_of(
+        &self,
+        group: &str,
+        subject: String,
+        sync: String,
+    ) -> Result<Subscriber, Unavailable> {
+        let subscriber =
+            Self::subscribed(self.client.queue_subscribe(subject, group.to_owned())).await?;
         self.reach(sync).await?;
         Ok(subscriber)
     }
@@ -161,14 +174,16 @@ impl Link {
     ) -> Result<Vec<Subscriber>, Unavailable> {
         let mut subscribers = Vec::with_capacity(subjects.len());
         for subject in subjects {
-            subscribers.push(self.send_subscription(subject).await?);
+            subscribers.push(Self::subscribed(self.client.subscribe(subject)).await?);
         }
         self.reach(sync).await?;
         Ok(subscribers)
     }
 
-    async fn send_subscription(&self, subject: String) -> Result<Subscriber, Unavailable> {
-        timeout(QUESTION, self.client.subscribe(subject))
+    async fn subscribed<E: std::fmt::Display>(
+        subscribing: impl Future<Output = Result<Subscriber, E>>,
+    ) -> Result<Subscriber, Unavailable> {
+        timeout(QUESTION, subscribing)
             .await
             .map_err(|_| Unavailable::from(Silence::TimedOut))?
             .map_err(|error| Unavailable(format!("NATS: {error}")))

@@ -7,6 +7,7 @@
 //! | `live.{p}.{guild}` | where a guild stream tells what it has stored |
 //! | `eph.{p}.{guild}.{channel or -}` | what is never stored |
 //! | `pos.{p}` | what publishers know to be stored |
+//! | `tell.{user}` | what a user is told without its being stored, for one router |
 //! | `gw.{pod}` | batches for a pod, as requests |
 //! | `sync` | nobody listens there: the server's answer shows that it knows all that was sent before |
 //!
@@ -83,6 +84,14 @@ impl Names {
         self.prefixed("pos.*")
     }
 
+    pub(super) fn told(&self, user: UserId) -> String {
+        self.prefixed(&format!("tell.{user}"))
+    }
+
+    pub(super) fn told_all(&self) -> String {
+        self.prefixed("tell.*")
+    }
+
     pub(super) fn sync(&self) -> String {
         self.prefixed("sync")
     }
@@ -100,6 +109,19 @@ impl Names {
             "ev" => Some(Subject::Guild(id.cast())),
             "us" => Some(Subject::User(id)),
             _ => None,
+        }
+    }
+
+    /// The user of a `tell.{user}`.
+    pub(super) fn parse_told(&self, name: &str) -> Option<UserId> {
+        UserId::new(self.kind_and_last(name)?.1.parse().ok()?)
+    }
+
+    /// What makes an event known to its stream. Streams know nothing of subjects, and one event may be of two users.
+    pub(super) fn event(&self, subject: Subject, event_id: u64) -> String {
+        match subject {
+            Subject::Guild(_) => event_id.to_string(),
+            Subject::User(user) => format!("{event_id}-{user}"),
         }
     }
 
@@ -158,6 +180,8 @@ mod tests {
             }
             assert_eq!(names.parse_tail(&names.tail(Partition(3))), Some(Partition(3)));
             assert_eq!(names.parse_tail(&names.tail(Partition(4))), None);
+            let user = UserId::new(9).unwrap();
+            assert_eq!(names.parse_told(&names.told(user)), Some(user));
         }
     }
 

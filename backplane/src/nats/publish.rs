@@ -23,7 +23,7 @@ pub(super) async fn publish(
 ) -> Result<Ack, Unavailable> {
     let stream = names.stream(names.layout().stream(subject));
     let mut headers = HeaderMap::new();
-    headers.insert(header::NATS_MESSAGE_ID, event_id.to_string().as_str());
+    headers.insert(header::NATS_MESSAGE_ID, names.event(subject, event_id).as_str());
     headers.insert(header::NATS_EXPECTED_STREAM, stream.as_str());
     let traceparent = trace::current();
     if !traceparent.is_empty() {

@@ -131,16 +131,17 @@ pub(super) async fn contains(
     event_id: u64,
 ) -> Result<bool, Unavailable> {
     let name = names.stream(names.layout().stream(subject));
+    // The version before wrote the number alone.
+    let wanted = [names.event(subject, event_id), event_id.to_string()];
     let subject = names.subject(subject);
     let Some(last) = last_at_leader(link, &name, &subject).await? else { return Ok(false) };
-    let event_id = event_id.to_string();
     let mut next = 1;
     while next <= last {
         let question = json!({ "seq": next, "next_by_subj": subject, "batch": limits::NATS_CONTAINS_PAGE });
         let page = page(link, &name, question).await?;
         let Some(end) = page.messages.last().map(|message| message.sequence) else { break };
         let mut ids = page.messages.iter().filter_map(|message| message.headers.get(header::NATS_MESSAGE_ID));
-        if ids.any(|id| id.as_str() == event_id) {
+        if ids.any(|id| wanted.iter().any(|wanted| id.as_str() == wanted)) {
             return Ok(true);
         }
         next = end + 1;

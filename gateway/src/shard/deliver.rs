@@ -293,8 +293,9 @@ impl Shard {
         }
         self.services.stats.user_events.add(1);
         self.rings.push(self.services.now_ms(), event);
+        let is_stored = event.sequence > 0;
         for (_, identifying, events) in &mut self.identifying {
-            if *identifying == user && events.len() < model::limits::OPENING_EVENTS_MAX {
+            if is_stored && *identifying == user && events.len() < model::limits::OPENING_EVENTS_MAX {
                 events.push(event.clone());
             }
         }
@@ -327,6 +328,7 @@ impl Shard {
                     slot.session.wants(intent) && (slot.session.profile.shard.index == 0 || intent.is_empty())
                 };
                 if self.sessions.get(key).is_some_and(takes) {
+                    self.note_private(key, event);
                     self.give(key, event);
                 }
             }

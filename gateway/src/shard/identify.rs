@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{GuildId, Intents, User, UserId, limits};
+use model::{Channel, GuildId, Intents, User, UserId, limits};
 use proto::{Failure, FailureKind, v1};
 use tracing::warn;
 
 use super::conn::ConnId;
-use super::{Shard, ShardRef};
+use super::{Shard, ShardRef, private};
 use crate::link::activity;
 use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
 use crate::live::LiveEvent;
@@ -25,6 +25,12 @@ enum Refusal {
     Later,
 }
 
+/// What READY shows beside the user.
+struct Places {
+    guilds: Vec<GuildId>,
+    private_channels: Vec<Channel>,
+}
+
 /// Whom the token belongs to.
 struct Authenticated {
     user: User,
@@ -40,7 +46,7 @@ impl Shard {
             let outcome = start(&me, &services, conn, index, &identify).await;
             let mut this = me.borrow_mut();
             match outcome {
-                Ok((authenticated, guilds)) => this.identified(&me, conn, &identify, authenticated, guilds),
+                Ok((authenticated, places)) => this.identified(&me, conn, &identify, authenticated, places),
                 Err(refusal) => this.not_identified(conn, &refusal),
             }
             this.flush_dirty(&me);
@@ -83,7 +89,7 @@ impl Shard {
         conn: ConnId,
         identify: &Identify,
         authenticated: Authenticated,
-        guilds: Vec<GuildId>,
+        places: Places,
     ) {
         let Some(connection) = self.conn(conn).filter(|conn| !conn.outbox.is_closing()) else {
             self.end_identifying(conn);
@@ -107,16 +113,18 @@ impl Shard {
             application: authenticated.application.as_ref(),
             session_id: id.to_string(),
             resume_gateway_url: &self.services.public_url,
-            guilds: &guilds,
+            guilds: &places.guilds,
+            private_channels: &places.private_channels,
             shard: identify.shard_given.then_some(identify.shard),
         };
         let body = SharedBody::json("READY", &ready.json());
         let mut session = Session::new(profile);
         session.attach();
+        places.private_channels.iter().for_each(|channel| session.private.insert(channel.id));
         let key = self.insert_session(session, conn);
         self.give_ready(key, body);
         self.announce(id, &authenticated.user, identify);
-        self.sessions[key].to_open = guilds.into();
+        self.sessions[key].to_open = places.guilds.into();
         self.open_more(me, key);
         for event in self.end_identifying(conn) {
             self.give_user_event(me, key, &event);
@@ -139,7 +147,7 @@ async fn start(
     conn: ConnId,
     index: usize,
     identify: &Identify,
-) -> Result<(Authenticated, Vec<GuildId>), Refusal> {
+) -> Result<(Authenticated, Places), Refusal> {
     let authenticated = authenticate(services, identify).await?;
     if authenticated.user.bot
         && !services.identify_limit.admit(services.now_ms(), authenticated.user.id, identify.shard)
@@ -147,13 +155,19 @@ async fn start(
         return Err(Refusal::Later);
     }
     let user = authenticated.user.id;
+    let was_here = !services.interest.user(user).is_empty();
     if !me.borrow_mut().begin_identifying(conn, user) {
         return Err(Refusal::Close(CloseCode::UnknownError));
     }
-    // Without the registry events still arrive, later; it is told again at the next renewal.
-    if let Err(error) = services.registry.register(&services.pod, &[user]).await {
-        services.registry_lost.notify_one();
-        warn!(%error, shard = index, "user could not be registered");
+    match services.registry.register(&services.pod, &[user]).await {
+        // The user's other sessions here may have missed something.
+        Ok(missing) if was_here && !missing.is_empty() => services.owe(user),
+        Ok(_) => {}
+        // Without the registry events still arrive, later; it is told again at the next renewal.
+        Err(error) => {
+            services.registry_lost.notify_one();
+            warn!(%error, shard = index, "user could not be registered");
+        }
     }
     // From here on a revocation of the token would be heard of; before, it may have passed unheard.
     let authenticated = authenticate(services, identify).await?;
@@ -161,7 +175,11 @@ async fn start(
     if authenticated.user.bot && guilds.len() > limits::SHARD_GUILDS_MAX {
         return Err(Refusal::Close(CloseCode::ShardingRequired));
     }
-    Ok((authenticated, guilds))
+    let private_channels = match authenticated.user.bot {
+        true => Vec::new(),
+        false => private::load(services, user).await.map_err(|failure| refusal(&failure))?,
+    };
+    Ok((authenticated, Places { guilds, private_channels }))
 }
 
 async fn authenticate(services: &Services, identify: &Identify) -> Result<Authenticated, Refusal> {

@@ -18,6 +18,7 @@ mod gap;
 mod membership;
 mod opening;
 mod presence;
+mod private;
 mod registration;
 mod replay;
 mod resume;

@@ -42,9 +42,14 @@ impl Directory {
         Err(Failure::unavailable(message, UNAVAILABLE_RETRY_MS))
     }
 
-    /// A change of the guild that this channel is in.
-    async fn in_guild_of<C: Command>(&self, channel: u64, command: C) -> Result<C::Reply, Failure> {
-        let guild = self.guild_of(id("channel_id", channel)?).await?;
+    /// A change that somebody makes in the guild of this channel.
+    async fn in_guild_of<C: Command>(
+        &self,
+        channel: u64,
+        actor: u64,
+        command: C,
+    ) -> Result<C::Reply, Failure> {
+        let guild = self.guild_of(id("channel_id", channel)?, id("actor_id", actor)?).await?;
         self.actors.change(guild, command).await
     }
 
@@ -117,7 +122,11 @@ impl Guilds for Directory {
 
     async fn edit_channel(&self, request: Request<v1::EditChannelRequest>) -> Answer<v1::Channel> {
         let request = request.into_inner();
-        answer(self.in_guild_of(request.channel_id, request).await.map(|channel| (&channel).into()))
+        answer(
+            self.in_guild_of(request.channel_id, request.actor_id, request)
+                .await
+                .map(|channel| (&channel).into()),
+        )
     }
 
     async fn move_channels(&self, request: Request<v1::MoveChannelsRequest>) -> Answer<v1::Empty> {
@@ -127,17 +136,44 @@ impl Guilds for Directory {
 
     async fn delete_channel(&self, request: Request<v1::DeleteChannelRequest>) -> Answer<v1::Channel> {
         let request = request.into_inner();
-        answer(self.in_guild_of(request.channel_id, request).await.map(|channel| (&channel).into()))
+        answer(
+            self.in_guild_of(request.channel_id, request.actor_id, request)
+                .await
+                .map(|channel| (&channel).into()),
+        )
     }
 
     async fn set_overwrite(&self, request: Request<v1::SetOverwriteRequest>) -> Answer<v1::Empty> {
         let request = request.into_inner();
-        answer(self.in_guild_of(request.channel_id, request).await.map(|()| v1::Empty {}))
+        answer(self.in_guild_of(request.channel_id, request.actor_id, request).await.map(|()| v1::Empty {}))
     }
 
     async fn delete_overwrite(&self, request: Request<v1::DeleteOverwriteRequest>) -> Answer<v1::Empty> {
         let request = request.into_inner();
-        answer(self.in_guild_of(request.channel_id, request).await.map(|()| v1::Empty {}))
+        answer(self.in_guild_of(request.channel_id, request.actor_id, request).await.map(|()| v1::Empty {}))
+    }
+
+    async fn open_private_channel(
+        &self,
+        request: Request<v1::OpenPrivateChannelRequest>,
+    ) -> Answer<v1::Channel> {
+        let opened = self.accounts.open_private(request.into_inner()).await;
+        answer(opened.map(|channel| (&channel).into()))
+    }
+
+    async fn close_private_channel(
+        &self,
+        request: Request<v1::ClosePrivateChannelRequest>,
+    ) -> Answer<v1::Channel> {
+        let closed = self.accounts.close_private(request.into_inner()).await;
+        answer(closed.map(|channel| (&channel).into()))
+    }
+
+    async fn list_private_channels(
+        &self,
+        request: Request<v1::ListPrivateChannelsRequest>,
+    ) -> Answer<v1::ListPrivateChannelsReply> {
+        answer(Self::list_private_channels(self, request.into_inner()).await)
     }
 
     async fn create_role(&self, request: Request<v1::CreateRoleRequest>) -> Answer<v1::Role> {
@@ -200,7 +236,11 @@ impl Guilds for Directory {
 
     async fn create_invite(&self, request: Request<v1::CreateInviteRequest>) -> Answer<v1::Invite> {
         let request = request.into_inner();
-        answer(self.in_guild_of(request.channel_id, request).await.map(|invite| (&invite).into()))
+        answer(
+            self.in_guild_of(request.channel_id, request.actor_id, request)
+                .await
+                .map(|invite| (&invite).into()),
+        )
     }
 
     async fn get_invite(&self, request: Request<v1::GetInviteRequest>) -> Answer<v1::InviteDetails> {

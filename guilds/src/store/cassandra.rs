@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use model::clock::SharedClock;
-use model::{ApplicationId, ChannelId, GuildId, Invite, Member, User, UserId, snowflake};
+use model::{ApplicationId, ChannelId, GuildId, Invite, Member, Pair, User, UserId, snowflake};
 use prost::Message;
 use proto::v1;
 use storage::cassandra::{
@@ -22,7 +22,7 @@ use storage::{Epoch, Lease, OutboxStore, Pass, Republish, Scope, Slot, SlotSet, 
 use self::read::{id, limit, number, slot_number, year};
 use self::statements::{Conditional, Reads, Serial, Writes};
 use super::rows::decode;
-use super::{Commit, DirectoryStore, GuildRows, StoreError, TokenHash, TokenRow, Write};
+use super::{Commit, DirectoryStore, GuildRows, PrivatePlace, StoreError, TokenHash, TokenRow, Write};
 
 mod names;
 mod read;
@@ -223,6 +223,35 @@ impl DirectoryStore for CassandraStore {
     ) -> Result<Vec<GuildId>, StoreError> {
         let place = (number(user), after.map_or(0, number), limit(rows_max));
         self.ids(&self.reads.guilds_of_user, place).await
+    }
+
+    async fn private_channel(&self, channel: ChannelId) -> Result<Option<Pair>, StoreError> {
+        let row = self.cassandra.first::<(i64, i64)>(&self.reads.private_channel, (number(channel),)).await?;
+        let Some((lower, higher)) = row else { return Ok(None) };
+        Ok(Pair::new(id(lower)?, id(higher)?))
+    }
+
+    async fn private_channel_of(&self, pair: Pair) -> Result<Option<ChannelId>, StoreError> {
+        let [lower, higher] = pair.users().map(number);
+        let row = self.cassandra.first::<(i64,)>(&self.reads.private_channel_of, (lower, higher)).await?;
+        row.map(|(channel,)| id(channel)).transpose()
+    }
+
+    async fn private_place(
+        &self,
+        user: UserId,
+        channel: ChannelId,
+    ) -> Result<Option<PrivatePlace>, StoreError> {
+        let key = (number(user), number(channel));
+        let row = self.cassandra.first::<(i64, i64)>(&self.reads.private_place, key).await?;
+        row.map(|(other, closed_at)| read::place(user, number(channel), other, closed_at)).transpose()
+    }
+
+    async fn private_places(&self, user: UserId, rows_max: usize) -> Result<Vec<PrivatePlace>, StoreError> {
+        let place = (number(user), limit(rows_max));
+        let rows = self.cassandra.all::<(i64, i64, i64)>(&self.reads.private_places, place).await?;
+        let place = |(channel, other, closed_at)| read::place(user, channel, other, closed_at);
+        rows.into_iter().map(place).collect()
     }
 
     async fn commit(&self, lease: &Lease, commit: Commit) -> Result<(), StoreError> {

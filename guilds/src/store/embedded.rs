@@ -4,7 +4,7 @@
 //! become one batch with the outbox row, and share an fsync with whatever else is written at that moment.
 
 use async_trait::async_trait;
-use model::{ApplicationId, Channel, ChannelId, Guild, GuildId, Invite, Member, Role, User, UserId};
+use model::{ApplicationId, Channel, ChannelId, Guild, GuildId, Invite, Member, Pair, Role, User, UserId};
 use prost::Message;
 use proto::{Malformed, v1};
 use std::ops::Bound;
@@ -14,9 +14,9 @@ use storage::{
     SlotSet, SweepError, Table, Watermark,
 };
 
-use super::keys::{self, account, guild, member};
+use super::keys::{self, account, guild, member, private};
 use super::rows::decode;
-use super::{Commit, DirectoryStore, GuildRows, StoreError, TokenHash, TokenRow};
+use super::{Commit, DirectoryStore, GuildRows, PrivatePlace, StoreError, TokenHash, TokenRow};
 
 mod write;
 
@@ -31,6 +31,7 @@ pub struct EmbeddedStore {
     accounts: Table,
     guilds: Table,
     members: Table,
+    privates: Table,
 }
 
 // === impl EmbeddedStore ===
@@ -45,6 +46,7 @@ impl EmbeddedStore {
             accounts: engine.table(keys::ACCOUNTS_TABLE)?,
             guilds: engine.table(keys::GUILDS_TABLE)?,
             members: engine.table(keys::MEMBERS_TABLE)?,
+            privates: engine.table(keys::PRIVATES_TABLE)?,
         })
     }
 
@@ -109,6 +111,16 @@ fn token_row(hash: &[u8], value: &[u8]) -> Result<TokenRow, StoreError> {
         user_id: id(&value[..16])?,
         created_at_ms: number(value)?,
     })
+}
+
+fn place(user: UserId, channel: ChannelId, value: &[u8]) -> Result<PrivatePlace, StoreError> {
+    let (other, closed_at) = value.split_at_checked(8).ok_or_else(wrong_size)?;
+    let closed_at = model::Id::new(number(closed_at)?);
+    Ok(PrivatePlace { user, channel, other: id(other)?, closed_at })
+}
+
+fn wrong_size() -> StoreError {
+    StoreError::Corrupt("a row of a private channel of the wrong size".into())
 }
 
 #[async_trait]
@@ -265,6 +277,35 @@ impl DirectoryStore for EmbeddedStore {
     ) -> Result<Vec<GuildId>, StoreError> {
         let range = after(keys::one(member::GUILD_OF_USER, user.get()), last.map(GuildId::get));
         self.members.range(range).take(limit).map(|row| id(&row?.0)).collect()
+    }
+
+    async fn private_channel(&self, channel: ChannelId) -> Result<Option<Pair>, StoreError> {
+        let value = self.privates.get(keys::one(private::USERS_OF_CHANNEL, channel.get()))?;
+        let Some(value) = value else { return Ok(None) };
+        let (lower, higher) = value.split_at_checked(8).ok_or_else(wrong_size)?;
+        Ok(Pair::new(id(lower)?, id(higher)?))
+    }
+
+    async fn private_channel_of(&self, pair: Pair) -> Result<Option<ChannelId>, StoreError> {
+        let [lower, higher] = pair.users();
+        let key = keys::two(private::CHANNEL_OF_USERS, lower.get(), higher.get());
+        self.privates.get(key)?.map(|value| id(&value)).transpose()
+    }
+
+    async fn private_place(
+        &self,
+        user: UserId,
+        channel: ChannelId,
+    ) -> Result<Option<PrivatePlace>, StoreError> {
+        let value = self.privates.get(keys::two(private::PLACE, user.get(), channel.get()))?;
+        value.map(|value| place(user, channel, &value)).transpose()
+    }
+
+    async fn private_places(&self, user: UserId, limit: usize) -> Result<Vec<PrivatePlace>, StoreError> {
+        let (start, end) =
+            (keys::two(private::PLACE, user.get(), 0), keys::two(private::PLACE, user.get(), u64::MAX));
+        let rows = self.privates.last_in_range(start..end, limit)?;
+        rows.iter().map(|(key, value)| place(user, id(key)?, value)).collect()
     }
 
     async fn commit(&self, _: &Lease, commit: Commit) -> Result<(), StoreError> {

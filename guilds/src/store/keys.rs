@@ -24,12 +24,16 @@
 //! | `members` | 1 member | guild u64, user u64 | `Member` |
 //! | | 2 guild of user | user u64, guild u64 | empty |
 //! | | 3 name | guild u64, name in lower case, 0, user u64 | empty |
+//! | `privates` | 1 users of channel | channel u64 | lower and higher user u64 |
+//! | | 2 channel of users | lower user u64, higher user u64 | channel u64 |
+//! | | 3 place | user u64, channel u64 | other user u64, closed at u64 or 0 |
 
 use model::Member;
 
 pub const ACCOUNTS_TABLE: &str = "accounts";
 pub const GUILDS_TABLE: &str = "guilds";
 pub const MEMBERS_TABLE: &str = "members";
+pub const PRIVATES_TABLE: &str = "privates";
 
 /// Kinds of the table `accounts`.
 pub mod account {
@@ -60,6 +64,13 @@ pub mod member {
     pub const MEMBER: u8 = 1;
     pub const GUILD_OF_USER: u8 = 2;
     pub const NAME: u8 = 3;
+}
+
+/// Kinds of the table `privates`.
+pub mod private {
+    pub const USERS_OF_CHANNEL: u8 = 1;
+    pub const CHANNEL_OF_USERS: u8 = 2;
+    pub const PLACE: u8 = 3;
 }
 
 /// A kind and one number.

@@ -9,6 +9,7 @@ mod guilds;
 mod invites;
 mod limits;
 mod members;
+mod private;
 mod resumed;
 mod rig;
 mod roles;

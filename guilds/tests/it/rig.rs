@@ -144,6 +144,16 @@ impl Rig {
         ask!(self, add_member, request).unwrap()
     }
 
+    /// What opens the private channel of two users.
+    pub async fn open_private(&self, user: UserId, other: UserId) -> Result<v1::Channel, proto::Failure> {
+        let request = v1::OpenPrivateChannelRequest {
+            lower_id: user.min(other).get(),
+            higher_id: user.max(other).get(),
+            user_id: user.get(),
+        };
+        ask!(self, open_private_channel, request)
+    }
+
     pub async fn role(&self, guild: u64, actor: UserId, name: &str, permissions: u64) -> v1::Role {
         let fields =
             v1::RoleFields { name: Some(name.into()), permissions: Some(permissions), ..Default::default() };

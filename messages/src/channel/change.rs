@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::emoji::Emoji;
 use model::limits::MESSAGE_REACTIONS_MAX;
 use model::message::ReactionCount;
-use model::{ChannelId, GuildId, Member, Message, MessageId, Timestamp, UserId, snowflake};
+use model::{ChannelId, Message, MessageId, Timestamp, UserId, snowflake};
 use proto::failure::code;
 use proto::{Failure, FailureKind};
 use storage::{Lease, Open, OutboxEvent};
@@ -20,6 +20,7 @@ use super::{Change, Changed, Edit, Op, Reply, Shared, store_failure};
 use crate::content;
 use crate::events::{Origin, Reaction};
 use crate::limits::EDITS_PER_WRITE_MAX;
+use crate::place::{Person, Place};
 use crate::render::Scene;
 use crate::store::{Changes, RowChange, StoreError};
 
@@ -134,25 +135,25 @@ impl<'a> Plan<'a> {
     }
 
     async fn add(&mut self, id: u64, change: Change) -> Result<Changed, Failure> {
-        let guild = change.guild;
+        let place = change.place;
         match change.op {
-            Op::Edit(edit) => self.edit(id, guild, *edit).await.map(Some),
+            Op::Edit(edit) => self.edit(id, place, *edit).await.map(Some),
             Op::Delete { ids, actor, may_manage, bulk } => {
-                self.delete(id, guild, ids, actor, may_manage, bulk).await.map(|()| None)
+                self.delete(id, place, ids, actor, may_manage, bulk).await.map(|()| None)
             }
-            Op::React { message, emoji, member, may_add } => {
-                self.react(id, guild, message, emoji, &member, may_add).await.map(|()| None)
+            Op::React { message, emoji, person, may_add } => {
+                self.react(id, place, message, emoji, &person, may_add).await.map(|()| None)
             }
             Op::Unreact { message, emoji, user } => {
-                self.unreact(id, guild, message, emoji, user).await.map(|()| None)
+                self.unreact(id, place, message, emoji, user).await.map(|()| None)
             }
             Op::ClearReactions { message, emoji } => {
-                self.clear(id, guild, message, emoji).await.map(|()| None)
+                self.clear(id, place, message, emoji).await.map(|()| None)
             }
         }
     }
 
-    async fn edit(&mut self, id: u64, guild: GuildId, edit: Edit) -> Result<Bytes, Failure> {
+    async fn edit(&mut self, id: u64, place: Place, edit: Edit) -> Result<Bytes, Failure> {
         let mut message = self.message(edit.id).await?;
         if message.author_id != edit.editor && !edit.may_edit_others {
             let text = "Cannot edit a message authored by another user";
@@ -179,8 +180,8 @@ impl<'a> Plan<'a> {
             if is_rewritten {
                 message.edited_at = Some(Timestamp::from_ms(snowflake::timestamp_ms(id)));
             }
-            let event = self.origin(guild).update(id, &message, &scene);
-            self.events.push((id, vec![event]));
+            let told = self.origin(place).update(id, &message, &scene);
+            self.events.push((id, told));
             self.shared.stats.edited.add(1);
             self.put(message.clone());
         }
@@ -190,7 +191,7 @@ impl<'a> Plan<'a> {
     async fn delete(
         &mut self,
         id: u64,
-        guild: GuildId,
+        place: Place,
         ids: Vec<MessageId>,
         actor: UserId,
         may_manage: bool,
@@ -202,21 +203,21 @@ impl<'a> Plan<'a> {
                 Ok(message) if may_manage || message.author_id == actor => {
                     deleted.push((message.id, message.nonce.map(|nonce| (message.author_id, nonce))));
                 }
-                Ok(_) => return Err(Failure::missing_permissions()),
+                Ok(_) => return Err(place.forbidden()),
                 Err(failure) if bulk && failure.kind == FailureKind::NotFound => {}
                 Err(failure) => return Err(failure),
             }
         }
-        let event = match (&deleted[..], bulk) {
+        let told = match (&deleted[..], bulk) {
             ([], _) => return Ok(()),
-            ([(one, _)], false) => self.origin(guild).delete(id, *one),
+            ([(one, _)], false) => self.origin(place).delete(id, *one),
             (all, _) => {
                 let ids: Vec<_> = all.iter().map(|(id, _)| *id).collect();
-                self.origin(guild).delete_bulk(id, &ids)
+                self.origin(place).delete_bulk(id, &ids)
             }
         };
         self.shared.stats.deleted.add(deleted.len() as u64);
-        self.events.push((id, vec![event]));
+        self.events.push((id, told));
         for (message, nonce) in deleted {
             self.deleted.extend(nonce.map(|key| (key, message)));
             self.messages.insert(message, None);
@@ -228,14 +229,14 @@ impl<'a> Plan<'a> {
     async fn react(
         &mut self,
         id: u64,
-        guild: GuildId,
+        place: Place,
         message: MessageId,
         emoji: Emoji,
-        member: &Member,
+        person: &Person,
         may_add: bool,
     ) -> Result<(), Failure> {
         let mut message = self.message(message).await?;
-        let user = member.user.id;
+        let user = person.user().id;
         let (message_id, author) = (message.id, message.author_id);
         let known = message.reactions.iter().position(|known| is_same(&known.emoji, &emoji));
         let emoji = match known {
@@ -247,7 +248,7 @@ impl<'a> Plan<'a> {
                 message.reactions[at].count += 1;
                 emoji
             }
-            None if !may_add => return Err(Failure::missing_permissions()),
+            None if !may_add => return Err(place.forbidden()),
             None if message.reactions.len() >= MESSAGE_REACTIONS_MAX => {
                 let text = format!("Maximum number of reactions reached ({MESSAGE_REACTIONS_MAX})");
                 return Err(Failure::new(FailureKind::Invalid, code::MAX_REACTIONS, text));
@@ -258,8 +259,8 @@ impl<'a> Plan<'a> {
             }
         };
         let reaction = Reaction { message: message_id, user, emoji: &emoji };
-        let event = self.origin(guild).reaction_add(id, reaction, author, member);
-        self.events.push((id, vec![event]));
+        let told = self.origin(place).reaction_add(id, reaction, author, person);
+        self.events.push((id, told));
         self.shared.stats.reactions.add(1);
         self.put(message);
         self.reacted.insert((message_id, emoji.clone(), user), true);
@@ -270,7 +271,7 @@ impl<'a> Plan<'a> {
     async fn unreact(
         &mut self,
         id: u64,
-        guild: GuildId,
+        place: Place,
         message: MessageId,
         emoji: Emoji,
         user: UserId,
@@ -290,7 +291,7 @@ impl<'a> Plan<'a> {
             message.reactions[at].count -= 1;
         }
         let reaction = Reaction { message: message_id, user, emoji: &emoji };
-        self.events.push((id, vec![self.origin(guild).reaction_remove(id, reaction)]));
+        self.events.push((id, self.origin(place).reaction_remove(id, reaction)));
         self.put(message);
         self.reacted.insert((message_id, emoji.clone(), user), false);
         self.rows.push(RowChange::RemoveReaction { message: message_id, emoji, user });
@@ -300,7 +301,7 @@ impl<'a> Plan<'a> {
     async fn clear(
         &mut self,
         id: u64,
-        guild: GuildId,
+        place: Place,
         message: MessageId,
         emoji: Option<Emoji>,
     ) -> Result<(), Failure> {
@@ -312,15 +313,15 @@ impl<'a> Plan<'a> {
         if message.reactions.len() == before {
             return if emoji.is_some() { Err(unknown_emoji()) } else { Ok(()) };
         }
-        let event = self.origin(guild).reactions_clear(id, message.id, emoji.as_ref());
-        self.events.push((id, vec![event]));
+        let told = self.origin(place).reactions_clear(id, message.id, emoji.as_ref());
+        self.events.push((id, told));
         self.rows.push(RowChange::ClearReactions { message: message.id, emoji });
         self.put(message);
         Ok(())
     }
 
-    fn origin(&self, guild: GuildId) -> Origin {
-        Origin { lease: self.lease, guild, channel: self.channel }
+    fn origin(&self, place: Place) -> Origin {
+        Origin { lease: self.lease, place, channel: self.channel }
     }
 
     async fn message(&mut self, id: MessageId) -> Result<Message, Failure> {

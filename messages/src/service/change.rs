@@ -12,6 +12,7 @@ use crate::channel::{Change, Changed, Edit, Op};
 use crate::content;
 use crate::limits::{BULK_DELETE_AGE_MS, BULK_DELETE_MAX};
 use crate::mentions::Mentions;
+use crate::place::Place;
 use crate::views::Access;
 
 impl Messages {
@@ -35,8 +36,8 @@ impl Messages {
         }
         let mentions = in_components.filter(|_| content::is_of_components(flags)).or(in_content);
         let edit = self.prepare(request, mentions, &access, &message).await?;
-        let (guild, span) = (access.guild_id, Span::current());
-        let change = Change { guild, op: Op::Edit(Box::new(edit)), span };
+        let change =
+            Change { place: access.place, op: Op::Edit(Box::new(edit)), span: Span::current() };
         let json = within_deadline(self.inner.channels.change(channel, change)).await?;
         Ok(v1::MessageReply { message_json: json.unwrap_or_default() })
     }
@@ -62,16 +63,16 @@ impl Messages {
                 mentions.add_replied(referenced.author_id, allowed);
             }
         }
-        let author = if message.author_id == access.member.user.id {
-            Some(access.member.clone())
-        } else {
-            people.member(access.guild_id, message.author_id).await?
+        let author = match access.place {
+            _ if message.author_id == access.person.user().id => access.person.member().cloned(),
+            Place::Guild(guild) => people.member(guild, message.author_id).await?,
+            Place::Private(_) => None,
         };
         let shown = mentions.as_ref().map_or(&message.mentions, |mentions| &mentions.users);
         let answered =
             referenced.iter().flat_map(|message| message.mentions.iter().copied().chain([message.author_id]));
         let shown: Vec<_> = shown.iter().copied().chain(answered).chain([message.author_id]).collect();
-        let cast = people.cast(access.guild_id, shown).await?;
+        let cast = people.cast(access.place.guild(), shown).await?;
         if let Some(mentions) = &mut mentions {
             mentions.users.retain(|id| cast.get(*id).is_some());
         }
@@ -81,7 +82,7 @@ impl Messages {
             && request.flags.is_some();
         Ok(Edit {
             id: message.id,
-            editor: access.member.user.id,
+            editor: access.person.user().id,
             may_edit_others: is_of_flags && access.may(Permissions::MANAGE_MESSAGES),
             author,
             content: request.content,
@@ -124,13 +125,13 @@ impl Messages {
         let access = self.access(channel, user, &[]).await?;
         access.require(Permissions::READ_MESSAGE_HISTORY)?;
         let now_ms = self.inner.shared.ids.now_ms();
-        let is_timed_out =
-            access.member.communication_disabled_until.is_some_and(|end| Timestamp::from_ms(now_ms) < end);
+        let timed_out_until = access.person.member().and_then(|member| member.communication_disabled_until);
+        let is_timed_out = timed_out_until.is_some_and(|end| Timestamp::from_ms(now_ms) < end);
         if is_timed_out && !access.may(Permissions::ADMINISTRATOR) {
             return Err(Failure::missing_permissions());
         }
         let may_add = access.may(Permissions::ADD_REACTIONS);
-        let op = Op::React { message, emoji, member: access.member.clone(), may_add };
+        let op = Op::React { message, emoji, person: access.person.clone(), may_add };
         self.change(channel, &access, op).await.map(|_| ())
     }
 
@@ -156,7 +157,7 @@ impl Messages {
     }
 
     async fn change(&self, channel: ChannelId, access: &Access, op: Op) -> Result<Changed, Failure> {
-        let change = Change { guild: access.guild_id, op, span: Span::current() };
+        let change = Change { place: access.place, op, span: Span::current() };
         within_deadline(self.inner.channels.change(channel, change)).await
     }
 

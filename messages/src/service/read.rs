@@ -77,7 +77,7 @@ impl Messages {
         let after = optional_id(request.after);
         let users = self.inner.shared.store.reactors(channel, message, &emoji, after, limit as usize).await;
         let users = users.map_err(|error| store_failure(&error))?;
-        let cast = self.inner.views.people.cast(access.guild_id, users.iter().copied()).await?;
+        let cast = self.inner.views.people.cast(access.place.guild(), users.iter().copied()).await?;
         Ok(v1::ListReactionsReply { users: proto::convert::wire(&cast.users(&users)) })
     }
 
@@ -101,9 +101,7 @@ impl Messages {
 
     /// The JSON of messages of one channel.
     async fn show_all(&self, messages: &[Message], reader: UserId) -> Result<Vec<Vec<u8>>, Failure> {
-        let Some(guild) = messages.first().and_then(|message| message.guild_id) else {
-            return Ok(Vec::new());
-        };
+        let Some(first) = messages.first() else { return Ok(Vec::new()) };
         let mut answered: HashMap<MessageId, Message> = HashMap::new();
         for message in messages {
             if let Some(other) = self.answered(message).await? {
@@ -114,7 +112,7 @@ impl Messages {
             .iter()
             .chain(answered.values())
             .flat_map(|message| message.mentions.iter().copied().chain([message.author_id]));
-        let cast = self.inner.views.people.cast(guild, people.collect::<Vec<_>>()).await?;
+        let cast = self.inner.views.people.cast(first.guild_id, people.collect::<Vec<_>>()).await?;
         let mut shown = Vec::with_capacity(messages.len());
         for message in messages {
             let emoji: Vec<_> = message.reactions.iter().map(|reaction| reaction.emoji.clone()).collect();

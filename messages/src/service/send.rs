@@ -54,9 +54,9 @@ impl Messages {
             ..new_message(channel, &access, &request, parts, mentions, referenced.as_ref())
         };
         let draft = Draft {
-            guild: access.guild_id,
+            place: access.place,
             message,
-            member: access.member,
+            author: access.person,
             cast,
             referenced,
             enforce_nonce: request.enforce_nonce,
@@ -149,7 +149,7 @@ impl Messages {
         mentions: &mut Mentions,
         referenced: Option<&Message>,
     ) -> Result<Cast, Failure> {
-        let author = &access.member.user;
+        let author = access.person.user();
         let answered = referenced
             .into_iter()
             .flat_map(|message| message.mentions.iter().copied().chain([message.author_id]));
@@ -157,7 +157,7 @@ impl Messages {
             mentions.users.iter().copied().chain(answered).filter(|id| *id != author.id).collect();
         let mut cast = match others.is_empty() {
             true => Cast::default(),
-            false => self.inner.views.people.cast(access.guild_id, others).await?,
+            false => self.inner.views.people.cast(access.place.guild(), others).await?,
         };
         cast.add(author);
         mentions.users.retain(|id| cast.get(*id).is_some());
@@ -171,7 +171,7 @@ impl Messages {
         access: &Access,
     ) -> Result<Option<SlowMode>, Failure> {
         let secs = access.channel.rate_limit_per_user;
-        if secs == 0 || access.member.user.bot || access.may(Permissions::BYPASS_SLOWMODE) {
+        if secs == 0 || access.person.user().bot || access.may(Permissions::BYPASS_SLOWMODE) {
             return Ok(None);
         }
         let last_sent = self.inner.shared.store.last_sent(channel, author).await;
@@ -191,13 +191,13 @@ fn new_message(
     let reference = referenced.map(|message| MessageReference {
         message_id: message.id,
         channel_id: channel,
-        guild_id: Some(access.guild_id),
+        guild_id: access.place.guild(),
     });
     Message {
         id: channel.cast(),
         channel_id: channel,
-        guild_id: Some(access.guild_id),
-        author_id: access.member.user.id,
+        guild_id: access.place.guild(),
+        author_id: access.person.user().id,
         kind: if reference.is_some() { TYPE_REPLY } else { TYPE_DEFAULT },
         content: parts.content,
         edited_at: None,

@@ -11,6 +11,7 @@ use super::Messages;
 use crate::channel::not_owner;
 use crate::events::Origin;
 use crate::limits::TYPING_EVERY;
+use crate::place::Place;
 
 impl Messages {
     pub(super) async fn type_in(&self, request: v1::StartTypingRequest) -> Result<(), Failure> {
@@ -27,10 +28,17 @@ impl Messages {
         let shared = &self.inner.shared;
         let lease = shared.leases.lease(SlotSet::Channels, Slot::of(channel.get()));
         let lease = lease.map_err(|error| not_owner(&error))?;
-        let origin = Origin { lease, guild: access.guild_id, channel };
-        let envelope = origin.typing(shared.ids.next(), &access.member, shared.ids.now_ms() / 1000);
-        let subject = Ephemeral { guild: access.guild_id, channel: Some(channel) };
-        shared.backplane.publish_ephemeral(subject, envelope);
+        let origin = Origin { lease, place: access.place, channel };
+        let envelope = origin.typing(shared.ids.next(), &access.person, shared.ids.now_ms() / 1000);
+        match access.place {
+            Place::Guild(guild) => {
+                let subject = Ephemeral { guild, channel: Some(channel) };
+                shared.backplane.publish_ephemeral(subject, envelope);
+            }
+            Place::Private(pair) => {
+                pair.users().into_iter().for_each(|user| shared.backplane.tell_user(user, envelope.clone()));
+            }
+        }
         shared.stats.typings.add(1);
         Ok(())
     }

@@ -9,6 +9,7 @@ mod order;
 mod outcomes;
 mod owner;
 mod permissions;
+mod private;
 mod reading;
 mod recovery;
 mod rig;

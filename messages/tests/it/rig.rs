@@ -135,6 +135,17 @@ impl Rig {
         events.filter(|event| event.writer.set == 1).collect()
     }
 
+    /// All events that are stored on a user's subject, in order.
+    pub async fn events_of(&self, id: u64) -> Vec<Envelope> {
+        let subject = Subject::User(crate::world::user(id));
+        let stream = self.stream.layout().stream(subject);
+        let last = self.stream.state(stream).await.unwrap().last;
+        let stored =
+            if last == 0 { Vec::new() } else { self.stream.read(stream, 1..=last, 100_000).await.unwrap() };
+        let of_user = stored.into_iter().filter(|event| event.subject == subject);
+        of_user.map(|event| Envelope::decode(event.envelope).unwrap()).collect()
+    }
+
     pub async fn send(&self, author: u64, content: &str) -> Result<v1::CreateMessageReply, Failure> {
         self.create(send_request(author, content)).await
     }

@@ -31,6 +31,8 @@ pub const STRANGER: u64 = 77;
 pub const MODERATORS: u64 = 500;
 /// A role that everybody may mention.
 pub const LOUD: u64 = 502;
+/// A private channel of the first member and the stranger.
+pub const PRIVATE: u64 = 2010;
 /// A member that is a bot.
 pub const BOT: u64 = 101;
 
@@ -236,6 +238,10 @@ impl Guilds for Directory {
     async fn get_channel(&self, request: Request<v1::GetChannelRequest>) -> Reply<v1::Channel> {
         self.0.check()?;
         let id = request.into_inner().channel_id;
+        if id == PRIVATE {
+            let users = [STRANGER, FIRST].map(|id| User::new(user(id), format!("user{id}"), false));
+            return Ok(Response::new((&Channel::private(channel(PRIVATE), users.into())).into()));
+        }
         let found = ChannelId::new(id).and_then(|id| self.0.state.lock().channels.get(&id).map(Into::into));
         let unknown = || Failure::unknown(proto::failure::code::UNKNOWN_CHANNEL, "Channel").into();
         found.map(Response::new).ok_or_else(unknown)
@@ -297,6 +303,21 @@ impl Guilds for Directory {
     }
 
     async fn delete_overwrite(&self, _: Request<v1::DeleteOverwriteRequest>) -> Reply<v1::Empty> {
+        unused()
+    }
+
+    async fn open_private_channel(&self, _: Request<v1::OpenPrivateChannelRequest>) -> Reply<v1::Channel> {
+        unused()
+    }
+
+    async fn close_private_channel(&self, _: Request<v1::ClosePrivateChannelRequest>) -> Reply<v1::Channel> {
+        unused()
+    }
+
+    async fn list_private_channels(
+        &self,
+        _: Request<v1::ListPrivateChannelsRequest>,
+    ) -> Reply<v1::ListPrivateChannelsReply> {
         unused()
     }
 
@@ -367,8 +388,11 @@ impl Accounts for Directory {
         self.0.check()?;
         let ids = request.into_inner().user_ids;
         let is_stranger = ids.contains(&STRANGER);
-        let users = is_stranger.then(|| (&User::new(user(STRANGER), "stranger", false)).into());
-        Ok(Response::new(v1::GetUsersReply { users: users.into_iter().collect() }))
+        let stranger = is_stranger.then(|| User::new(user(STRANGER), "stranger", false));
+        let state = self.0.state.lock();
+        let members = ids.into_iter().filter_map(UserId::new).filter_map(|id| state.members.get(&id));
+        let users = members.map(|member| &member.user).chain(&stranger).map(Into::into);
+        Ok(Response::new(v1::GetUsersReply { users: users.collect() }))
     }
 
     async fn register(&self, _: Request<v1::RegisterRequest>) -> Reply<v1::TokenReply> {

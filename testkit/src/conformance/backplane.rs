@@ -55,6 +55,8 @@ macro_rules! backplane_conformance {
         }
         $crate::conformance_tests! { $maker, [$crate::conformance::backplane::users]
             the_next_waits_for_an_event
+            an_event_of_two_users_is_stored_for_each
+            what_a_user_is_told_comes_to_one_listener
             a_second_consumer_takes_over_what_was_not_acknowledged
         }
         $crate::backplane_conformance_through_faults!($maker);

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guilds::store::{Commit, DirectoryStore, GuildRows, TokenRow, Write};
+use guilds::store::{Commit, DirectoryStore, GuildRows, PrivatePlace, TokenRow, Write};
 use model::{
-    Channel, ChannelId, ChannelKind, Guild, GuildId, Invite, Member, Permissions, Role, RoleId, Subject,
-    Timestamp, User, UserId, entropy, snowflake,
+    Channel, ChannelId, ChannelKind, Guild, GuildId, Invite, Member, MessageId, Pair, Permissions, Role,
+    RoleId, Subject, Timestamp, User, UserId, entropy, snowflake,
 };
 use proto::v1;
 use storage::{
@@ -26,6 +26,7 @@ macro_rules! directory_conformance {
             a_guild_is_its_parts
             members_are_found_by_guild_user_and_name
             invites_are_found_by_code_and_guild
+            private_channels_are_found_by_id_pair_and_user
             what_is_left_to_do_is_found_by_slot
             of_writes_to_one_row_the_last_counts
             events_of_an_earlier_owner_are_swept
@@ -265,6 +266,50 @@ pub async fn invites_are_found_by_code_and_guild(store: Arc<dyn DirectoryStore>)
         (Ok(Some(used.clone())), Ok(None))
     );
     assert_eq!(store.invites_of(guild).await, Ok(vec![used]));
+}
+
+pub async fn private_channels_are_found_by_id_pair_and_user(store: Arc<dyn DirectoryStore>) {
+    let [alice, bob, carol]: [UserId; 3] = [made(3), made(2), made(1)];
+    let mut channels: [ChannelId; 2] = [made(0), made(0)];
+    channels.sort_unstable();
+    let place = |user, other, channel, closed_at: Option<u64>| {
+        let closed_at = closed_at.and_then(MessageId::new);
+        PrivatePlace { user, channel, other, closed_at }
+    };
+    let pairs = [bob, carol].map(|other| Pair::new(alice, other).expect("they are two"));
+    assert_eq!(store.private_channel_of(pairs[0]).await, Ok(None));
+    assert_eq!(store.private_channel(channels[0]).await, Ok(None));
+    let with_bob = [place(alice, bob, channels[0], None), place(bob, alice, channels[0], Some(1))];
+    let with_carol = [place(alice, carol, channels[1], Some(7)), place(carol, alice, channels[1], None)];
+    for (pair, channel, places) in [(pairs[0], channels[0], with_bob), (pairs[1], channels[1], with_carol)] {
+        let mut writes = vec![Write::PutPrivateChannel(channel, pair)];
+        writes.extend(places.map(Write::PutPrivatePlace));
+        commit(&store, of_user(pair.lower()), writes).await;
+        assert_eq!(store.private_channel_of(pair).await, Ok(Some(channel)));
+        assert_eq!(store.private_channel(channel).await, Ok(Some(pair)));
+        for place in places {
+            assert_eq!(store.private_place(place.user, channel).await, Ok(Some(place)));
+        }
+    }
+    assert_eq!(store.private_place(carol, channels[0]).await, Ok(None));
+    assert_eq!(
+        store.private_places(alice, 9).await,
+        Ok(vec![with_carol[0], with_bob[0]]),
+        "the newest first"
+    );
+    assert_eq!(store.private_places(alice, 1).await, Ok(vec![with_carol[0]]));
+    assert_eq!(store.private_places(bob, 9).await, Ok(vec![with_bob[1]]));
+
+    let closed = place(alice, bob, channels[0], Some(u64::MAX >> 1));
+    let opened = place(alice, carol, channels[1], None);
+    let writes = vec![Write::PutPrivatePlace(closed), Write::PutPrivatePlace(opened)];
+    commit(&store, of_user(alice), writes).await;
+    assert_eq!(store.private_places(alice, 9).await, Ok(vec![opened, closed]));
+    let twice =
+        [None, Some(9)].map(|closed_at| Write::PutPrivatePlace(place(alice, bob, channels[0], closed_at)));
+    commit(&store, of_user(alice), twice.into()).await;
+    let last = store.private_place(alice, channels[0]).await;
+    assert_eq!(last, Ok(Some(place(alice, bob, channels[0], Some(9)))), "of two writes the last counts");
 }
 
 pub async fn what_is_left_to_do_is_found_by_slot(store: Arc<dyn DirectoryStore>) {

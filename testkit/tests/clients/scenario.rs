@@ -46,6 +46,7 @@ pub async fn a_day(library: &str) {
     let mut two = Two { bot, other, me: house.server.demo.bot.id.clone(), them };
     start(&mut two, &house).await;
     messages(&mut two, house.general()).await;
+    private(&mut two, &house).await;
     presence_and_typing(&mut two, house.general()).await;
     members(&mut two, &house).await;
     voice(&mut two, &house).await;
@@ -115,6 +116,19 @@ async fn messages(Two { bot, other, them, .. }: &mut Two, general: &str) {
     }
     bot.call("remove", at).await;
     other.expect("messageDelete", json!({ "id": message })).await;
+}
+
+/// Somebody writes to the bot, which answers there.
+async fn private(Two { bot, me, .. }: &mut Two, house: &House) {
+    let alice = house.server.alice();
+    let opened = alice.post("/users/@me/channels", &json!({ "recipient_id": me })).await;
+    let channel = opened["id"].as_str().unwrap();
+    alice.send(channel, "psst").await;
+    bot.expect("messageCreate", json!({ "channel": channel, "content": "psst" })).await;
+    bot.call("send", json!({ "channel": channel, "content": "yes?" })).await;
+    let history = alice.get(&format!("/channels/{channel}/messages")).await;
+    assert_eq!((&history[0]["content"], &history[0]["author"]["id"]), (&json!("yes?"), &json!(me)));
+    bot.expect("messageCreate", json!({ "channel": channel, "content": "yes?" })).await;
 }
 
 async fn presence_and_typing(Two { bot, other, me, them }: &mut Two, general: &str) {

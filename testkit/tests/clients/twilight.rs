@@ -124,6 +124,7 @@ async fn a_day_of_a_bot() {
     presence_and_typing(&mut bot, &mut bob, &house.server).await;
     members(&mut bot, &house.server).await;
     voice(&mut bot, &mut bob, &house.server).await;
+    private(&mut bot, &mut bob, &house.server).await;
     assert_eq!((bot.starts, bot.resumes, bob.starts), (1, 0, 1));
 }
 
@@ -241,6 +242,20 @@ async fn voice(bot: &mut Twilight, bob: &mut Twilight, server: &Home) {
     bot.shard.command(&UpdateVoiceState::new(guild(server), None, false, false));
     assert_eq!(bot.expect("VOICE_STATE_UPDATE", state).await, None);
     assert_eq!(bob.expect("VOICE_STATE_UPDATE", state).await, None);
+}
+
+async fn private(bot: &mut Twilight, bob: &mut Twilight, server: &Home) {
+    let opened = bot.http.create_private_channel(bob_id(server)).await.unwrap().model().await.unwrap();
+    assert_eq!(opened.recipients.map(|users| users[0].name.clone()).as_deref(), Some("bob"));
+    bot.http.create_message(opened.id).content("psst").await.unwrap();
+    let created = |event: &Event| match event {
+        Event::ChannelCreate(create) => Some((create.id, create.guild_id)),
+        _ => None,
+    };
+    assert_eq!(bob.expect("CHANNEL_CREATE", created).await, (opened.id, None));
+    bob.expect_message("psst").await;
+    bob.http.create_message(opened.id).content("yes?").await.unwrap();
+    bot.expect_message("yes?").await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 mod commands;
 mod faults;
 mod kept;
+mod private;
 mod roles;
 
 use tempfile::TempDir;

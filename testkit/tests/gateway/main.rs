@@ -7,6 +7,7 @@ mod close_codes;
 mod doors;
 mod fuzz;
 mod lifecycle;
+mod private;
 mod resume;
 mod voice;
 mod walls;

@@ -158,6 +158,7 @@ pub fn line(payload: &Value) -> Option<String> {
         "GUILD_DELETE" => text(&d["id"]),
         "INVITE_CREATE" => text(&d["channel_id"]),
         "GUILD_MEMBER_ADD" | "GUILD_MEMBER_REMOVE" | "GUILD_MEMBER_UPDATE" => text(&d["user"]["id"]),
+        "CHANNEL_CREATE" | "CHANNEL_DELETE" if d["type"] == 1 => text(&d["recipients"][0]["username"]),
         _ if event.starts_with("CHANNEL_") => text(&d["name"]),
         _ => return Some(event.to_owned()),
     };

@@ -31,8 +31,13 @@ pub enum Call {
     OpenAsked,
     /// OpenGuild with its answer made.
     OpenAnswered,
+    /// A user's private channels, and the last messages of channels, with the answer made.
+    ListPrivate,
+    LastMessages,
     /// The last sequence of a guild's subject, with its answer made.
     Last,
+    /// Events of users from their stream.
+    ReadUsers,
     /// Members by their ids, with the answer made.
     GetMembers,
     /// Changes of sessions' presence, before they are looked at.
@@ -192,6 +197,26 @@ impl Fakes {
     }
 }
 
+impl Fakes {
+    async fn list_private_channels(
+        self,
+        request: v1::ListPrivateChannelsRequest,
+    ) -> Result<v1::ListPrivateChannelsReply, Status> {
+        let channels = self.world.lock().private_channels_of(UserId::new(request.user_id).unwrap());
+        self.gates.pass(Call::ListPrivate, request.user_id).await?;
+        Ok(v1::ListPrivateChannelsReply { channels })
+    }
+
+    async fn last_message_ids(
+        self,
+        request: v1::LastMessageIdsRequest,
+    ) -> Result<v1::LastMessageIdsReply, Status> {
+        self.gates.pass(Call::LastMessages, 0).await?;
+        let message_ids = request.channel_ids.iter().map(|channel| (*channel, channel + 1)).collect();
+        Ok(v1::LastMessageIdsReply { message_ids })
+    }
+}
+
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send + 'a>>;
 
 /// A service of which some calls are answered, and the others refused.
@@ -238,6 +263,7 @@ fake!(Guilds {
     open_guild: OpenGuildRequest => GuildSnapshot,
     list_user_guilds: ListUserGuildsRequest => ListUserGuildsReply,
     get_members: GetMembersRequest => MembersReply,
+    list_private_channels: ListPrivateChannelsRequest => ListPrivateChannelsReply,
 } refused {
     create_guild: CreateGuildRequest => GuildDetails,
     get_guild: GetGuildRequest => GuildDetails,
@@ -248,6 +274,8 @@ fake!(Guilds {
     edit_channel: EditChannelRequest => Channel,
     move_channels: MoveChannelsRequest => Empty,
     delete_channel: DeleteChannelRequest => Channel,
+    open_private_channel: OpenPrivateChannelRequest => Channel,
+    close_private_channel: ClosePrivateChannelRequest => Channel,
     set_overwrite: SetOverwriteRequest => Empty,
     delete_overwrite: DeleteOverwriteRequest => Empty,
     create_role: CreateRoleRequest => Role,
@@ -276,7 +304,9 @@ fake!(PresenceService {
     update_voice_state: UpdateVoiceStateRequest => UpdateVoiceStateReply,
 } refused {});
 
-fake!(Messages {} refused {
+fake!(Messages {
+    last_message_ids: LastMessageIdsRequest => LastMessageIdsReply,
+} refused {
     create_message: CreateMessageRequest => CreateMessageReply,
     get_message: GetMessageRequest => MessageReply,
     list_messages: ListMessagesRequest => ListMessagesReply,
@@ -286,5 +316,4 @@ fake!(Messages {} refused {
     remove_reactions: RemoveReactionsRequest => Empty,
     list_reactions: ListReactionsRequest => ListReactionsReply,
     start_typing: StartTypingRequest => Empty,
-    last_message_ids: LastMessageIdsRequest => LastMessageIdsReply,
 });

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, UserConsumer};
+use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, Told, UserConsumer};
 use backplane::{
     Ack, Backplane, Delivery, Ephemeral, InProcess, Layout, Listener, Partition, PodName, ReadError, Stored,
     Stream, StreamState, Subject, Unavailable, UserEvent,
 };
 use bytes::Bytes;
-use model::GuildId;
+use model::{GuildId, UserId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -103,6 +103,14 @@ impl Backplane for Gated {
         self.inner.publish_ephemeral(subject, envelope);
     }
 
+    fn tell_user(&self, user: UserId, envelope: Bytes) {
+        self.inner.tell_user(user, envelope);
+    }
+
+    async fn told_users(&self) -> Result<mpsc::Receiver<Told>, Unavailable> {
+        self.inner.told_users().await
+    }
+
     async fn listen(&self, partition: Partition) -> Result<Listener, Unavailable> {
         let inner = self.inner.listen(partition).await?;
         let (sender, receiver) = mpsc::channel(1024);
@@ -174,6 +182,10 @@ impl Backplane for Gated {
         max: usize,
     ) -> Result<Vec<Stored>, ReadError> {
         self.check_reads()?;
+        if let Stream::Users(_) = stream {
+            let passed = self.gates.pass(Call::ReadUsers, 0).await;
+            passed.map_err(|status| Unavailable(status.to_string()))?;
+        }
         self.inner.read(stream, range, max).await
     }
 

@@ -126,6 +126,8 @@ impl Sim {
             backplane: backplane.clone(),
             registry: registry.clone(),
             registry_lost: Default::default(),
+            owed: Default::default(),
+            user_events: Default::default(),
             accounts: clients::local_accounts(fakes.clone(), Handle::current()),
             guilds: clients::local_guilds(fakes.clone(), Handle::current()),
             messages: clients::local_messages(fakes.clone(), Handle::current()),

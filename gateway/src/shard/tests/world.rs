@@ -131,6 +131,8 @@ pub struct World {
     pub publishes_presence: bool,
     /// Changes are made, and their events are lost.
     pub loses_presence: bool,
+    /// Users who have a private channel, and for whom it is closed up to a message.
+    pub private: Vec<(ChannelId, [UserId; 2], Option<u64>)>,
     /// The directory's next answers for these users are of this revision.
     pub stale: Vec<(UserId, u64)>,
     next_event: u64,
@@ -144,6 +146,7 @@ impl World {
             attendance: Attendance::default(),
             publishes_presence: false,
             loses_presence: false,
+            private: Vec::new(),
             stale: Vec::new(),
             next_event: 1,
         }
@@ -203,6 +206,39 @@ impl World {
         let envelope = self.envelope(EventKind::MessageCreate, data);
         let envelope = Envelope { guild_id: Some(guild), channel_id: Some(channel), ..envelope };
         Told { guild: vec![envelope], users: Vec::new() }
+    }
+
+    /// What the directory knows of the user's private channels.
+    pub fn private_channels_of(&self, user: UserId) -> Vec<v1::PrivateChannel> {
+        let of_user = self.private.iter().filter(|(_, users, _)| users.contains(&user));
+        let shown = of_user.map(|(id, users, closed_at)| {
+            let other = users.iter().find(|other| **other != user).expect("there are two");
+            let channel = Channel::private(*id, vec![self.users[other].clone()]);
+            v1::PrivateChannel { channel: Some((&channel).into()), closed_at: *closed_at }
+        });
+        shown.collect()
+    }
+
+    /// A message from one user to another, as both are told of it.
+    pub fn private_message(&mut self, channel: ChannelId, users: [UserId; 2], content: &str) -> Told {
+        let id = self.next_event + 1;
+        let author = self.users[&users[0]].clone();
+        let data = json!({"id": id.to_string(), "channel_id": channel, "content": content, "author": author});
+        self.private_event(EventKind::MessageCreate, channel, users, data)
+    }
+
+    /// An event of a private channel that the first of its users causes.
+    pub fn private_event(
+        &mut self,
+        kind: EventKind,
+        channel: ChannelId,
+        users: [UserId; 2],
+        data: Value,
+    ) -> Told {
+        let envelope = self.envelope(kind, data);
+        let writer = Writer { set: 1, ..envelope.writer };
+        let envelope = Envelope { channel_id: Some(channel), user_id: Some(users[0]), writer, ..envelope };
+        Told { guild: Vec::new(), users: users.map(|user| (user, envelope.clone())).into() }
     }
 
     pub fn token_revoked(&mut self, user: UserId) -> Told {

@@ -8,7 +8,7 @@ use storage::cassandra::{PreparedStatement, SerializeRow};
 
 use super::CassandraStore;
 use crate::store::rows::decode;
-use crate::store::{GuildRows, StoreError, TokenRow};
+use crate::store::{GuildRows, PrivatePlace, StoreError, TokenRow};
 
 /// Kinds of rows in a guild's partition. They are persisted.
 pub(super) const GUILD: i8 = 1;
@@ -62,6 +62,16 @@ pub(super) fn token(
     let hash = hash.try_into().map_err(|_| StoreError::Corrupt("a token's hash of the wrong size".into()))?;
     let (token_id, user_id): (_, UserId) = (token_id.cast_unsigned(), id(user)?);
     Ok(TokenRow { hash, token_id, user_id, created_at_ms: created_at_ms.cast_unsigned() })
+}
+
+pub(super) fn place(
+    user: UserId,
+    channel: i64,
+    other: i64,
+    closed_at: i64,
+) -> Result<PrivatePlace, StoreError> {
+    let closed_at = Id::new(closed_at.cast_unsigned());
+    Ok(PrivatePlace { user, channel: id(channel)?, other: id(other)?, closed_at })
 }
 
 /// An id in a statement. What callers ask for may be no id that there can be; then it is the last there can be.

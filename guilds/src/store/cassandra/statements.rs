@@ -39,6 +39,10 @@ statements! { Reads, prepare_read {
     names: "SELECT user_id FROM member_names
         WHERE guild_id = ? AND initial = ? AND name >= ? AND name <= ? LIMIT ?",
     guilds_of_user: "SELECT guild_id FROM guilds_of_user WHERE user_id = ? AND guild_id > ? LIMIT ?",
+    private_channel: "SELECT lower_id, higher_id FROM private_channels WHERE channel_id = ?",
+    private_channel_of: "SELECT channel_id FROM private_channels_of_users WHERE lower_id = ? AND higher_id = ?",
+    private_place: "SELECT other_id, closed_at FROM private_places WHERE user_id = ? AND channel_id = ?",
+    private_places: "SELECT channel_id, other_id, closed_at FROM private_places WHERE user_id = ? LIMIT ?",
 } }
 
 statements! { Writes, prepare_write {
@@ -71,6 +75,9 @@ statements! { Writes, prepare_write {
     delete_name: "DELETE FROM member_names WHERE guild_id = ? AND initial = ? AND name = ? AND user_id = ?",
     put_guild_of_user: "INSERT INTO guilds_of_user (user_id, guild_id) VALUES (?, ?)",
     delete_guild_of_user: "DELETE FROM guilds_of_user WHERE user_id = ? AND guild_id = ?",
+    put_private_channel: "INSERT INTO private_channels (channel_id, lower_id, higher_id) VALUES (?, ?, ?)",
+    put_private_channel_of: "INSERT INTO private_channels_of_users (lower_id, higher_id, channel_id) VALUES (?, ?, ?)",
+    put_private_place: "INSERT INTO private_places (user_id, channel_id, other_id, closed_at) VALUES (?, ?, ?, ?)",
 } }
 
 statements! { Conditional, prepare_conditional {

@@ -50,6 +50,16 @@ impl CassandraStore {
             Write::DeleteRefresh(user) => {
                 batch.add(&writes.delete_refresh, (slot_number(Slot::of(user.get())), number(*user)));
             }
+            Write::PutPrivateChannel(channel, pair) => {
+                let [lower, higher] = pair.users().map(number);
+                batch.add(&writes.put_private_channel, (number(*channel), lower, higher));
+                batch.add(&writes.put_private_channel_of, (lower, higher, number(*channel)));
+            }
+            Write::PutPrivatePlace(place) => {
+                let closed_at = place.closed_at.map_or(0, number);
+                let (user, other) = (number(place.user), number(place.other));
+                batch.add(&writes.put_private_place, (user, number(place.channel), other, closed_at));
+            }
             write => self.add_of_guild(batch, write),
         }
     }
@@ -175,6 +185,8 @@ enum Row<'a> {
     Channel(u64),
     Member(u64, u64),
     Invite(&'a str),
+    PrivateChannel(u64),
+    PrivatePlace(u64, u64),
 }
 
 /// None of a name, which is not in the batch.
@@ -197,6 +209,8 @@ fn row_of(write: &Write) -> Option<Row<'_>> {
             Row::Member(member.guild_id.get(), member.user.id.get())
         }
         Write::PutInvite(invite) | Write::DeleteInvite(invite) => Row::Invite(&invite.code),
+        Write::PutPrivateChannel(channel, _) => Row::PrivateChannel(channel.get()),
+        Write::PutPrivatePlace(place) => Row::PrivatePlace(place.user.get(), place.channel.get()),
     })
 }
 

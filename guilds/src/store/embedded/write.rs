@@ -6,7 +6,7 @@ use proto::v1;
 use storage::Batch;
 
 use super::EmbeddedStore;
-use crate::store::keys::{self, account, guild, member};
+use crate::store::keys::{self, account, guild, member, private};
 use crate::store::{GuildRows, TokenRow, Write};
 
 impl EmbeddedStore {
@@ -39,6 +39,19 @@ impl EmbeddedStore {
             }
             Write::DeleteRefresh(user) => {
                 batch.delete(&self.accounts, keys::one(account::REFRESH, user.get()));
+            }
+            Write::PutPrivateChannel(channel, pair) => {
+                let users = pair.users().map(|user| user.get().to_be_bytes()).concat();
+                batch.put(&self.privates, keys::one(private::USERS_OF_CHANNEL, channel.get()), users);
+                let [lower, higher] = pair.users();
+                let key = keys::two(private::CHANNEL_OF_USERS, lower.get(), higher.get());
+                batch.put(&self.privates, key, channel.get().to_be_bytes());
+            }
+            Write::PutPrivatePlace(place) => {
+                let closed_at = place.closed_at.map_or(0, u64::from);
+                let value = [place.other.get(), closed_at].map(u64::to_be_bytes).concat();
+                let key = keys::two(private::PLACE, place.user.get(), place.channel.get());
+                batch.put(&self.privates, key, value);
             }
             write => self.write_guild(batch, write),
         }

@@ -46,7 +46,8 @@ fn edits_of_one_write_are_counted_and_what_clears_stands_alone() {
     let channel = ChannelId::new(1).unwrap();
     let push = |group: &mut Group, op| {
         let (reply, _answer) = tokio::sync::oneshot::channel();
-        let change = Change { guild: GuildId::new(2).unwrap(), op, span: Span::none() };
+        let place = Place::Guild(model::GuildId::new(2).unwrap());
+        let change = Change { place, op, span: Span::none() };
         group.push(ledger.begin(&lease).unwrap(), change, reply);
     };
     let mut group = Group::new(lease, channel);

@@ -100,3 +100,40 @@ pub async fn a_second_consumer_takes_over_what_was_not_acknowledged(backplane: A
     assert!(in_time(first.next(10)).await.is_err(), "the first still consumes");
     assert_eq!(next(&mut *second, 10).await, events[1..]);
 }
+
+pub async fn an_event_of_two_users_is_stored_for_each(backplane: Arc<dyn Backplane>) {
+    let mut consumer = consumer(&backplane).await;
+    let users = [user_in(&*backplane, FIRST), user_in(&*backplane, FIRST)];
+    let id = fresh();
+    for user in users {
+        let subject = Subject::User(user);
+        assert!(!answer(|| backplane.contains(subject, id)).await);
+        let [first, again] = [publish(&backplane, subject, id).await, publish(&backplane, subject, id).await];
+        assert_eq!((first.sequence, first.duplicate, again.duplicate), (again.sequence, false, true));
+        assert!(answer(|| backplane.contains(subject, id)).await);
+    }
+    let events = next(&mut *consumer, 10).await;
+    assert_eq!(events.iter().map(|event| event.user).collect::<Vec<_>>(), users);
+}
+
+pub async fn what_a_user_is_told_comes_to_one_listener(backplane: Arc<dyn Backplane>) {
+    let mut listeners = [answer(|| backplane.told_users()).await, answer(|| backplane.told_users()).await];
+    let user = user_in(&*backplane, FIRST);
+    let ids: Vec<u64> = (0..10).map(|_| fresh()).collect();
+    ids.iter().for_each(|id| backplane.tell_user(user, event(*id)));
+    let [one, other] = &mut listeners;
+    let mut told = Vec::new();
+    for _ in &ids {
+        let next = async {
+            tokio::select! { told = one.recv() => told, told = other.recv() => told }
+        };
+        let next = in_time(next).await.expect("it is open");
+        assert_eq!(next.user, user);
+        told.push(next.envelope);
+    }
+    assert!(ids.iter().all(|id| told.contains(&event(*id))), "each once");
+    let more = async {
+        tokio::select! { told = one.recv() => told, told = other.recv() => told }
+    };
+    assert!(tokio::time::timeout(Duration::from_millis(50), more).await.is_err());
+}

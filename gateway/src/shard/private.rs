@@ -1,0 +1,86 @@
+//! Private channels: what a session hears of them beside their events.
+//!
+//! A client knows the channels that READY had and those that it was told of since. Who opens one is told so by the
+//! directory; whom a first message comes from is not. So before a message of a channel that a person's client does not
+//! know goes a CHANNEL_CREATE, which shows the message's author: there is nobody else in it. Bots are not told of their
+//! private channels, as in the protocol.
+
+use std::sync::Arc;
+
+use model::{Channel, ChannelId, EventKind, UserId};
+use proto::convert::{numbers, open_private_channels};
+use proto::{Failure, v1};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use tracing::warn;
+
+use super::Shard;
+use crate::audience::SessionKey;
+use crate::live::LiveEvent;
+use crate::services::Services;
+use crate::session::About;
+use crate::wire::SharedBody;
+
+/// What of a message says whom it is from.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    author: &'a RawValue,
+}
+
+impl Shard {
+    /// Takes an event that a session is about to be given, and is in no guild.
+    pub(super) fn note_private(&mut self, key: SessionKey, event: &Arc<LiveEvent>) {
+        let Some(channel) = event.envelope.channel_id else { return };
+        let Some(slot) = self.sessions.get_mut(key).filter(|slot| !slot.session.profile.is_bot) else {
+            return;
+        };
+        match event.envelope.kind {
+            EventKind::ChannelCreate => slot.session.private.insert(channel),
+            EventKind::ChannelDelete => slot.session.private.remove(channel),
+            EventKind::MessageCreate
+                if !slot.session.private.has(channel)
+                    && event.envelope.user_id != Some(slot.session.profile.user_id) =>
+            {
+                let Some(body) = channel_create(channel, event) else { return };
+                slot.session.private.insert(channel);
+                self.give_own(key, body, About::User);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The CHANNEL_CREATE of a channel with the author of this message.
+fn channel_create(channel: ChannelId, event: &LiveEvent) -> Option<SharedBody> {
+    let message: Message<'_> = serde_json::from_slice(&event.envelope.data).ok()?;
+    let author = serde_json::to_value(message.author).ok()?;
+    let object =
+        json!({"id": channel, "type": 1, "flags": 0, "last_message_id": null, "recipients": [author]});
+    Some(SharedBody::json(EventKind::ChannelCreate.name(), object.to_string().as_bytes()))
+}
+
+/// The private channels that a person has open.
+pub(super) async fn load(services: &Services, user: UserId) -> Result<Vec<Channel>, Failure> {
+    let request = v1::ListPrivateChannelsRequest { user_id: user.get() };
+    let reply = services.guilds.clone().list_private_channels(request).await.map_err(Failure::from)?;
+    let channels = reply.into_inner().channels;
+    if channels.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<ChannelId> = channels
+        .iter()
+        .filter_map(|private| private.channel.as_ref().and_then(|channel| ChannelId::new(channel.id)))
+        .collect();
+    let request = v1::LastMessageIdsRequest { channel_ids: numbers(&ids) };
+    let newest = match services.messages.clone().last_message_ids(request).await {
+        Ok(reply) => reply.into_inner().message_ids,
+        // Without them those are missing that only a message has opened; it opens them again.
+        Err(status) => {
+            warn!(%status, "private channels are shown without their last messages");
+            Default::default()
+        }
+    };
+    open_private_channels(channels, &newest).map_err(Failure::from)
+}
