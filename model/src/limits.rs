@@ -176,9 +176,11 @@ pub const REFRESHES_AT_ONCE: usize = 16;
 /// Deletions, and likewise refreshes of users, that a start goes on with at one time.
 pub const RESUMES_AT_ONCE: usize = 4;
 pub const RTC_REGION_CHARS_MAX: usize = 32;
-/// Members in one batch of a seed: seven rows each.
+/// Members in one batch of a seed: four rows each.
 pub const SEED_BATCH_MEMBERS: usize = 140;
 pub const SEED_MEMBERS_MAX: u32 = 10_000;
+/// Users of a seed that are written at one time.
+pub const SEED_USERS_AT_ONCE: usize = 64;
 pub const STORE_RETRY_MS: u64 = 100;
 pub const TIMEOUT_MS_MAX: u64 = 28 * 86_400_000;
 pub const TOKEN_CACHE_MAX: usize = 100_000;
@@ -452,6 +454,8 @@ pub const ZOMBIE_MS: u64 = 62_000;
 pub const USERNAME_CLAIM_MS: u64 = 60_000;
 /// A worker's snowflakes follow its clock this far beyond the last renewal of its id.
 pub const WORKER_AHEAD_MS: u64 = 60_000;
+/// What giving up a worker id may take at the end of a process.
+pub const WORKER_GIVE_UP_MS: u64 = 3_000;
 /// Who has seen no sign of life of a worker id's holder for this long takes it over.
 pub const WORKER_LEASE_MS: u64 = 60_000;
 /// Ids that a new process looks at.
