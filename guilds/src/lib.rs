@@ -8,7 +8,7 @@
 //!   (guild, roles, channels) readers share. Members are rows: a guild may have a million.
 //! - *Users* have no task; their changes are ordered by striped locks ([`accounts`]).
 //! - [`rules`] says who may do what, [`validate`] what a field may hold; both are pure.
-//! - [`store`] is the port to the rows, with the embedded adapter.
+//! - [`store`] is the port to the rows, with its adapters.
 //!
 //! [`Directory`] is the whole service: open it, and serve it as `Accounts` and `Guilds` of `proto`.
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use async_trait::async_trait;
-use messages::store::{Changes, EmbeddedStore, MessageStore, NewMessage, Page, StoreError};
+use messages::store::{Changes, MessageStore, NewMessage, Page, StoreError};
 use model::emoji::Emoji;
 use model::{ChannelId, EventKind, Message, MessageId, UserId};
 use storage::{Epoch, Lease, OutboxStore, Pass, Republish, Scope, SlotSet, Watermark};
@@ -14,12 +14,12 @@ use crate::world::FIRST;
 
 /// The embedded store, whose writes are all made, and confirmed as long as it is sure of itself.
 pub struct Doubtful {
-    inner: EmbeddedStore,
+    inner: Arc<dyn MessageStore>,
     doubts: AtomicBool,
 }
 
 impl Doubtful {
-    pub fn new(inner: EmbeddedStore) -> Arc<Self> {
+    pub fn new(inner: Arc<dyn MessageStore>) -> Arc<Self> {
         Arc::new(Self { inner, doubts: AtomicBool::new(false) })
     }
 
