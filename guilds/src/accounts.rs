@@ -10,6 +10,7 @@ use std::time::Duration;
 use model::limits::{ACCOUNTS_QUEUE_MAX, CHANGE_WAIT_MS, UNAVAILABLE_RETRY_MS};
 use model::{User, UserId};
 use proto::Failure;
+use proto::clients::GuildsClient;
 use storage::SlotSet;
 use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
@@ -32,6 +33,8 @@ pub(crate) mod users;
 pub(crate) struct Accounts {
     pub(crate) changes: Arc<Changes>,
     pub(crate) actors: Arc<Actors>,
+    /// All replicas of the directory, where there are others.
+    pub(crate) replicas: Option<GuildsClient>,
     /// Ordered before `names`.
     pub(crate) users: Stripes,
     pub(crate) names: Stripes,
@@ -43,11 +46,17 @@ pub(crate) struct Accounts {
 // === impl Accounts ===
 
 impl Accounts {
-    pub(crate) fn new(changes: Arc<Changes>, actors: Arc<Actors>, cost: PasswordCost) -> Arc<Self> {
+    pub(crate) fn new(
+        changes: Arc<Changes>,
+        actors: Arc<Actors>,
+        replicas: Option<GuildsClient>,
+        cost: PasswordCost,
+    ) -> Arc<Self> {
         Arc::new(Self {
             passwords: Passwords::new(cost, changes.tasks.clone()),
             changes,
             actors,
+            replicas,
             users: Stripes::new(),
             names: Stripes::new(),
             cache: Cache::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use model::limits::{CLEANUP_PAGE_LEN, CLEANUP_RETRY_MS, REFRESHES_AT_ONCE, RESUMES_AT_ONCE};
 use model::{GuildId, UserId};
-use proto::FailureKind;
+use proto::{Failure, FailureKind, v1};
 use storage::{Lease, Slot, SlotSet};
 
 use crate::accounts::Accounts;
@@ -89,7 +89,7 @@ async fn refresh_all(accounts: &Accounts, user: UserId) -> Result<(), StoreError
 /// Repeats it in this one guild until it is done, or until shutdown: the others have not to wait for it.
 async fn refresh_one(accounts: &Accounts, guild: GuildId, user: UserId) {
     while !accounts.changes.tasks.is_stopping() {
-        match accounts.actors.change(guild, RefreshMember(user)).await {
+        match refresh_member(accounts, guild, user).await {
             Ok(()) => return,
             Err(failure) if failure.kind == FailureKind::NotFound => return,
             Err(failure) => {
@@ -97,6 +97,17 @@ async fn refresh_one(accounts: &Accounts, guild: GuildId, user: UserId) {
                 pause(&accounts.changes).await;
             }
         }
+    }
+}
+
+/// A guild that is another replica's is asked of that one.
+async fn refresh_member(accounts: &Accounts, guild: GuildId, user: UserId) -> Result<(), Failure> {
+    match (accounts.actors.change(guild, RefreshMember(user)).await, &accounts.replicas) {
+        (Err(failure), Some(replicas)) if failure.kind == FailureKind::NotOwner => {
+            let request = v1::RefreshMemberRequest { guild_id: guild.get(), user_id: user.get() };
+            replicas.clone().refresh_member(request).await.map(drop).map_err(Failure::from)
+        }
+        (answer, _) => answer,
     }
 }
 

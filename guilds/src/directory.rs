@@ -6,9 +6,9 @@ use std::time::Duration;
 use backplane::Backplane;
 use model::clock::SharedClock;
 use model::limits::DIRECTORY_STOP_MS;
+use proto::clients::GuildsClient;
 use storage::{
-    Engine, IdFloor, Ledger, OutboxKeeper, Ownership, OwnershipError, Scope, Seen, SharedSnowflakes, Slot,
-    SlotSet,
+    Ledger, OutboxKeeper, Ownership, OwnershipError, Scope, Seen, SharedSnowflakes, Slot, SlotSet,
 };
 use tasks::{Ended, Tasks};
 
@@ -18,19 +18,19 @@ use crate::actor::Actors;
 use crate::changes::Changes;
 use crate::cleanup;
 use crate::slots::Slots;
-use crate::store::{DirectoryStore, EmbeddedStore};
+use crate::store::DirectoryStore;
 
 /// What a directory stands on.
 pub struct Config {
-    pub engine: Engine,
+    pub store: Arc<dyn DirectoryStore>,
     /// Which guilds and users are this process's.
     pub leases: Arc<dyn Ownership>,
     pub backplane: Arc<dyn Backplane>,
+    /// All replicas, where slots are shared: for what a user's change asks of guilds that are others'.
+    pub replicas: Option<GuildsClient>,
     pub clock: SharedClock,
     /// The process's one generator of ids.
     pub ids: SharedSnowflakes,
-    /// Where the time of the newest id is recorded.
-    pub floor: Arc<IdFloor>,
     pub password_cost: PasswordCost,
     /// After how long without a request a guild's task ends; `ACTOR_IDLE_MS` when absent.
     pub actor_idle_ms: Option<u64>,
@@ -39,8 +39,6 @@ pub struct Config {
 /// Why a directory did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("open the directory's tables: {0}")]
-    Tables(#[from] storage::OpenError),
     /// Before everything that is stored is published, nothing may be answered.
     #[error("own the directory's slots: {0}")]
     Own(#[from] OwnershipError),
@@ -54,22 +52,19 @@ pub struct Directory {
     pub(crate) changes: Arc<Changes>,
     pub(crate) actors: Arc<Actors>,
     pub(crate) accounts: Arc<Accounts>,
+    leases: Arc<dyn Ownership>,
     tasks: Arc<Tasks>,
 }
 
 // === impl Directory ===
 
 impl Directory {
-    /// Opens the tables, publishes what an earlier run stored and did not publish, and is ready then.
+    /// Opens it. On a store that this process alone writes to, what an earlier run stored is published when this answers;
+    /// where slots are shared, each is served as soon as that is so ([`Directory::settled`]).
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let store = EmbeddedStore::open(&config.engine, config.floor.clone())?;
-        Self::open_on(Arc::new(store), config).await
-    }
-
-    async fn open_on(store: Arc<dyn DirectoryStore>, config: Config) -> Result<Self, OpenError> {
         let tasks = Tasks::new(SERVICE);
         let changes = Arc::new(Changes {
-            store,
+            store: config.store,
             backplane: config.backplane,
             leases: Arc::<dyn Ownership>::clone(&config.leases),
             ledger: Ledger::new(config.ids, config.clock.clone()),
@@ -77,7 +72,7 @@ impl Directory {
             tasks: tasks.spawner().clone(),
         });
         let actors = Actors::new(changes.clone(), config.actor_idle_ms);
-        let accounts = Accounts::new(changes.clone(), actors.clone(), config.password_cost);
+        let accounts = Accounts::new(changes.clone(), actors.clone(), config.replicas, config.password_cost);
         let keeper = |set| {
             let (store, ledger, leases) =
                 (changes.store.clone(), changes.ledger.clone(), changes.leases.clone());
@@ -89,14 +84,19 @@ impl Directory {
             keepers: SETS.map(keeper).into(),
             seen: Seen::default(),
         };
-        own(config.leases, slots, &tasks).await?;
+        own(config.leases.clone(), slots, &tasks).await?;
         // A store of slots is told of each by itself.
         if changes.store.scope() == Scope::Set {
             let slots: Vec<Slot> = Slot::all().collect();
             cleanup::resume(&accounts, SlotSet::Guilds, slots.clone());
             cleanup::resume(&accounts, SlotSet::Users, slots);
         }
-        Ok(Self { changes, actors, accounts, tasks: Arc::new(tasks) })
+        Ok(Self { changes, actors, accounts, leases: config.leases, tasks: Arc::new(tasks) })
+    }
+
+    /// Waits until the slots are served that are to be this process's at first.
+    pub async fn settled(&self) {
+        self.leases.settled(&SETS).await;
     }
 
     /// Waits until something has ended that the service cannot go on without, and says what; never at a shutdown. The
@@ -116,7 +116,8 @@ impl Directory {
     }
 }
 
-/// Owns guilds and users from now on; waits until those are served that are to be this process's at first.
+/// Owns guilds and users from now on. Who owns all of them waits until they are served; one that shares them is found by
+/// callers meanwhile, and serves each as it comes.
 async fn own(leases: Arc<dyn Ownership>, slots: Slots, tasks: &Tasks) -> Result<(), OpenError> {
     for keeper in slots.keepers.clone() {
         let stop = tasks.spawner().stop_token().clone();
@@ -124,10 +125,13 @@ async fn own(leases: Arc<dyn Ownership>, slots: Slots, tasks: &Tasks) -> Result<
         tasks.spawner().spawn_lasting(name, async move { keeper.run(&stop).await });
     }
     let (owner, stop) = (leases.clone(), tasks.spawner().stop_token().clone());
+    let is_shared = slots.changes.store.scope() == Scope::Slot;
     let mut owning = Box::pin(async move { owner.run(&SETS, &slots, &stop).await });
-    tokio::select! {
-        ended = &mut owning => return ended.map_err(OpenError::Own).and(Err(OpenError::Stopped)),
-        () = leases.settled(&SETS) => {}
+    if !is_shared {
+        tokio::select! {
+            ended = &mut owning => return ended.map_err(OpenError::Own).and(Err(OpenError::Stopped)),
+            () = leases.settled(&SETS) => {}
+        }
     }
     tasks.spawner().spawn_lasting("the owner of its slots", async move {
         if let Err(error) = owning.await {

@@ -9,7 +9,7 @@
 //! - *Users* have no task; their changes are ordered by striped locks ([`accounts`]).
 //! - A *private channel* belongs to the lower id of its two users ([`private`]).
 //! - [`rules`] says who may do what, [`validate`] what a field may hold; both are pure.
-//! - [`store`] is the port to the rows, with the embedded adapter.
+//! - [`store`] is the port to the rows, with its adapters.
 //!
 //! [`Directory`] is the whole service: open it, and serve it as `Accounts` and `Guilds` of `proto`.
 

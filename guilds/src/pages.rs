@@ -110,7 +110,7 @@ impl Directory {
     }
 
     async fn user_guild(&self, guild_id: GuildId, user: UserId) -> Result<v1::UserGuild, Failure> {
-        let state = self.actors.state(guild_id).await?;
+        let state = self.actors.view(guild_id).await?;
         let member = self.reader(&state, user).await?.ok_or_else(unknown_guild)?;
         let guild = &state.guild;
         Ok(v1::UserGuild {

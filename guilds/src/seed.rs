@@ -1,10 +1,17 @@
 //! Many new users as members of one guild at once, for demos and load tests: no passwords, no events, large batches.
+//!
+//! A user's rows are written under the lease of the user's own slot, many users at a time, before their guild takes them as
+//! members. One that is cut off leaves users without a guild, and is begun again with other names.
 
 use async_trait::async_trait;
-use model::limits::{GUILD_MEMBERS_MAX, SEED_BATCH_MEMBERS, SEED_MEMBERS_MAX, USERNAME_CHARS_MAX};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use model::limits::{
+    GUILD_MEMBERS_MAX, SEED_BATCH_MEMBERS, SEED_MEMBERS_MAX, SEED_USERS_AT_ONCE, USERNAME_CHARS_MAX,
+};
 use model::{ChannelId, ChannelKind, GuildId, Member, User, UserId};
 use proto::convert::id;
 use proto::{Failure, v1};
+use storage::SlotSet;
 
 use crate::accounts::Accounts;
 use crate::accounts::tokens::NewToken;
@@ -37,12 +44,16 @@ pub(crate) async fn seed(
     let mut members = Vec::with_capacity(request.members as usize);
     let guild_id: GuildId = match request.guild_id {
         Some(number) => id("guild_id", number)?,
-        None => found(changes, &request, &mut members).await?,
+        None => found(changes, accounts, &request, &mut members).await?,
     };
     while members.len() < request.members as usize {
         let count = (request.members as usize - members.len()).min(SEED_BATCH_MEMBERS);
-        let batch = SeedBatch { prefix: request.prefix.clone(), count };
-        members.extend(actors.change(guild_id, batch).await?);
+        let member_count = actors.state(guild_id).await?.guild.member_count;
+        check_room(member_count, count)?;
+        let mut names = Names::new(&request.prefix, member_count);
+        let (users, seeded) = new_users(changes, accounts, &mut names, count).await?;
+        actors.change(guild_id, SeedBatch(users)).await?;
+        members.extend(seeded);
     }
     let state = actors.state(guild_id).await?;
     let texts = state.channels.values().filter(|channel| channel.kind == ChannelKind::Text);
@@ -53,46 +64,43 @@ pub(crate) async fn seed(
 /// A new guild with its first member, who owns it.
 async fn found(
     changes: &Changes,
+    accounts: &Accounts,
     request: &v1::SeedGuildRequest,
     members: &mut Vec<v1::SeededMember>,
 ) -> Result<GuildId, Failure> {
     let mut names = Names::new(&request.prefix, 0);
-    let mut draft = Draft::default();
-    let user = new_user(changes, names.next(changes).await?, &mut draft, members);
+    let name = names.next(changes).await?;
+    let (user, seeded) = new_user(changes, accounts, name).await?;
+    members.push(seeded);
     let (rows, owner) = new_guild(changes, request.name.trim(), None, user);
-    let stored = store_new_guild(changes, &rows, owner, draft).await?;
+    let stored = store_new_guild(changes, &rows, owner, Draft::default()).await?;
     changes.publish(stored).await?;
     Ok(rows.guild.id)
 }
 
-struct SeedBatch {
-    prefix: String,
-    count: usize,
-}
+/// Takes these as members.
+struct SeedBatch(Vec<User>);
 
 #[async_trait]
 impl Command for SeedBatch {
-    type Reply = Vec<v1::SeededMember>;
+    type Reply = ();
 
-    async fn run(self, at: &mut Change<'_>) -> Result<Self::Reply, Failure> {
-        if at.guild.member_count + self.count as u64 > GUILD_MEMBERS_MAX {
-            return Err(too_many_members());
-        }
+    async fn run(self, at: &mut Change<'_>) -> Result<(), Failure> {
+        check_room(at.guild.member_count, self.0.len())?;
         // Without events there is no revision either: nobody is told of this one.
         at.guild.revision = at.state.guild.revision;
-        let mut names = Names::new(&self.prefix, at.guild.member_count);
-        let mut seeded = Vec::with_capacity(self.count);
-        for _ in 0..self.count {
-            let mut draft = Draft::default();
-            let user = new_user(at.changes, names.next(at.changes).await?, &mut draft, &mut seeded);
-            draft.writes.into_iter().for_each(|write| at.write(write));
+        for user in self.0 {
             let mut member = Member::new(at.guild.id, user, at.now);
             member.revision = at.guild.revision;
             at.write(Write::PutMember(Box::new(member), None));
             at.guild.member_count += 1;
         }
-        Ok(seeded)
+        Ok(())
     }
+}
+
+fn check_room(member_count: u64, more: usize) -> Result<(), Failure> {
+    if member_count + more as u64 > GUILD_MEMBERS_MAX { Err(too_many_members()) } else { Ok(()) }
 }
 
 /// Free names: the prefix and a number.
@@ -117,13 +125,36 @@ impl<'a> Names<'a> {
     }
 }
 
-fn new_user(changes: &Changes, name: String, draft: &mut Draft, seeded: &mut Vec<v1::SeededMember>) -> User {
-    let user_id: UserId = changes.ledger.next_id();
+/// So many users, some at a time.
+async fn new_users(
+    changes: &Changes,
+    accounts: &Accounts,
+    names: &mut Names<'_>,
+    count: usize,
+) -> Result<(Vec<User>, Vec<v1::SeededMember>), Failure> {
+    let mut free = Vec::with_capacity(count);
+    for _ in 0..count {
+        free.push(names.next(changes).await?);
+    }
+    let work: Vec<_> = free.into_iter().map(|name| new_user(changes, accounts, name)).collect();
+    let made: Vec<_> = stream::iter(work).buffered(SEED_USERS_AT_ONCE).try_collect().await?;
+    Ok(made.into_iter().unzip())
+}
+
+/// A user with a token, written under the lease of a slot of ours.
+async fn new_user(
+    changes: &Changes,
+    accounts: &Accounts,
+    name: String,
+) -> Result<(User, v1::SeededMember), Failure> {
+    let user_id: UserId = changes.next_id_in(SlotSet::Users);
     let token = NewToken::make(&changes.ledger, user_id, changes.now().ms());
-    draft.writes.push(Write::PutUsername(lower(&name), user_id));
     let user = User::new(user_id, name, false);
-    draft.writes.push(Write::PutUser(user.clone()));
-    draft.writes.push(Write::PutToken(token.row));
-    seeded.push(v1::SeededMember { id: user_id.get(), token: token.text });
-    user
+    let writes = vec![
+        Write::PutUsername(lower(&user.username), user_id),
+        Write::PutUser(user.clone()),
+        Write::PutToken(token.row),
+    ];
+    accounts.commit(user_id, Draft { writes, events: Vec::new() }).await?;
+    Ok((user, v1::SeededMember { id: user_id.get(), token: token.text }))
 }

@@ -59,6 +59,7 @@ impl SlotService for Slots {
 
     async fn drain(&self, leases: &[Lease]) {
         self.seen.forget(leases);
+        self.accounts.cache.forget_slots(leases);
         self.changes.ledger.drain(leases).await;
         for keeper in &self.keepers {
             let of_set: Vec<Lease> =

@@ -6,14 +6,15 @@ use backplane::{Backplane, Unavailable};
 use model::clock::SharedClock;
 use model::limits::{SENDS_PER_WINDOW, SENDS_WINDOW_MS};
 use proto::clients::{AccountsClient, GuildsClient};
-use storage::{Engine, IdFloor, Ownership, OwnershipError, SharedSnowflakes};
+use storage::{Ownership, OwnershipError, SharedSnowflakes};
 
 use crate::filter::{FilterConfig, FilterError};
+use crate::store::MessageStore;
 
 /// What the service stands on, and its settings.
 #[derive(Clone)]
 pub struct Config {
-    pub engine: Engine,
+    pub store: Arc<dyn MessageStore>,
     /// Which channels are this process's.
     pub leases: Arc<dyn Ownership>,
     pub backplane: Arc<dyn Backplane>,
@@ -22,8 +23,6 @@ pub struct Config {
     pub clock: SharedClock,
     /// The same generator for every service of the process: event ids are unique on a guild's subject.
     pub ids: SharedSnowflakes,
-    /// Likewise.
-    pub floor: Arc<IdFloor>,
     pub rate_limit: RateLimitConfig,
     pub filter: FilterConfig,
 }
@@ -44,8 +43,6 @@ impl Default for RateLimitConfig {
 /// Why the service could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error(transparent)]
-    Storage(#[from] storage::OpenError),
     #[error(transparent)]
     Filter(#[from] FilterError),
     #[error("own the channels: {0}")]

@@ -15,7 +15,7 @@ use model::{ChannelId, MessageId, RoleId, Timestamp, UserId};
 use parking_lot::Mutex;
 use proto::failure::code;
 use proto::{Failure, FailureKind};
-use storage::{Ledger, OutboxKeeper, Ownership, Seen, SlotSet};
+use storage::{Ledger, OutboxKeeper, Ownership, Scope, Seen, SlotSet};
 use tasks::{Ended, Tasks};
 use tokio::time::{Instant, timeout};
 
@@ -27,7 +27,6 @@ use crate::limits::{LAST_IDS_MAX, SHUTDOWN_WAIT, TYPISTS_CACHED_MAX};
 use crate::people::People;
 use crate::slots::Slots;
 use crate::stats::Stats;
-use crate::store::{EmbeddedStore, MessageStore};
 use crate::views::{Access, Views};
 
 /// The message service.
@@ -42,6 +41,7 @@ struct Inner {
     /// The feeds of the views: they end last, as requests that are under way are judged by them.
     feeds: Tasks,
     shared: Arc<Shared>,
+    leases: Arc<dyn Ownership>,
     views: Arc<Views>,
     channels: Arc<Channels>,
     filter: Filter,
@@ -49,18 +49,13 @@ struct Inner {
 }
 
 impl Messages {
-    /// Opens the service on the embedded store. When it returns, everything that an earlier run stored is published.
+    /// Opens the service. On a store that this process alone writes to, what an earlier run stored is published when this
+    /// answers; where slots are shared, each is served as soon as that is so ([`Messages::settled`]).
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let store = Arc::new(EmbeddedStore::open(&config.engine, Arc::clone(&config.floor))?);
-        Self::open_on(store, config).await
-    }
-
-    /// The same on another store; the engine of the configuration is not used.
-    pub async fn open_on(store: Arc<dyn MessageStore>, config: Config) -> Result<Self, OpenError> {
         let filter = Filter::new(&config.filter)?;
         let stats = Arc::new(Stats::default());
         let (tasks, feeds) = (Tasks::new(SERVICE), Tasks::new(SERVICE));
-        let Config { leases, backplane, guilds, accounts, clock, rate_limit, .. } = config;
+        let Config { store, leases, backplane, guilds, accounts, clock, rate_limit, .. } = config;
         let ids = Ledger::new(config.ids, Arc::clone(&clock));
         let keeper = Arc::new(OutboxKeeper::new(
             Arc::clone(&store),
@@ -88,15 +83,20 @@ impl Messages {
             stats: Arc::clone(&stats),
             seen: Seen::default(),
         };
-        own(leases, slots, &tasks).await?;
+        own(Arc::clone(&leases), slots, &tasks).await?;
         let people = People::new(guilds.clone(), accounts);
         let views = Views::open(backplane, guilds, people, stats, feeds.spawner()).await?;
         let typists = Mutex::new(Cache::new(TYPISTS_CACHED_MAX));
         let stop = tasks.spawner().stop_token().clone();
         let keep = async move { keeper.run(&stop).await };
         tasks.spawner().spawn_lasting("the keeper of its outbox", keep);
-        let inner = Inner { tasks, feeds, shared, views, channels, filter, typists };
+        let inner = Inner { tasks, feeds, shared, leases, views, channels, filter, typists };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Waits until the slots are served that are to be this process's at first.
+    pub async fn settled(&self) {
+        self.inner.leases.settled(&SETS).await;
     }
 
     /// Waits until something has ended that the service cannot go on without, and says what; never at a shutdown. The
@@ -168,14 +168,17 @@ fn unknown_message() -> Failure {
     Failure::unknown(code::UNKNOWN_MESSAGE, "Message")
 }
 
-/// Owns channels from now on; waits until those are served that are to be this process's at first.
+/// Owns channels from now on. Who owns all of them waits until they are served; one that shares them is found by callers
+/// meanwhile, and serves each as it comes.
 async fn own(leases: Arc<dyn Ownership>, slots: Slots, tasks: &Tasks) -> Result<(), OpenError> {
-    const SETS: [SlotSet; 1] = [SlotSet::Channels];
+    let is_shared = slots.store.scope() == Scope::Slot;
     let (owner, stop) = (Arc::clone(&leases), tasks.spawner().stop_token().clone());
     let mut owning = Box::pin(async move { owner.run(&SETS, &slots, &stop).await });
-    tokio::select! {
-        ended = &mut owning => return ended.map_err(OpenError::Own).and(Err(OpenError::Stopped)),
-        () = leases.settled(&SETS) => {}
+    if !is_shared {
+        tokio::select! {
+            ended = &mut owning => return ended.map_err(OpenError::Own).and(Err(OpenError::Stopped)),
+            () = leases.settled(&SETS) => {}
+        }
     }
     tasks.spawner().spawn_lasting("the owner of its channels", async move {
         if let Err(error) = owning.await {
@@ -184,6 +187,8 @@ async fn own(leases: Arc<dyn Ownership>, slots: Slots, tasks: &Tasks) -> Result<
     });
     Ok(())
 }
+
+const SETS: [SlotSet; 1] = [SlotSet::Channels];
 
 /// How whoever reads a log knows the service.
 const SERVICE: &str = "message service";

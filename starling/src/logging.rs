@@ -10,9 +10,13 @@ use crate::settings::Settings;
 use crate::settings::value::LogFormat;
 use crate::traces::Traces;
 
+/// The client of NATS says of each connection what our own lines say.
+const QUIETER: &str = "async_nats=warn";
+
 /// Starts logging and tracing for the whole process.
 pub fn start(settings: &Settings, traces: &Traces) {
-    let filter = EnvFilter::new(format!("{},{}=off", settings.log.0, proto::trace::TARGET));
+    // Of what comes first, the settings may say something else.
+    let filter = EnvFilter::new(format!("{QUIETER},{},{}=off", settings.log.0, proto::trace::TARGET));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match settings.log_format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),

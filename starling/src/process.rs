@@ -25,6 +25,8 @@ pub static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// Runs a role until it is told to end, or a command to its end.
 pub fn run(loaded: &Loaded, role: Role) -> ExitCode {
+    #[cfg(feature = "cassandra-tls")]
+    storage::cassandra::choose_ring();
     match role {
         Role::All => run_on(loaded, |streams| streams),
         Role::Gateway => execute(loaded, role, RoleServer::<roles::Gateway>::start),

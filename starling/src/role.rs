@@ -4,6 +4,8 @@
 //! with it, ends the start: a flag that is ignored is a mistake that nobody sees. A configuration file and variables may
 //! be shared by all roles, so what only they hold is no mistake.
 
+use std::net::SocketAddr;
+
 use crate::settings::load::{ConfigError, Loaded, Place};
 use crate::settings::{Setting, Settings, setting};
 
@@ -55,6 +57,21 @@ const NATS: &[&str] = &[
 ];
 /// Likewise, for who follows some guilds only.
 const GUILD_MODE: &[&str] = &["guild_subjects_max"];
+/// Likewise.
+const CASSANDRA: &[&str] = &[
+    "cassandra_hosts",
+    "cassandra_keyspace",
+    "cassandra_datacenter",
+    "cassandra_user",
+    "cassandra_password",
+    "cassandra_tls",
+    "cassandra_tls_authority",
+    "cassandra_tls_cert",
+    "cassandra_tls_key",
+    "cassandra_replication",
+];
+/// Likewise.
+const REPLICA: &[&str] = &["grpc_advertise"];
 /// Likewise.
 const REDIS: &[&str] = &[
     "redis_url",
@@ -111,14 +128,16 @@ impl Role {
     pub(crate) fn takes(self, name: &str) -> bool {
         let has = |groups: &[&[&str]]| groups.iter().any(|names| names.contains(&name));
         match self {
-            Self::All => !has(&[PEERS, NATS, GUILD_MODE, REDIS]),
-            Self::Migrate => has(&[NATS, &["log", "log_format"]]),
-            Self::Check => has(&[NATS, REDIS, PEERS, GRPC, &["log", "log_format"]]),
+            Self::All => !has(&[PEERS, NATS, GUILD_MODE, REDIS, CASSANDRA, REPLICA]),
+            Self::Migrate => has(&[NATS, CASSANDRA, &["log", "log_format"]]),
+            Self::Check => has(&[NATS, REDIS, CASSANDRA, PEERS, GRPC, &["log", "log_format"]]),
             Self::Gateway => has(&[COMMON, GRPC, NATS, GUILD_MODE, REDIS, self.always_needed(), self.own()]),
             Self::Api => has(&[COMMON, GRPC, REDIS, self.always_needed(), self.own()]),
             Self::Fanout => has(&[COMMON, NATS, REDIS]),
-            Self::Presence => has(&[COMMON, GRPC, NATS, REDIS, self.always_needed(), self.own()]),
-            Self::Guilds | Self::Messages => has(&[COMMON, GRPC, NATS, self.always_needed(), self.own()]),
+            Self::Presence => has(&[COMMON, GRPC, NATS, REDIS, CASSANDRA, self.always_needed(), self.own()]),
+            Self::Guilds | Self::Messages => {
+                has(&[COMMON, GRPC, NATS, CASSANDRA, REPLICA, self.always_needed(), self.own()])
+            }
         }
     }
 
@@ -146,6 +165,14 @@ impl Role {
             // The demo data say where clients connect to, which this process does not know by itself.
             needed.extend(["public_api_url", "public_gateway_url"]);
         }
+        if matches!(self, Self::Guilds | Self::Messages) && settings.cassandra().is_some() {
+            // Others own a part of the directory, also what `starling admin` asks this one for.
+            needed.extend((self == Self::Guilds).then_some("guilds_grpc"));
+            let is_reachable = |address: SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
+            if !settings.grpc_listen.0.is_some_and(is_reachable) {
+                needed.push("grpc_advertise");
+            }
+        }
         needed
     }
 
@@ -168,7 +195,7 @@ impl Role {
                 "requests_per_sec",
                 "route_limits",
             ],
-            Self::Guilds => &["data_dir", "demo", "public_api_url", "public_gateway_url"],
+            Self::Guilds => &["data_dir", "demo", "public_api_url", "public_gateway_url", "guilds_grpc"],
             Self::Messages => {
                 &["data_dir", "sends_per_window", "sends_window_ms", "filter_words", "filter_patterns"]
             }

@@ -8,6 +8,7 @@
 
 mod address;
 mod api;
+mod cassandra;
 mod clients;
 mod cluster;
 mod fanout;
@@ -38,6 +39,7 @@ use crate::admin::{Admin, Credentials, Readiness};
 use crate::demo::{self, Demo};
 use crate::settings::Settings;
 pub use address::Urls;
+pub(crate) use cassandra::SCHEMAS;
 pub use clients::{Clients, DirectoryClients};
 pub(crate) use part::RoleServer;
 pub(crate) use peers::{Callee, Peers};

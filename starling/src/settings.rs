@@ -13,10 +13,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use model::limits;
+use storage::cassandra::Replication;
 use value::{
-    CollectorUrl, Copies, Endpoint, Endpoints, HttpUrl, Listen, LogFilter, LogFormat, NatsUrls, Number,
-    Password, Patterns, PemFile, Prefix, RedisUrl, Replicas, Secret, ServerName, SharedSecret, UserName,
-    Value, Words, WsUrl,
+    CassandraHosts, CassandraReplication, CassandraTls, CollectorUrl, Copies, Endpoint, Endpoints, HttpUrl,
+    Keyspace, Listen, LogFilter, LogFormat, Name, NatsUrls, Number, Password, Patterns, PemFile, Prefix,
+    RedisUrl, Replicas, Secret, ServerName, SharedSecret, Value, Words, WsUrl,
 };
 
 /// One row of the table.
@@ -128,6 +129,8 @@ settings! {
     "Cluster" {
         grpc_listen: Listen = Listen::default(), "STARLING_GRPC_LISTEN", "IP:PORT",
             "Where the services answer other programs over gRPC, such as 127.0.0.1:9091; empty: nowhere";
+        grpc_advertise: Endpoint = Endpoint::default(), "STARLING_GRPC_ADVERTISE", "HOST:PORT",
+            "With Cassandra: where callers reach this replica over gRPC; empty: where it listens";
         grpc_secret: SharedSecret = SharedSecret::default(), "STARLING_GRPC_SECRET", "TEXT",
             "What is sent with calls over gRPC to be let in, 16 to 256 characters; empty: what is in grpc.secret in the data directory";
         grpc_tls_cert: PemFile = PemFile::default(), "STARLING_GRPC_TLS_CERT", "FILE",
@@ -148,7 +151,7 @@ settings! {
     "NATS" {
         nats_urls: NatsUrls = NatsUrls::default(), "STARLING_NATS_URLS", "URLS",
             "Servers of NATS, nats://HOST[:PORT] or tls://HOST[:PORT] separated by commas; the others of a cluster are found by these";
-        nats_user: UserName = UserName::default(), "STARLING_NATS_USER", "NAME",
+        nats_user: Name = Name::default(), "STARLING_NATS_USER", "NAME",
             "Who we are to NATS, where it asks for a name and a password";
         nats_password: Password = Password::default(), "STARLING_NATS_PASSWORD", "TEXT",
             "The password of that user";
@@ -173,10 +176,32 @@ settings! {
         nats_user_stream_bytes: Number<1_048_576, 1_099_511_627_776> = Number::new(limits::NATS_USER_STREAM_BYTES), "STARLING_NATS_USER_STREAM_BYTES", "BYTES",
             "What each stream of users keeps at most; NATS reserves it";
     }
+    "Cassandra" {
+        cassandra_hosts: CassandraHosts = CassandraHosts::default(), "STARLING_CASSANDRA_HOSTS", "HOSTS",
+            "Some nodes of Cassandra, HOST[:PORT] separated by commas; empty: `guilds` and `messages` keep their data in data_dir";
+        cassandra_keyspace: Keyspace = Keyspace("starling".to_owned()), "STARLING_CASSANDRA_KEYSPACE", "NAME",
+            "The keyspace: keeps several systems on the same Cassandra apart";
+        cassandra_datacenter: Name = Name::default(), "STARLING_CASSANDRA_DATACENTER", "NAME",
+            "The datacenter whose nodes are asked; needed where there are several";
+        cassandra_user: Name = Name::default(), "STARLING_CASSANDRA_USER", "NAME",
+            "Who we are to Cassandra, where it asks for a name and a password";
+        cassandra_password: Password = Password::default(), "STARLING_CASSANDRA_PASSWORD", "TEXT",
+            "The password of that user";
+        cassandra_tls: CassandraTls = CassandraTls::default(), "STARLING_CASSANDRA_TLS", "PROOF",
+            "Encrypted connections, and what a node's certificate has to prove: `address`, or `authority` where it names no address; empty: in the clear, unless a file below is given";
+        cassandra_tls_authority: PemFile = PemFile::default(), "STARLING_CASSANDRA_TLS_AUTHORITY", "FILE",
+            "Who signs the certificates of Cassandra's nodes (PEM); empty: those whom the system trusts";
+        cassandra_tls_cert: PemFile = PemFile::default(), "STARLING_CASSANDRA_TLS_CERT", "FILE",
+            "Our certificate, where Cassandra asks for one (PEM)";
+        cassandra_tls_key: PemFile = PemFile::default(), "STARLING_CASSANDRA_TLS_KEY", "FILE",
+            "Key of that certificate (PEM)";
+        cassandra_replication: CassandraReplication = CassandraReplication(Replication::Simple(1)), "STARLING_CASSANDRA_REPLICATION", "COPIES",
+            "Copies of each row, as `starling migrate` makes it: COUNT for one datacenter, or DATACENTER:COUNT separated by commas";
+    }
     "Redis" {
         redis_url: RedisUrl = RedisUrl::default(), "STARLING_REDIS_URL", "URL",
             "Redis, redis://HOST[:PORT] or, with TLS, rediss://HOST[:PORT]";
-        redis_user: UserName = UserName::default(), "STARLING_REDIS_USER", "NAME",
+        redis_user: Name = Name::default(), "STARLING_REDIS_USER", "NAME",
             "Who we are to Redis; empty: its user `default`";
         redis_password: Password = Password::default(), "STARLING_REDIS_PASSWORD", "TEXT",
             "The password for Redis, where it asks for one";

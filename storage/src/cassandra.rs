@@ -3,6 +3,7 @@
 //! - [`Config`] says where it is; [`Cassandra::connect`] gives the session that everything in a process shares.
 //! - [`migrate`] brings the keyspace to the state that the code expects. A [`Schema`] is a list of steps that only
 //!   grows; each crate with tables has its own.
+//! - [`inspect`] says what people want to know before they start anything on it.
 //! - [`CassandraRegister`] and [`CassandraWorkers`] are where replicas, slots and worker ids are written down.
 //! - [`LeasedWrites`] is how a store writes, [`CassandraOutbox`] what it writes beside its data.
 //!
@@ -14,6 +15,7 @@
 mod conditional;
 mod config;
 mod error;
+mod inspect;
 mod migrate;
 mod outbox;
 mod register;
@@ -28,6 +30,7 @@ mod writes;
 
 pub use config::{Config, Credentials, KeyspaceName, Replication, Tls};
 pub use error::{ConnectError, ReadError, WriteError};
+pub use inspect::{Inspected, inspect};
 pub use migrate::{MigrateError, Migrated, migrate};
 pub use outbox::{CassandraOutbox, CassandraSweepError};
 pub use register::CassandraRegister;
@@ -36,6 +39,6 @@ pub use scylla::{serialize::row::SerializeRow, statement::prepared::PreparedStat
 pub use session::{Cassandra, OwnedRow};
 pub use tables::SCHEMA;
 #[cfg(feature = "cassandra-tls")]
-pub use tls::TlsError;
+pub use tls::{TlsError, choose_ring};
 pub use workers::CassandraWorkers;
 pub use writes::{LeasedWriteError, LeasedWrites, WriteBatch};

@@ -95,9 +95,18 @@ pub struct WorkerLease {
 impl WorkerLease {
     /// Takes one, and waits until no earlier holder can have made a snowflake of this moment.
     pub async fn take(register: Arc<dyn WorkerRegister>, clock: SharedClock) -> Result<Self, WorkerError> {
+        Self::take_of(register, clock, WorkerId::COUNT).await
+    }
+
+    /// Takes one of the first so many: the others are given out in another way.
+    pub async fn take_of(
+        register: Arc<dyn WorkerRegister>,
+        clock: SharedClock,
+        count: u16,
+    ) -> Result<Self, WorkerError> {
         let holder = entropy::number();
-        let first = u16::try_from(entropy::below(u64::from(WorkerId::COUNT))).expect("below 1,024");
-        let looked_at = (0..WORKER_LOOKS).map(|step| WorkerId::new((first + step) % WorkerId::COUNT));
+        let first = u16::try_from(entropy::below(u64::from(count))).expect("below 1,024");
+        let looked_at = (0..WORKER_LOOKS.min(count)).map(|step| WorkerId::new((first + step) % count));
         let looked_at: Vec<WorkerId> = looked_at.flatten().collect();
         let mut observed = Observed::new();
         let give_up_at = Instant::now() + Duration::from_millis(WORKER_WAIT_MS);

@@ -11,6 +11,7 @@ mod launch;
 mod shared;
 
 use std::env;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -137,8 +138,17 @@ pub async fn session_of_services() -> Option<Arc<Cassandra>> {
     Some(session.unwrap_or_else(|error| panic!("{error}")))
 }
 
+/// Writes the files of a node in this folder, whose kill takes nothing that it has acknowledged; answers its command.
+pub(crate) fn plan(folder: &Path, port: u16, storage_port: u16) -> io::Result<Vec<String>> {
+    let node = Node { folder: folder.to_owned(), port, is_durable: true };
+    node.write_files(storage_port)?;
+    let command = node.command();
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    Ok(words.map(|word| word.to_string_lossy().into_owned()).collect())
+}
+
 /// Whether a server can be started here.
-fn is_there() -> bool {
+pub fn is_there() -> bool {
     static LACK: OnceLock<Option<String>> = OnceLock::new();
     let Some(lack) = LACK.get_or_init(lack) else { return true };
     assert!(env::var_os("CI").is_none_or(|ci| ci.is_empty()), "no Cassandra to test on: {lack}");

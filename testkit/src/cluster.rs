@@ -1,11 +1,9 @@
-//! A cluster on this machine: NATS, Redis and every role as a process of its own, with the demo data.
+//! A cluster on this machine: NATS, Redis, Cassandra and every role as a process of its own, with the demo data.
 //!
 //! Each process has a keeper, which starts it again a second after it has ended, as Kubernetes would. Everything lies in
 //! one folder: `demo.json` says how to connect, `processes.json` what runs and is kept true, `cluster.toml` holds the
 //! settings that all roles share, `cluster.log` what all of them have printed. `make cluster` runs one for people
-//! (`starling-cluster`), tests run smaller ones.
-//!
-//! `guilds` and `messages` keep their data in a store of their own, so there is one of each.
+//! (`starling-cluster`), tests run smaller ones, most of them in a keyspace of the Cassandra that all tests share.
 
 mod files;
 mod log;
@@ -28,13 +26,24 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
-use crate::redis;
 use crate::rest::Rest;
 use crate::server::{Demo, forget_settings};
+use crate::{cassandra, redis};
 use files::Files;
 use log::Log;
 pub use member::Member;
 use plan::Plan;
+
+/// Where `guilds` and `messages` keep their data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// Each in a store of its own, so there is one of each.
+    Embedded,
+    /// In a Cassandra that is one of the cluster's processes.
+    Own,
+    /// In a keyspace of the Cassandra that all tests share.
+    Shared,
+}
 
 /// How large it is, and where.
 #[derive(Debug, Clone)]
@@ -43,6 +52,9 @@ pub struct Options {
     pub nats_nodes: usize,
     pub gateways: usize,
     pub apis: usize,
+    pub guilds: usize,
+    pub messages: usize,
+    pub database: Database,
     pub layout: Layout,
     pub stream_bytes: u64,
     /// Further lines of the settings that all roles share.
@@ -80,6 +92,9 @@ impl Options {
             nats_nodes: 3,
             gateways: 2,
             apis: 2,
+            guilds: 1,
+            messages: 2,
+            database: Database::Own,
             layout: Layout::default(),
             stream_bytes: 64 * 1024 * 1024,
             settings: String::new(),
@@ -88,10 +103,12 @@ impl Options {
         }
     }
 
-    /// Enough for a test: two edges of each kind on few streams, without limits that a test would meet.
+    /// Enough for a test: two of everything that may be there twice, on few streams, without limits that a test would meet.
     pub fn small(folder: PathBuf) -> Self {
         Self {
             nats_nodes: 1,
+            guilds: 2,
+            database: Database::Shared,
             layout: Layout { guild_partitions: 4, user_partitions: 2 },
             stream_bytes: 32 * 1024 * 1024,
             settings: crate::server::UNLIMITED.to_owned(),
@@ -99,15 +116,21 @@ impl Options {
             ..Self::full(folder)
         }
     }
+
+    /// The same without Cassandra.
+    pub fn embedded(folder: PathBuf) -> Self {
+        Self { guilds: 1, messages: 1, database: Database::Embedded, ..Self::small(folder) }
+    }
 }
 
 impl Cluster {
-    /// Starts everything and waits until all of it is ready. `None` where Redis is not installed, which is said.
+    /// Starts everything and waits until all of it is ready. `None` where Redis or Cassandra is not installed, which is said.
     ///
     /// # Errors
     /// When something does not start, with the end of the log.
     pub async fn start(options: Options) -> io::Result<Option<Self>> {
-        if !redis::is_there() {
+        let needs_cassandra = options.database != Database::Embedded;
+        if !redis::is_there() || needs_cassandra && !cassandra::is_there() {
             return Ok(None);
         }
         let folder = options.folder.clone();
@@ -188,9 +211,7 @@ impl Cluster {
 
     /// Ends everything in order: edges, services, servers.
     pub async fn stop(self) {
-        for tier in
-            [&["gateway", "api"][..], &["guilds", "messages", "presence", "fanout"], &["nats", "redis"]]
-        {
+        for tier in [&["gateway", "api"][..], &["guilds", "messages", "presence", "fanout"], &SERVERS] {
             let of_tier = self.members.iter().filter(|member| tier.contains(&member.role()));
             futures_util::future::join_all(of_tier.map(|member| member.stop())).await;
         }
@@ -295,5 +316,7 @@ async fn until(name: &str, is_there: impl AsyncFn() -> bool) -> io::Result<()> {
     Err(io::Error::other(format!("{name} was not ready in {START_PATIENCE:?}")))
 }
 
+/// Roles of what is no process of `starling`.
+pub const SERVERS: [&str; 3] = ["nats", "redis", "cassandra"];
 const START_PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);

@@ -286,6 +286,7 @@ service! {
         add_member(AddMemberRequest) -> Member = member(BOT);
         edit_member(EditMemberRequest) -> Member = member(BOB);
         remove_member(RemoveMemberRequest) -> Empty = v1::Empty {};
+        refresh_member(RefreshMemberRequest) -> Empty = v1::Empty {};
         seed_guild(SeedGuildRequest) -> SeedGuildReply = v1::SeedGuildReply::default();
         create_invite(CreateInviteRequest) -> Invite = invite();
         get_invite(GetInviteRequest) -> InviteDetails = invite_details();

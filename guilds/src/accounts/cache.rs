@@ -1,18 +1,19 @@
 //! Whose token it is, in memory: every request of every client asks.
 //!
-//! This process makes and revokes all tokens of its users, so the cache is told of every change. A look into the store
+//! Who owns a user's slot makes and revokes all their tokens, so its cache is told of every change; it holds nobody else's. A look into the store
 //! may be overtaken by a change: what it found is kept only if nothing was forgotten meanwhile.
 //!
 //! There is an entry for each user who is connected, so it is a small one: the identity as it is sent, and no index beside
 //! the users', since a token says whose it claims to be. A false claim finds nothing here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::UserId;
 use model::limits::TOKEN_CACHE_MAX;
 use parking_lot::Mutex;
 use prost::Message as _;
 use proto::v1;
+use storage::{Lease, Slot, SlotSet};
 
 use crate::store::TokenHash;
 
@@ -68,6 +69,16 @@ impl Cache {
         }
     }
 
+    /// These slots are another's from now on, or were lost.
+    pub(crate) fn forget_slots(&self, leases: &[Lease]) {
+        let slots: HashSet<Slot> =
+            leases.iter().filter(|lease| lease.set == SlotSet::Users).map(|lease| lease.slot).collect();
+        let mut inner = self.inner.lock();
+        inner.changes += 1;
+        inner.users.retain(|user, _| !slots.contains(&Slot::of(user.get())));
+        inner.tokens = inner.users.values().map(Vec::len).sum();
+    }
+
     /// The user or one of their tokens has changed.
     pub(crate) fn forget_user(&self, user: UserId) {
         let mut inner = self.inner.lock();
@@ -93,6 +104,24 @@ mod tests {
         cache.forget_user(user);
         assert!(cache.get(Some(user), &[1; 32]).is_err());
         assert_eq!(cache.inner.lock().tokens, 0);
+    }
+
+    #[test]
+    fn a_slot_that_goes_takes_its_users_along() {
+        let cache = Cache::default();
+        let [alice, bob] = [1, 2].map(|id| UserId::new(id << 22).unwrap());
+        for (hash, user) in [([1; 32], alice), ([2; 32], bob)] {
+            let look = cache.get(Some(user), &hash).unwrap_err();
+            cache.keep(look, hash, user, &v1::Identity::default());
+        }
+        let slot = Slot::of(alice.get());
+        assert_ne!(slot, Slot::of(bob.get()));
+        let lease = |set| Lease { set, slot, epoch: storage::Epoch(1) };
+        cache.forget_slots(&[lease(SlotSet::Guilds)]);
+        assert!(cache.get(Some(alice), &[1; 32]).is_ok());
+        cache.forget_slots(&[lease(SlotSet::Users)]);
+        assert!(cache.get(Some(alice), &[1; 32]).is_err() && cache.get(Some(bob), &[2; 32]).is_ok());
+        assert_eq!(cache.inner.lock().tokens, 1);
     }
 
     #[test]

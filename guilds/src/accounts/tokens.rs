@@ -11,7 +11,7 @@ use proto::failure::code;
 use proto::{Failure, v1};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use storage::Ledger;
+use storage::{Lease, Ledger, Slot, SlotSet};
 
 use crate::accounts::Accounts;
 use crate::changes::Draft;
@@ -67,7 +67,10 @@ impl Accounts {
             return Err(Failure::unauthenticated());
         }
         let hash = hash(text);
-        let look = match self.cache.get(claimed_user(text), &hash) {
+        // Of others' users nobody tells us what becomes of their tokens.
+        let claimed = claimed_user(text);
+        let lease = claimed.and_then(|user| self.changes.lease(SlotSet::Users, user.get()).ok());
+        let look = match self.cache.get(claimed.filter(|_| lease.is_some()), &hash) {
             Ok(identity) => return Ok(identity),
             Err(look) => look,
         };
@@ -80,7 +83,11 @@ impl Accounts {
             None
         };
         let identity = v1::Identity { user: Some((&user).into()), token_id: token.token_id, application };
-        self.cache.keep(look, hash, user.id, &identity);
+        let is_ours =
+            |lease: Lease| lease.slot == Slot::of(user.id.get()) && self.changes.leases.check(&lease).is_ok();
+        if lease.is_some_and(is_ours) {
+            self.cache.keep(look, hash, user.id, &identity);
+        }
         Ok(identity)
     }
 

@@ -12,6 +12,7 @@ use crate::changes::Draft;
 use crate::command::Command;
 use crate::directory::Directory;
 use crate::guild::{check_name, new_guild, store_new_guild};
+use crate::members::RefreshMember;
 use crate::membership::check_room;
 use crate::roles::Piece;
 use crate::seed;
@@ -225,6 +226,12 @@ impl Guilds for Directory {
     async fn remove_member(&self, request: Request<v1::RemoveMemberRequest>) -> Answer<v1::Empty> {
         let request = request.into_inner();
         answer(self.in_pieces(request.guild_id, request).await)
+    }
+
+    async fn refresh_member(&self, request: Request<v1::RefreshMemberRequest>) -> Answer<v1::Empty> {
+        let v1::RefreshMemberRequest { guild_id, user_id } = request.into_inner();
+        let user = id("user_id", user_id).map_err(Failure::from)?;
+        answer(self.in_guild(guild_id, RefreshMember(user)).await.map(|()| v1::Empty {}))
     }
 
     async fn seed_guild(&self, request: Request<v1::SeedGuildRequest>) -> Answer<v1::SeedGuildReply> {

@@ -73,12 +73,12 @@ impl Rig {
         let floor = Arc::new(IdFloor::open(&engine).unwrap());
         let ids = Snowflakes::new(WorkerId::of_epoch(leases.epoch()), floor.recorded_ms());
         let config = Config {
-            engine: engine.clone(),
+            store: Arc::new(EmbeddedStore::open(&engine, floor).unwrap()),
             leases: Arc::new(leases),
             backplane: backplane.clone(),
+            replicas: None,
             clock: Arc::new(clock.clone()),
             ids: Arc::new(Mutex::new(ids)),
-            floor,
             password_cost: PasswordCost::CHEAP,
             actor_idle_ms: Some(50),
         };

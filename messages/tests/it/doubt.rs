@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use async_trait::async_trait;
 use doubles::until;
-use messages::store::{Changes, EmbeddedStore, MessageStore, NewMessage, Page, StoreError};
+use messages::store::{Changes, MessageStore, NewMessage, Page, StoreError};
 use model::emoji::Emoji;
 use model::{ChannelId, EventKind, Message, MessageId, UserId};
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use crate::world::FIRST;
 
 /// The embedded store, whose writes are all made, and confirmed as long as it is sure of itself.
 pub struct Doubtful {
-    inner: EmbeddedStore,
+    inner: Arc<dyn MessageStore>,
     doubts: AtomicBool,
     scope: Scope,
     late: Mutex<Vec<Marker>>,
@@ -26,16 +26,16 @@ pub struct Doubtful {
 }
 
 impl Doubtful {
-    pub fn new(inner: EmbeddedStore) -> Arc<Self> {
+    pub fn new(inner: Arc<dyn MessageStore>) -> Arc<Self> {
         Self::of(inner, Scope::Set)
     }
 
     /// One that keeps watermarks by slot, as it has other writers.
-    pub fn shared(inner: EmbeddedStore) -> Arc<Self> {
+    pub fn shared(inner: Arc<dyn MessageStore>) -> Arc<Self> {
         Self::of(inner, Scope::Slot)
     }
 
-    fn of(inner: EmbeddedStore, scope: Scope) -> Arc<Self> {
+    fn of(inner: Arc<dyn MessageStore>, scope: Scope) -> Arc<Self> {
         let (late, marks) = (Mutex::default(), Mutex::default());
         Arc::new(Self { inner, doubts: AtomicBool::new(false), scope, late, marks })
     }

@@ -100,8 +100,9 @@ impl Rig {
         let config =
             config(&self.engine, &self.clock, &self.backplane, &self.world, self.rate_limit, &self.filter)
                 .await;
-        let store = Doubtful::new(EmbeddedStore::open(&self.engine, Arc::clone(&config.floor)).unwrap());
-        self.messages = Messages::open_on(Arc::<Doubtful>::clone(&store), config).await.unwrap();
+        let store = Doubtful::new(Arc::clone(&config.store));
+        let config = Config { store: Arc::<Doubtful>::clone(&store), ..config };
+        self.messages = Messages::open(config).await.unwrap();
         self.client = clients::local_messages(self.messages.clone(), Handle::current());
         store
     }
@@ -278,14 +279,13 @@ async fn config(
     let ids = Snowflakes::new(WorkerId::of_epoch(leases.epoch()), floor.recorded_ms());
     let directory = Directory(Arc::clone(world));
     Config {
-        engine: engine.clone(),
+        store: Arc::new(EmbeddedStore::open(engine, Arc::new(floor)).unwrap()),
         leases: Arc::new(leases),
         backplane: Arc::<Flaky>::clone(backplane),
         guilds: clients::local_guilds(directory.clone(), Handle::current()),
         accounts: clients::local_accounts(directory, Handle::current()),
         clock: Arc::new(clock.clone()),
         ids: Arc::new(Mutex::new(ids)),
-        floor: Arc::new(floor),
         rate_limit,
         filter: filter.clone(),
     }

@@ -357,6 +357,10 @@ impl Guilds for Directory {
         unused()
     }
 
+    async fn refresh_member(&self, _: Request<v1::RefreshMemberRequest>) -> Reply<v1::Empty> {
+        unused()
+    }
+
     async fn seed_guild(&self, _: Request<v1::SeedGuildRequest>) -> Reply<v1::SeedGuildReply> {
         unused()
     }

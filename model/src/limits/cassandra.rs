@@ -10,6 +10,8 @@ pub const CASSANDRA_PING_MS: u64 = 5_000;
 pub const CASSANDRA_AGAIN_MS: u64 = 50;
 /// For a node to know a keyspace that another migration has made.
 pub const CASSANDRA_KEYSPACE_MS: u64 = 10_000;
+/// What a batch may hold in Cassandra at least: a change is written together with its events.
+pub const CASSANDRA_BATCH_BYTES: u64 = 8 * 1024 * 1024;
 /// Time in which a write is certain, with all its attempts. Below [`CHANGE_WAIT_MS`](super::CHANGE_WAIT_MS).
 pub const CASSANDRA_CHANGE_MS: u64 = 3_500;
 /// Time in which a read is answered, with all its attempts.

@@ -79,6 +79,22 @@ fn demo_data_need_the_addresses_that_they_name() {
 }
 
 #[test]
+fn replicas_on_cassandra_say_where_they_are() {
+    const HOSTS: (&str, &str) = ("STARLING_CASSANDRA_HOSTS", "c");
+    const EVERYWHERE: (&str, &str) = ("STARLING_GRPC_LISTEN", "0.0.0.0:9091");
+    const ADVERTISE: (&str, &str) = ("STARLING_GRPC_ADVERTISE", "pod-1:9091");
+    assert_eq!(check(Role::Messages, &[ROLES[3].1, &[HOSTS]].concat()), Ok(()));
+    let everywhere = [SECRET, EVERYWHERE, STREAMS, GUILDS, HOSTS];
+    for role in [Role::Messages, Role::Guilds] {
+        let error = check(role, &everywhere).unwrap_err();
+        assert!(error.contains("needs grpc_advertise"), "{error}");
+        assert_eq!(check(role, &[&everywhere[..], &[ADVERTISE]].concat()), Ok(()));
+    }
+    let error = check(Role::Guilds, &[ROLES[2].1, &[HOSTS]].concat()).unwrap_err();
+    assert!(error.contains("needs guilds_grpc"), "{error}");
+}
+
+#[test]
 fn variables_of_other_roles_are_no_mistake_of_a_role() {
     let more = [("STARLING_GATEWAY_LISTEN", "127.0.0.1:5"), ("STARLING_DEMO", "true"), STREAMS];
     assert_eq!(check(Role::Api, &[ROLES[1].1, &more].concat()), Ok(()));
@@ -96,7 +112,7 @@ fn who_has_everything_calls_nobody() {
 
 #[test]
 fn every_name_is_a_settings_name_and_every_setting_is_somebodys() {
-    let groups = [COMMON, GRPC, PEERS, NATS, REDIS, MUTUAL_TLS].concat();
+    let groups = [COMMON, GRPC, PEERS, NATS, REDIS, CASSANDRA, REPLICA, MUTUAL_TLS].concat();
     let of_roles = EVERY_ROLE.iter().flat_map(|role| [role.always_needed(), role.own()].concat());
     for name in groups.into_iter().chain(of_roles) {
         assert!(setting(name).is_some(), "{name}");

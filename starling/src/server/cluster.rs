@@ -17,6 +17,7 @@ use redis_link::Link;
 use tasks::Ended;
 use tokio::time::sleep;
 
+use super::part::Missing;
 use super::peers::{Callee, Peers};
 use crate::admin::metrics::{self, Readings};
 use crate::admin::{Gate, Readiness};
@@ -56,10 +57,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// Keeps the readiness true, for ever.
-    pub(super) async fn watch(&self, gate: &Gate) {
+    /// Keeps the readiness true, for ever. What the part lacks of its own counts, too.
+    pub(super) async fn watch(&self, gate: &Gate, part: &Missing) {
         loop {
-            let missing = self.missing();
+            let missing = self.missing().or_else(part);
             gate.set(missing.map_or(Readiness::Ready, |reason| Readiness::Waiting(reason.into())));
             sleep(Duration::from_millis(PEERS_CHECK_MS)).await;
         }
@@ -108,6 +109,13 @@ impl Cluster {
     /// The replicas of a service that the role calls.
     pub(super) fn peer(&self, callee: Callee) -> &Remote {
         self.peers.get(callee)
+    }
+
+    /// Waits until a replica of a service can be called.
+    pub(super) async fn reach(&self, callee: Callee) {
+        while !self.peer(callee).is_up() {
+            sleep(Duration::from_millis(PEERS_CHECK_MS)).await;
+        }
     }
 
     /// A client of each replica of presence.

@@ -7,14 +7,15 @@ use ::guilds::{Directory, PasswordCost};
 use anyhow::Context as _;
 use backplane::Backplane;
 use model::clock::{SharedClock, SystemClock};
+use proto::clients::GuildsClient;
 use proto::serving::Services;
 use tasks::Ended;
 use tokio::runtime::Handle;
 
 use super::clients::DirectoryClients;
 use super::keep::Keep;
-use super::part::{Ground, Part};
-use super::workers::Workers;
+use super::part::{Ground, Missing, Part};
+use super::peers::Callee;
 use super::{Urls, grpc};
 use crate::admin::metrics::Readings;
 use crate::admin::{Admin, Credentials, Readiness};
@@ -26,15 +27,16 @@ use crate::settings::Settings;
 pub(super) async fn open(
     keep: &Keep,
     backplane: Arc<dyn Backplane>,
+    replicas: Option<GuildsClient>,
     clock: &SharedClock,
 ) -> anyhow::Result<Directory> {
     let config = ::guilds::Config {
-        engine: keep.engine.clone(),
+        store: keep.directory_store(clock).await?,
         leases: keep.leases.clone(),
         backplane,
+        replicas,
         clock: clock.clone(),
         ids: keep.ids.clone(),
-        floor: keep.floor.clone(),
         password_cost: PasswordCost::default(),
         actor_idle_ms: None,
     };
@@ -56,22 +58,39 @@ impl Part for Guilds {
     async fn open(ground: Ground<'_>) -> anyhow::Result<Self> {
         let Ground { settings, cluster, gate } = ground;
         gate.set(Readiness::Starting("the database is being opened"));
-        let keep = Keep::open(settings, Workers::Guilds).await?;
+        let dir = &settings.data_dir;
+        std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
+        let keep = Keep::open(settings, Role::Guilds, gate).await?;
         gate.set(Readiness::Starting("what an earlier run left is being published"));
-        let directory = open(&keep, cluster.backplane(), &SystemClock::shared()).await?;
-        let clients = DirectoryClients::local(&directory, &Handle::current());
-        let demo = match settings.demo {
-            true => {
-                let urls = Urls::new(settings, settings.api_listen, settings.gateway_listen);
-                Some(demo::prepare(&clients, &urls, &settings.data_dir).await?)
-            }
-            false => None,
-        };
-        Ok(Self { settings: settings.clone(), keep, directory, clients, demo })
+        let replicas = keep.is_shared().then(|| DirectoryClients::remote(cluster.peer(Callee::Guilds)));
+        let own = replicas.as_ref().map(|replicas| replicas.guilds.clone());
+        let directory = open(&keep, cluster.backplane(), own, &SystemClock::shared()).await?;
+        let clients = replicas.unwrap_or_else(|| DirectoryClients::local(&directory, &Handle::current()));
+        Ok(Self { settings: settings.clone(), keep, directory, clients, demo: None })
     }
 
     fn serves(&self) -> Option<Services> {
         Some(grpc::directory_services(&self.directory))
+    }
+
+    /// The demo data may belong to other replicas, too: they are made over gRPC, as callers would.
+    async fn begin(&mut self, ground: Ground<'_>) -> anyhow::Result<()> {
+        let Ground { settings, cluster, gate } = ground;
+        gate.set(Readiness::Starting("slots of the directory are being taken"));
+        self.directory.settled().await;
+        if settings.demo {
+            gate.set(Readiness::Starting("the demo data are being made"));
+            if self.keep.is_shared() {
+                cluster.reach(Callee::Guilds).await;
+            }
+            let urls = Urls::new(settings, settings.api_listen, settings.gateway_listen);
+            self.demo = Some(demo::prepare(&self.clients, &urls, &settings.data_dir).await?);
+        }
+        Ok(())
+    }
+
+    fn missing(&self) -> Missing {
+        Box::new(self.keep.missing())
     }
 
     fn answer_calls(&self, admin: &Admin) -> anyhow::Result<()> {
@@ -86,7 +105,7 @@ impl Part for Guilds {
     }
 
     fn lines(&self) -> Vec<String> {
-        vec![format!("data in {}", self.settings.data_dir.display())]
+        vec![self.keep.line(&self.settings)]
     }
 
     fn guide(&self) -> String {
@@ -94,7 +113,10 @@ impl Part for Guilds {
     }
 
     async fn ended(&self) -> Ended {
-        self.directory.ended().await
+        tokio::select! {
+            ended = self.directory.ended() => ended,
+            ended = self.keep.ended() => ended,
+        }
     }
 
     async fn shutdown(self) -> anyhow::Result<()> {

@@ -1,6 +1,5 @@
 //! The message service: as a part of the whole, and as a process of its own.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::messages::{FilterConfig, Messages as Service, RateLimitConfig};
@@ -13,9 +12,8 @@ use tasks::Ended;
 
 use super::clients::DirectoryClients;
 use super::keep::Keep;
-use super::part::{Ground, Part};
+use super::part::{Ground, Missing, Part};
 use super::peers::Callee;
-use super::workers::Workers;
 use crate::admin::Readiness;
 use crate::admin::metrics::{self, Readings};
 use crate::role::Role;
@@ -30,14 +28,13 @@ pub(super) async fn open(
     settings: &Settings,
 ) -> anyhow::Result<Service> {
     let config = ::messages::Config {
-        engine: keep.engine.clone(),
+        store: keep.message_store(clock).await?,
         leases: keep.leases.clone(),
         backplane,
         guilds: directory.guilds,
         accounts: directory.accounts,
         clock: clock.clone(),
         ids: keep.ids.clone(),
-        floor: keep.floor.clone(),
         rate_limit: RateLimitConfig {
             messages: settings.sends_per_window.get_u32(),
             window_ms: settings.sends_window_ms.get(),
@@ -52,7 +49,7 @@ pub(super) async fn open(
 
 /// The part of the role `messages`.
 pub(crate) struct Messages {
-    data_dir: PathBuf,
+    settings: Settings,
     keep: Keep,
     service: Service,
 }
@@ -63,15 +60,24 @@ impl Part for Messages {
     async fn open(ground: Ground<'_>) -> anyhow::Result<Self> {
         let Ground { settings, cluster, gate } = ground;
         gate.set(Readiness::Starting("the database is being opened"));
-        let keep = Keep::open(settings, Workers::Messages).await?;
+        let keep = Keep::open(settings, Role::Messages, gate).await?;
         gate.set(Readiness::Starting("what an earlier run left is being published"));
         let directory = DirectoryClients::remote(cluster.peer(Callee::Guilds));
         let service = open(&keep, cluster.backplane(), directory, &SystemClock::shared(), settings).await?;
-        Ok(Self { data_dir: settings.data_dir.clone(), keep, service })
+        Ok(Self { settings: settings.clone(), keep, service })
     }
 
     fn serves(&self) -> Option<Services> {
         Some(Services::new().with(messages_server(self.service.clone())))
+    }
+
+    async fn begin(&mut self, _: Ground<'_>) -> anyhow::Result<()> {
+        self.service.settled().await;
+        Ok(())
+    }
+
+    fn missing(&self) -> Missing {
+        Box::new(self.keep.missing())
     }
 
     fn readings(&self) -> Readings {
@@ -80,11 +86,14 @@ impl Part for Messages {
     }
 
     fn lines(&self) -> Vec<String> {
-        vec![format!("data in {}", self.data_dir.display())]
+        vec![self.keep.line(&self.settings)]
     }
 
     async fn ended(&self) -> Ended {
-        self.service.ended().await
+        tokio::select! {
+            ended = self.service.ended() => ended,
+            ended = self.keep.ended() => ended,
+        }
     }
 
     async fn shutdown(self) -> anyhow::Result<()> {

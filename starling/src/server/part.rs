@@ -29,6 +29,16 @@ pub(crate) trait Part: Sized {
         None
     }
 
+    /// What it does once it can be called, before it is ready.
+    async fn begin(&mut self, _: Ground<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Says what it lacks of its own that it can't do without.
+    fn missing(&self) -> Missing {
+        Box::new(|| None)
+    }
+
     /// Answers calls of `starling admin`, or leaves them to others.
     fn answer_calls(&self, admin: &Admin) -> anyhow::Result<()> {
         admin.answers_no_calls();
@@ -55,7 +65,11 @@ pub(crate) trait Part: Sized {
     async fn shutdown(self) -> anyhow::Result<()>;
 }
 
+/// Says what is missing, as long as something is.
+pub(crate) type Missing = Box<dyn Fn() -> Option<&'static str> + Send + Sync>;
+
 /// What a part is opened on.
+#[derive(Clone, Copy)]
 pub(crate) struct Ground<'a> {
     pub(super) settings: &'a Settings,
     pub(super) cluster: &'a Cluster,
@@ -80,7 +94,8 @@ impl<P: Part> RoleServer<P> {
         let cluster = Arc::new(Cluster::begin(&settings, P::ROLE)?);
         admin.add_metrics(cluster.readings());
         cluster.join(&gate).await?;
-        let part = P::open(Ground { settings: &settings, cluster: &cluster, gate: &gate }).await?;
+        let ground = Ground { settings: &settings, cluster: &cluster, gate: &gate };
+        let mut part = P::open(ground).await?;
         admin.add_metrics(part.readings());
         let grpc = match (part.serves(), settings.grpc_listen.0) {
             (Some(services), Some(address)) => {
@@ -92,11 +107,12 @@ impl<P: Part> RoleServer<P> {
             }
             _ => None,
         };
+        part.begin(ground).await?;
         part.answer_calls(&admin)?;
         gate.set(Readiness::Ready);
         let chores = Tasks::new("process");
-        let watched = cluster.clone();
-        let watch = async move { watched.watch(&gate).await };
+        let (watched, missing) = (cluster.clone(), part.missing());
+        let watch = async move { watched.watch(&gate, &missing).await };
         chores.spawner().spawn_lasting("the watch over what it needs", watch);
         Ok(Self { admin, cluster, part, grpc, chores })
     }

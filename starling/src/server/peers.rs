@@ -74,13 +74,19 @@ impl Callee {
 }
 
 /// Connections to the replicas of other roles.
-pub(crate) struct Peers(BTreeMap<Callee, Vec<Remote>>);
+pub(crate) struct Peers {
+    role: Role,
+    remotes: BTreeMap<Callee, Vec<Remote>>,
+}
 
 impl Peers {
     /// Begins to connect to those that the role takes and the settings name.
     pub(crate) fn connect(settings: &Settings, role: Role) -> anyhow::Result<Self> {
         let tls = tls::of_callers(settings)?;
+        // The replicas of one's own role matter only where they share a store.
+        let is_called = |callee: &Callee| callee.name() != role.name() || settings.cassandra().is_some();
         let called = Callee::ALL.into_iter().filter(|callee| role.takes(callee.setting()));
+        let called = called.filter(is_called);
         let start = |callee: Callee, targets: Targets| {
             let secret = settings.grpc_secret.0.clone();
             let config = Config { secret, tls: tls.clone(), ..Config::new(callee.name(), targets) };
@@ -90,7 +96,7 @@ impl Peers {
             let parts = callee.parts(callee.replicas(settings).0.clone()?);
             Some((callee, parts.into_iter().map(|targets| start(callee, targets)).collect()))
         };
-        Ok(Self(called.filter_map(connect).collect()))
+        Ok(Self { role, remotes: called.filter_map(connect).collect() })
     }
 
     /// The replicas of one that is called.
@@ -106,21 +112,22 @@ impl Peers {
     /// # Panics
     /// When the role does not call it.
     pub(crate) fn parts(&self, callee: Callee) -> &[Remote] {
-        self.0.get(&callee).expect("a role needs the settings of those that it calls")
+        self.remotes.get(&callee).expect("a role needs the settings of those that it calls")
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (Callee, &Remote)> {
-        self.0.iter().flat_map(|(callee, parts)| parts.iter().map(|remote| (*callee, remote)))
+        self.remotes.iter().flat_map(|(callee, parts)| parts.iter().map(|remote| (*callee, remote)))
     }
 
-    /// The first that has no replica and is needed.
+    /// The first that has no replica and is needed. Who is one of the replicas does not wait for them.
     pub(super) fn missing(&self) -> Option<&'static str> {
-        self.all().filter(|(_, remote)| !remote.is_up()).find_map(|(callee, _)| callee.missing())
+        let others = self.all().filter(|(callee, _)| callee.name() != self.role.name());
+        others.filter(|(_, remote)| !remote.is_up()).find_map(|(callee, _)| callee.missing())
     }
 
     /// What became of calls, by the service that was called.
     pub(super) fn readings(&self) -> Readings {
-        let peers = self.0.clone();
+        let peers = self.remotes.clone();
         Arc::new(move || {
             let all = peers.iter().flat_map(|(callee, parts)| {
                 let Counts { calls, redirects, repeats, refused, lost } =
@@ -143,7 +150,7 @@ impl Peers {
 
     /// Waits for a task that ends by itself, which only a defect does.
     pub(super) async fn ended(&self) -> Ended {
-        if self.0.is_empty() {
+        if self.remotes.is_empty() {
             return std::future::pending().await;
         }
         select_all(self.all().map(|(_, remote)| remote.ended().boxed_local())).await.0

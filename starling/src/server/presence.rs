@@ -17,6 +17,7 @@ use proto::serving::Services;
 use storage::Snowflakes;
 use tasks::Ended;
 
+use super::cassandra::{LeasedIds, connect};
 use super::keep::event_ids;
 use super::part::{Ground, Part};
 use super::workers::Workers;
@@ -48,16 +49,28 @@ pub(super) fn start(base: Base, settings: &Settings) -> Service {
 }
 
 /// The part of the role `presence`.
-pub(crate) struct Presence(Service);
+pub(crate) struct Presence {
+    service: Service,
+    /// Its worker id, where replicas share Cassandra; it keeps nothing else there.
+    leased: Option<LeasedIds>,
+}
 
 impl Part for Presence {
     const ROLE: Role = Role::Presence;
 
     async fn open(ground: Ground<'_>) -> anyhow::Result<Self> {
-        let Ground { settings, cluster, .. } = ground;
+        let Ground { settings, cluster, gate } = ground;
         let clock = SystemClock::shared();
-        let ids = Snowflakes::new(Workers::Presence.by_chance(), clock.now_ms());
-        let ids = event_ids(Arc::new(Mutex::new(ids)), clock.clone());
+        let leased = match settings.cassandra() {
+            Some(config) => Some(LeasedIds::take(&connect(&config, gate).await?, &clock, gate).await?),
+            None => None,
+        };
+        let by_chance = || {
+            let ids = Snowflakes::new(Workers::Presence.by_chance(), clock.now_ms());
+            Arc::new(Mutex::new(ids))
+        };
+        let ids = leased.as_ref().map_or_else(by_chance, |leased| leased.ids.clone());
+        let ids = event_ids(ids, clock.clone());
         let base = Base {
             backplane: cluster.backplane(),
             roster: cluster.roster(),
@@ -67,24 +80,36 @@ impl Part for Presence {
             writer: Writer { set: VOICE_WRITERS, slot: 0, epoch: 0 },
             settles_after_ms: Some(PRESENCE_SETTLE_MS),
         };
-        Ok(Self(start(base, settings)))
+        Ok(Self { service: start(base, settings), leased })
     }
 
     fn serves(&self) -> Option<Services> {
-        Some(Services::new().with(presence_server(self.0.clone())))
+        Some(Services::new().with(presence_server(self.service.clone())))
     }
 
     fn readings(&self) -> Readings {
-        let service = self.0.clone();
+        let service = self.service.clone();
         Arc::new(move || metrics::presence(&service.stats()))
     }
 
     async fn ended(&self) -> Ended {
-        self.0.ended().await
+        let lost = async {
+            match &self.leased {
+                Some(leased) => leased.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = self.service.ended() => ended,
+            ended = lost => ended,
+        }
     }
 
     async fn shutdown(self) -> anyhow::Result<()> {
-        self.0.shutdown().await;
+        self.service.shutdown().await;
+        if let Some(leased) = self.leased {
+            leased.give_up().await;
+        }
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use proto::clients::{local_messages, local_presence};
 use tokio::runtime::Handle;
 
 use super::clients::{Clients, DirectoryClients};
-use super::keep::{self, Keep};
+use super::keep::{self, Embedded, Keep};
 use super::workers::Workers;
 use crate::admin::metrics::{self, Readings};
 use crate::admin::{Gate, Readiness};
@@ -43,7 +43,9 @@ pub type Wrap = fn(Arc<InProcess>) -> Arc<dyn Backplane>;
 impl Services {
     /// Opens them in order. What an earlier run stored and did not publish is published when this answers.
     pub async fn open(settings: &Settings, gate: &Gate, wrap: Wrap) -> anyhow::Result<Self> {
-        let keep = Keep::open(settings, Workers::All).await?;
+        let embedded = Embedded::open(settings, Workers::All).await?;
+        let epoch = embedded.epoch();
+        let keep = Keep::from(embedded);
         let clock = SystemClock::shared();
         let streams = InProcess::new(Default::default(), clock.clone(), Default::default());
         let backplane = wrap(streams.clone());
@@ -52,7 +54,7 @@ impl Services {
 
         gate.set(Readiness::Starting("what an earlier run left is being published"));
         let runtime = Handle::current();
-        let directory = super::guilds::open(&keep, backplane.clone(), &clock).await?;
+        let directory = super::guilds::open(&keep, backplane.clone(), None, &clock).await?;
         let clients = DirectoryClients::local(&directory, &runtime);
         let messages =
             super::messages::open(&keep, backplane.clone(), clients.clone(), &clock, settings).await?;
@@ -62,7 +64,7 @@ impl Services {
             roster: roster.clone(),
             event_ids: keep::event_ids(keep.ids.clone(), clock.clone()),
             clock: clock.clone(),
-            writer: Writer { set: VOICE_WRITERS, slot: 0, epoch: keep.epoch().0 },
+            writer: Writer { set: VOICE_WRITERS, slot: 0, epoch: epoch.0 },
             // Gateways of an earlier run have ended with it.
             settles_after_ms: None,
         };

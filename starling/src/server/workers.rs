@@ -3,6 +3,7 @@
 //! There are 1,024 workers. A process with everything in it has all of them to itself, one for each start. Where every
 //! role is a process of its own with a store of its own, each role has a range: the starts of one role say nothing of
 //! those of another, and events of all of them stand on a guild's subject, where an id that comes twice is dropped.
+//! On Cassandra all of them lease one of the workers of `guilds` and `messages`.
 
 use storage::{Epoch, WorkerId};
 
@@ -16,6 +17,9 @@ pub(super) enum Workers {
 }
 
 impl Workers {
+    /// The first so many: those of `guilds` and `messages`, and none that `presence` takes by chance.
+    pub(super) const LEASED: u16 = 2 * OF_A_ROLE;
+
     /// The worker of a start, where starts are numbered.
     pub(super) fn of_epoch(self, epoch: Epoch) -> WorkerId {
         self.at(epoch.0)
@@ -60,6 +64,7 @@ mod tests {
             assert!(own.contains(&workers.by_chance().get()));
             assert!(own.iter().all(|worker| seen.insert(*worker)), "{workers:?} shares one");
         }
+        assert!((0..=256).all(|start| Workers::Presence.of_epoch(Epoch(start)).get() >= Workers::LEASED));
         assert_eq!(Workers::All.of_epoch(Epoch(1_025)), WorkerId::of_epoch(Epoch(1_025)));
     }
 }

@@ -1,6 +1,8 @@
 //! `starling check`: of everything that the settings name, whether it can be reached, is of the right version and rightly
 //! configured; and what to do where it is not. It changes nothing.
 
+mod cassandra;
+
 use std::time::Duration;
 
 use anyhow::bail;
@@ -42,6 +44,10 @@ pub async fn check(settings: Settings) -> anyhow::Result<Report> {
         let what = format!("redis {}:{}", config.host, config.port);
         findings.push(Finding { what, outcome: of_redis(Link::start(config)?).await });
     }
+    if let Some(config) = settings.cassandra() {
+        let what = format!("cassandra {}", config.nodes.join(","));
+        findings.push(Finding { what, outcome: cassandra::look(&config).await });
+    }
     let peers = Peers::connect(&settings, Role::Check)?;
     for (callee, remote) in peers.all() {
         findings.push(of_peer(callee, remote).await);
@@ -49,7 +55,7 @@ pub async fn check(settings: Settings) -> anyhow::Result<Report> {
     peers.shutdown().await;
     if findings.is_empty() {
         bail!(
-            "there is nothing to check: give nats_urls, redis_url or the addresses of roles, such as guilds_grpc"
+            "there is nothing to check: give nats_urls, redis_url, cassandra_hosts or the addresses of roles, such as guilds_grpc"
         );
     }
     let is_well = findings.iter().all(|finding| !matches!(finding.outcome, Outcome::Wrong(_)));

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use backplane::{Layout, nats};
 use redis_link as redis;
+use storage::cassandra;
 
 use super::Settings;
-use super::value::{PemFile, RedisServer};
+use super::value::{CassandraTls, PemFile, RedisServer};
 
 impl Settings {
     /// The streams, for a process that NATS knows by this name.
@@ -39,6 +40,31 @@ impl Settings {
         }
     }
 
+    /// Cassandra, if the settings name one.
+    pub fn cassandra(&self) -> Option<cassandra::Config> {
+        let nodes = self.cassandra_hosts.0.clone();
+        let (authorities, certificate) =
+            (self.cassandra_tls_authority.0.clone(), pair(&self.cassandra_tls_cert, &self.cassandra_tls_key));
+        let is_tls =
+            authorities.is_some() || certificate.is_some() || self.cassandra_tls != CassandraTls::Unsaid;
+        let names_addresses = self.cassandra_tls != CassandraTls::Authority;
+        let user = self.cassandra_user.0.clone().zip(self.cassandra_password.0.clone());
+        (!nodes.is_empty()).then(|| cassandra::Config {
+            keyspace: self.cassandra_keyspace.0.clone(),
+            replication: self.cassandra_replication.0.clone(),
+            datacenter: self.cassandra_datacenter.0.clone(),
+            credentials: user.map(|(name, password)| cassandra::Credentials { name, password }),
+            tls: is_tls.then_some(cassandra::Tls { authorities, certificate, names_addresses }),
+            ..cassandra::Config::new(nodes)
+        })
+    }
+
+    /// Where callers reach this replica.
+    pub fn grpc_address(&self) -> Option<String> {
+        let listen = || self.grpc_listen.0.map(|address| address.to_string());
+        self.grpc_advertise.0.clone().or_else(listen)
+    }
+
     /// Redis, if the settings name one.
     pub fn redis(&self) -> Option<redis::Config> {
         let RedisServer { host, port, is_tls } = self.redis_url.0.clone()?;
@@ -63,18 +89,24 @@ fn pair(certificate: &PemFile, key: &PemFile) -> Option<(PathBuf, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::value::{Copies, NatsUrls, Password, Prefix, RedisUrl, UserName};
+    use crate::settings::value::{
+        CassandraHosts, Copies, Endpoint, Listen, Name, NatsUrls, Password, Prefix, RedisUrl,
+    };
 
     #[test]
     fn what_is_set_reaches_the_adapters() {
         let settings = Settings {
             nats_urls: NatsUrls(vec!["tls://n:1".to_owned()]),
-            nats_user: UserName(Some("u".to_owned())),
+            nats_user: Name(Some("u".to_owned())),
             nats_password: Password(Some("p".to_owned())),
             nats_prefix: Prefix("blue".to_owned()),
             nats_replicas: Copies(3),
             redis_url: RedisUrl(Some(RedisServer { host: "r".to_owned(), port: 2, is_tls: true })),
             redis_password: Password(Some("q".to_owned())),
+            cassandra_hosts: CassandraHosts(vec!["c:3".to_owned()]),
+            cassandra_user: Name(Some("v".to_owned())),
+            cassandra_password: Password(Some("r".to_owned())),
+            grpc_listen: Listen(Some("127.0.0.1:4".parse().unwrap())),
             ..Settings::default()
         };
         let nats = settings.nats("starling-test");
@@ -83,6 +115,23 @@ mod tests {
         let redis = settings.redis().unwrap();
         assert_eq!((redis.host.as_str(), redis.port, redis.prefix.as_str()), ("r", 2, "starling"));
         assert!(redis.tls.is_some() && redis.credentials.is_some_and(|own| own.user.is_none()));
+        let cassandra = settings.cassandra().unwrap();
+        assert_eq!(
+            (&cassandra.nodes[..], cassandra.keyspace.as_str()),
+            (&["c:3".to_owned()][..], "starling")
+        );
+        assert!(cassandra.credentials.is_some() && cassandra.tls.is_none());
+        let tls = |cassandra_tls, authority: Option<&str>| {
+            let cassandra_tls_authority = PemFile(authority.map(Into::into));
+            Settings { cassandra_tls, cassandra_tls_authority, ..settings.clone() }.cassandra().unwrap().tls
+        };
+        assert!(tls(CassandraTls::Address, None).unwrap().names_addresses);
+        assert!(tls(CassandraTls::Unsaid, Some("/a.pem")).unwrap().names_addresses);
+        assert!(!tls(CassandraTls::Authority, Some("/a.pem")).unwrap().names_addresses);
+        assert!(Settings::default().cassandra().is_none());
+        assert_eq!(settings.grpc_address().unwrap(), "127.0.0.1:4");
+        let advertise = Endpoint(Some("pod:5".to_owned()));
+        assert_eq!(Settings { grpc_advertise: advertise, ..settings }.grpc_address().unwrap(), "pod:5");
         assert!(Settings::default().redis().is_none() && Settings::default().nats("x").tls.is_none());
     }
 }

@@ -181,11 +181,15 @@ impl Loaded {
 }
 
 /// Settings that need another one.
-const NEEDS: [(&str, &str); 7] = [
+const NEEDS: [(&str, &str); 11] = [
     ("nats_user", "nats_password"),
     ("nats_password", "nats_user"),
     ("nats_tls_cert", "nats_tls_key"),
     ("nats_tls_key", "nats_tls_cert"),
+    ("cassandra_user", "cassandra_password"),
+    ("cassandra_password", "cassandra_user"),
+    ("cassandra_tls_cert", "cassandra_tls_key"),
+    ("cassandra_tls_key", "cassandra_tls_cert"),
     ("redis_user", "redis_password"),
     ("redis_tls_cert", "redis_tls_key"),
     ("redis_tls_key", "redis_tls_cert"),

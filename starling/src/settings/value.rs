@@ -1,5 +1,6 @@
 //! The types of settings: each reads a value of the file, or the text of a flag or variable, and says what is allowed.
 
+mod cassandra;
 mod cluster;
 mod list;
 mod log;
@@ -12,11 +13,12 @@ use std::path::PathBuf;
 
 use toml::Value as Toml;
 
+pub use cassandra::{CassandraHosts, CassandraReplication, CassandraTls, Keyspace};
 pub use cluster::{Listen, PemFile, Replicas, ServerName, SharedSecret};
 pub use list::{Endpoint, Endpoints, Patterns, Words};
 pub use log::{LogFilter, LogFormat};
 pub use secret::Secret;
-pub use servers::{Copies, NatsUrls, Password, Prefix, RedisServer, RedisUrl, UserName};
+pub use servers::{Copies, Name, NatsUrls, Password, Prefix, RedisServer, RedisUrl};
 pub use url::{CollectorUrl, HttpUrl, WsUrl};
 
 /// A type of setting.

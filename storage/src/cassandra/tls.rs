@@ -46,6 +46,13 @@ pub enum TlsError {
 #[derive(Debug)]
 struct AnyAddress(Arc<WebPkiServerVerifier>);
 
+/// Makes `ring` the provider of cryptography of the whole process. The driver links another one, and of two rustls chooses
+/// none by itself.
+pub fn choose_ring() {
+    // An error says that the process has one already.
+    let _ = ring::default_provider().install_default();
+}
+
 pub(super) fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let authorities = Arc::new(authorities(tls.authorities.as_deref())?);

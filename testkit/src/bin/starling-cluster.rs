@@ -31,7 +31,9 @@ async fn run(folder: PathBuf) -> std::io::Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     let Some(cluster) = started else {
-        return Err(std::io::Error::other("redis-server is missing: `make servers` installs it on Debian"));
+        return Err(std::io::Error::other(
+            "a server is missing, as said above: `make servers` installs them",
+        ));
     };
     let (demo, folder) = (&cluster.demo, cluster.folder().display());
     println!("\nready after {:.1} s\n", began.elapsed().as_secs_f64());

@@ -46,7 +46,7 @@ impl Node {
         java
     }
 
-    fn write_files(&self, storage_port: u16) -> io::Result<()> {
+    pub(super) fn write_files(&self, storage_port: u16) -> io::Result<()> {
         fs::create_dir_all(self.folder.join(DATA))?;
         let data = self.folder.join(DATA);
         let config = format!(

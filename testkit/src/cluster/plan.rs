@@ -5,8 +5,10 @@ use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::Options;
-use crate::{binary, nats, redis};
+use storage::cassandra::Config;
+
+use super::{Database, Options};
+use crate::{binary, cassandra, nats, redis};
 
 /// The settings that all roles share.
 pub(super) const SETTINGS: &str = "cluster.toml";
@@ -68,13 +70,29 @@ impl Plan {
         let routes = free.many(options.nats_nodes)?;
         let redis = free.next()?;
         let (gateways, apis) = (free.many(options.gateways)?, free.many(options.apis)?);
-        let services = Services { guilds: free.next()?, messages: free.next()?, presence: free.next()? };
-        fs::write(options.folder.join(SETTINGS), settings(options, &nats, &redis, &services))?;
+        let services = Services {
+            guilds: free.many(options.guilds)?,
+            messages: free.many(options.messages)?,
+            presence: free.next()?,
+        };
+        let cassandra = match options.database {
+            Database::Own => Some((free.next()?, free.next()?)),
+            Database::Embedded | Database::Shared => None,
+        };
+        let database = match (options.database, &cassandra) {
+            (Database::Shared, _) => shared_keyspace()?,
+            (_, Some((address, _))) => format!("cassandra_hosts = \"{address}\"\n"),
+            (_, None) => String::new(),
+        };
+        fs::write(options.folder.join(SETTINGS), settings(options, &nats, &redis, &services, &database))?;
         let mut servers = Vec::new();
         for (index, address) in nats.iter().enumerate() {
             servers.push(nats_node(options, index, address, &routes)?);
         }
         servers.push(redis_server(options, redis)?);
+        if let Some((address, storage)) = cassandra {
+            servers.push(cassandra_node(options, address, &storage)?);
+        }
         let urls = |scheme: &str, addresses: &[String]| {
             addresses.iter().map(|address| format!("{scheme}://{address}")).collect::<Vec<_>>()
         };
@@ -95,15 +113,18 @@ impl Plan {
                 .flat_map(|(flag, value)| [format!("--{flag}"), (*value).to_owned()])
                 .collect::<Vec<_>>()
         };
-        let mut directory = flags(&[
-            ("grpc-listen", &services.guilds),
-            ("data-dir", &data("guilds-1")),
-            ("public-api-url", &api_urls[0]),
-            ("public-gateway-url", &gateway_urls[0]),
-        ]);
-        directory.push("--demo".to_owned());
-        add("guilds", 1, directory)?;
-        add("messages", 1, flags(&[("grpc-listen", &services.messages), ("data-dir", &data("messages-1"))]))?;
+        let urls = flags(&[("public-api-url", &api_urls[0]), ("public-gateway-url", &gateway_urls[0])]);
+        for (role, addresses) in [("guilds", &services.guilds), ("messages", &services.messages)] {
+            for (number, address) in (1..).zip(addresses) {
+                let data = data(&format!("{role}-{number}"));
+                let mut arguments = flags(&[("grpc-listen", address), ("data-dir", &data)]);
+                if (role, number) == ("guilds", 1) {
+                    arguments.extend_from_slice(&urls);
+                    arguments.push("--demo".to_owned());
+                }
+                add(role, number, arguments)?;
+            }
+        }
         add("presence", 1, flags(&[("grpc-listen", &services.presence)]))?;
         add("fanout", 1, Vec::new())?;
         for (index, (address, url)) in gateways.iter().zip(&gateway_urls).enumerate() {
@@ -120,13 +141,14 @@ impl Plan {
 
 /// Where the roles that are called listen.
 struct Services {
-    guilds: String,
-    messages: String,
+    guilds: Vec<String>,
+    messages: Vec<String>,
     presence: String,
 }
 
-fn settings(options: &Options, nats: &[String], redis: &str, services: &Services) -> String {
+fn settings(options: &Options, nats: &[String], redis: &str, services: &Services, database: &str) -> String {
     let Services { guilds, messages, presence } = services;
+    let (guilds, messages) = (guilds.join(","), messages.join(","));
     let urls: Vec<String> = nats.iter().map(|address| format!("nats://{address}")).collect();
     let secret = model::entropy::bytes::<32>().map(|byte| format!("{byte:02x}")).concat();
     let copies = if nats.len() >= 3 { 3 } else { 1 };
@@ -137,12 +159,19 @@ fn settings(options: &Options, nats: &[String], redis: &str, services: &Services
          nats_guild_partitions = {}\nnats_user_partitions = {}\n\
          nats_guild_stream_bytes = {bytes}\nnats_user_stream_bytes = {bytes}\n\
          redis_url = \"redis://{redis}\"\ngrpc_secret = \"{secret}\"\n\
-         guilds_grpc = \"{guilds}\"\nmessages_grpc = \"{messages}\"\npresence_grpc = \"{presence}\"\n{}",
+         guilds_grpc = \"{guilds}\"\nmessages_grpc = \"{messages}\"\npresence_grpc = \"{presence}\"\n{database}{}",
         urls.join(","),
         layout.guild_partitions,
         layout.user_partitions,
         options.settings,
     )
+}
+
+/// A keyspace of this cluster's own.
+fn shared_keyspace() -> io::Result<String> {
+    let address = cassandra::shared().ok_or_else(|| io::Error::other("Cassandra is not installed"))?;
+    let Config { keyspace, .. } = cassandra::config(address);
+    Ok(format!("cassandra_hosts = \"{address}\"\ncassandra_keyspace = \"{keyspace}\"\n"))
 }
 
 fn starling(
@@ -185,10 +214,21 @@ fn nats_node(options: &Options, index: usize, address: &str, routes: &[String]) 
     Ok(Planned { name, role: "nats", address: address.to_owned(), admin: None, command })
 }
 
+fn cassandra_node(options: &Options, address: String, storage: &str) -> io::Result<Planned> {
+    let folder = options.folder.join("cassandra-1");
+    let command = cassandra::plan(&folder, port(&address)?, port(storage)?)?;
+    Ok(Planned { name: "cassandra-1".to_owned(), role: "cassandra", address, admin: None, command })
+}
+
+fn port(address: &str) -> io::Result<u16> {
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    port.ok_or_else(|| io::Error::other(format!("{address} has no port")))
+}
+
 fn redis_server(options: &Options, address: String) -> io::Result<Planned> {
     let folder = options.folder.join("redis-1");
     fs::create_dir_all(&folder)?;
-    let port = address.rsplit_once(':').map_or("6379", |(_, port)| port);
+    let port = &port(&address)?.to_string();
     let program = redis::program().display().to_string();
     let fixed = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"];
     let mut command = vec![program];

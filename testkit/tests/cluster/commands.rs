@@ -20,17 +20,20 @@ async fn a_cluster_is_checked_and_migrated_again_with_the_same_result() {
     assert_eq!(first.status.code(), Some(0), "{first:?}");
     let migrated = text(&first.stdout);
     assert!(migrated.contains("6 streams, as configured before; incarnation "), "{migrated}");
+    let of_cassandra = migrated.lines().find(|line| line.starts_with("cassandra: keyspace "));
+    assert!(of_cassandra.is_some_and(|line| line.ends_with(", as configured before")), "{migrated}");
     let again = house.cluster.run(&["migrate"]).await.unwrap();
     assert_eq!(text(&again.stdout), migrated);
 
     let (code, checked) = run(&house, &["check"]).await;
     assert_eq!(code, Some(0), "{checked}");
-    for what in ["nats ", "redis ", "guilds: 1 of 1", "messages: 1 of 1", "presence: 1 of 1"] {
+    for what in ["nats ", "redis ", "cassandra ", "guilds: 2 of 2", "messages: 2 of 2", "presence: 1 of 1"] {
         assert!(checked.lines().any(|line| line.starts_with(&format!("ok    {what}"))), "{what}: {checked}");
     }
 
     let redis_away = ["check", "--redis-url", "redis://127.0.0.1:1"];
     let nats_away = ["check", "--nats-urls", "nats://127.0.0.1:1"];
+    let cassandra_away = ["check", "--cassandra-hosts", "127.0.0.1:1"];
     let guilds = std::fs::read_to_string(house.folder.path().join("cluster.toml")).unwrap();
     let guilds = guilds
         .lines()
@@ -38,7 +41,10 @@ async fn a_cluster_is_checked_and_migrated_again_with_the_same_result() {
         .unwrap()
         .trim_matches('"')
         .to_owned();
-    let rows: [(&[&str], &str); 7] = [
+    let rows: [(&[&str], &str); 10] = [
+        (&cassandra_away, "see that it runs, and that cassandra_hosts"),
+        (&["check", "--cassandra-keyspace", "other"], "keyspace other is not there"),
+        (&["check", "--cassandra-tls", "address"], "build it with the feature `cassandra-tls`"),
         (&redis_away, "wrong redis 127.0.0.1:1: Redis is away"),
         (&nats_away, "see that it runs, and that nats_urls"),
         (&["check", "--nats-guild-partitions", "5"], "run `starling migrate`"),

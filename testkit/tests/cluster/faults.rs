@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use testkit::cluster::SERVERS;
 use testkit::rest::Rest;
 use tokio::time::{self, Instant};
 
@@ -113,7 +114,7 @@ async fn processes(house: &House) {
     for (told, member) in told.iter().zip(house.cluster.members()) {
         assert_eq!((&told["name"], &told["role"]), (&json!(member.name()), &json!(member.role())));
         assert_eq!(told["pid"], json!(member.pid().unwrap()), "{}", member.name());
-        assert_eq!(told["admin"].is_null(), ["nats", "redis"].contains(&member.role()));
+        assert_eq!(told["admin"].is_null(), SERVERS.contains(&member.role()));
         assert!(told["command"].as_array().unwrap().len() > 2);
     }
 }

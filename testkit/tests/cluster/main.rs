@@ -6,10 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it unwraps")]
 
 mod commands;
+mod database;
 mod faults;
 mod kept;
 mod private;
 mod roles;
+
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 use testkit::cluster::{Cluster, Options};
@@ -23,10 +26,14 @@ pub struct House {
 }
 
 impl House {
-    /// `None` where Redis is not installed.
+    /// With two of everything that may be there twice. `None` where Redis or Cassandra is not installed.
     pub async fn open() -> Option<Self> {
+        Self::open_with(Options::small).await
+    }
+
+    pub async fn open_with(options: impl FnOnce(PathBuf) -> Options) -> Option<Self> {
         let folder = TempDir::new().unwrap();
-        let started = Cluster::start(Options::small(folder.path().to_owned())).await;
+        let started = Cluster::start(options(folder.path().to_owned())).await;
         let cluster = started.unwrap_or_else(|error| panic!("{error}"))?;
         Some(Self { cluster, folder })
     }

@@ -1,13 +1,26 @@
 //! What a program on one gateway and one API does, as a program on the others sees it.
 
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use testkit::cluster::Options;
 use testkit::gateway_client::{ALL_INTENTS, GatewayClient};
+use testkit::rest::Rest;
 
 use crate::House;
 
 #[tokio::test]
 async fn what_one_edge_takes_the_other_gives_out() {
     let Some(house) = House::open().await else { return };
+    on_two_edges(house).await;
+}
+
+#[tokio::test]
+async fn so_it_does_where_services_keep_their_data_themselves() {
+    let Some(house) = House::open_with(Options::embedded).await else { return };
+    on_two_edges(house).await;
+}
+
+async fn on_two_edges(house: House) {
     let demo = &house.cluster.demo.demo;
     let mut alice = house.login(0, "alice").await;
     let mut bob = house.login(1, "bob").await;
@@ -18,6 +31,8 @@ async fn what_one_edge_takes_the_other_gives_out() {
     views(&house, &mut bob).await;
     voice(&house, &mut alice, &mut bob).await;
     users(&house, &mut alice).await;
+    owners(&house, &mut alice).await;
+    tokens(&house).await;
     house.cluster.stop().await;
 }
 
@@ -91,4 +106,40 @@ async fn voice(house: &House, alice: &mut GatewayClient, bob: &mut GatewayClient
 async fn users(house: &House, alice: &mut GatewayClient) {
     let made = house.rest(1, "alice").post("/guilds", &json!({ "name": "Second" })).await;
     alice.expect_where("GUILD_CREATE", |data| data["id"] == made["id"]).await;
+}
+
+/// A user and their guilds belong to several replicas, where there are several.
+async fn owners(house: &House, alice: &mut GatewayClient) {
+    let mut made = Vec::new();
+    for number in 0..6 {
+        let name = json!({ "name": format!("Guild {number}") });
+        let guild = house.rest(number % 2, "alice").post("/guilds", &name).await;
+        alice.expect_where("GUILD_CREATE", |data| data["id"] == guild["id"]).await;
+        made.push(guild["id"].clone());
+    }
+    let listed = house.rest(1, "alice").get("/users/@me/guilds").await;
+    let is_listed = |id: &Value| listed.as_array().unwrap().iter().any(|guild| guild["id"] == *id);
+    assert!(made.iter().all(is_listed), "{listed}");
+    house.rest(0, "alice").patch("/users/@me", &json!({ "global_name": "Alice of all" })).await;
+    for id in &made {
+        let is_hers = |data: &Value| data["guild_id"] == *id && data["user"]["global_name"] == "Alice of all";
+        alice.expect_where("GUILD_MEMBER_UPDATE", is_hers).await;
+    }
+}
+
+/// A token that is revoked where its user belongs is not good for anything elsewhere.
+async fn tokens(house: &House) {
+    for number in 0..4 {
+        let open = Rest::new(&house.cluster.demo.apis[0], None);
+        let person = json!({ "username": format!("leaver{number}"), "password": "correct horse" });
+        let token = open.post("/auth/register", &person).await["token"].as_str().unwrap().to_owned();
+        for api in [0, 1, 0, 1] {
+            house.cluster.rest(api, &token).get("/users/@me").await;
+        }
+        house.cluster.rest(0, &token).post("/auth/logout", &Value::Null).await;
+        for api in [0, 1, 0, 1, 0, 1] {
+            let answer = house.cluster.rest(api, &token).call(Method::GET, "/users/@me", None).await.unwrap();
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        }
+    }
 }

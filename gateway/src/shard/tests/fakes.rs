@@ -287,6 +287,7 @@ fake!(Guilds {
     add_member: AddMemberRequest => Member,
     edit_member: EditMemberRequest => Member,
     remove_member: RemoveMemberRequest => Empty,
+    refresh_member: RefreshMemberRequest => Empty,
     seed_guild: SeedGuildRequest => SeedGuildReply,
     create_invite: CreateInviteRequest => Invite,
     get_invite: GetInviteRequest => InviteDetails,

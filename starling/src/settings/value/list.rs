@@ -52,7 +52,7 @@ impl Value for Patterns {
 
 const ENDPOINT: &str = "HOST:PORT, such as voice.example:443";
 
-fn is_endpoint(text: &str) -> bool {
+pub(super) fn is_endpoint(text: &str) -> bool {
     let host_and_port = text.rsplit_once(':');
     host_and_port.is_some_and(|(host, port)| {
         let legal = |c: char| c.is_ascii_alphanumeric() || ".-_[]:".contains(c);

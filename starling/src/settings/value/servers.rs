@@ -76,11 +76,11 @@ fn address(text: &str, schemes: [&str; 2], instead: &str, allowed: &str) -> Resu
     text.parse().ok().filter(is_right).ok_or_else(|| not_text(text, allowed))
 }
 
-/// What a user is called.
+/// What a user, or something of a server, is called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UserName(pub Option<String>);
+pub struct Name(pub Option<String>);
 
-impl Value for UserName {
+impl Value for Name {
     fn read(value: Toml) -> Result<Self, String> {
         let text = text(value, "a name, or nothing")?;
         Ok(Self(Some(text).filter(|text| !text.is_empty())))
