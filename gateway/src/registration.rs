@@ -155,7 +155,7 @@ impl Registration {
                     continue;
                 };
                 let Some(user) = user_of(event.subject).filter(|user| users.contains(user)) else { continue };
-                if fence.check_of_user(user, &envelope) != Verdict::Pass {
+                if fence.check_of_user(user, &envelope, event.sequence) != Verdict::Pass {
                     continue;
                 }
                 let live = intake::stored_for_user(&self.services, partition, event.sequence, envelope);

@@ -29,6 +29,8 @@ pub(crate) struct Slots {
 /// The publisher of a sweep.
 struct Sweeper<'a> {
     slots: &'a Slots,
+    /// Ours, of what is swept. What is found there is published under them.
+    leases: &'a [Lease],
     /// Events that had not been published.
     published: u64,
 }
@@ -36,7 +38,7 @@ struct Sweeper<'a> {
 #[async_trait]
 impl SlotService for Slots {
     async fn sweep(&self, leases: &[Lease], pass: Pass) -> Result<(), ServiceError> {
-        let mut sweeper = Sweeper { slots: self, published: 0 };
+        let mut sweeper = Sweeper { slots: self, leases, published: 0 };
         self.changes.store.sweep(leases, pass, &mut sweeper).await?;
         if sweeper.published > 0 {
             tracing::info!(events = sweeper.published, "published what an earlier owner left");
@@ -75,14 +77,17 @@ impl Republish for Sweeper<'_> {
     async fn republish(&mut self, unpublished: Unpublished) -> Result<(), RepublishError> {
         let OutboxRow { set, slot, events, .. } = row(unpublished)?;
         let Changes { backplane, clock, store, .. } = &*self.slots.changes;
-        for OutboxEvent { subject, event_id, envelope } in &events {
+        let is_of_slot = |lease: &&Lease| (lease.set, lease.slot) == (set, slot);
+        let ours = self.leases.iter().find(is_of_slot).ok_or("it is of a slot that is not swept")?;
+        for event in events {
+            let OutboxEvent { subject, event_id, envelope } = event.written_by(ours)?;
             let again = |attempts| attempts < SWEEP_TRIES;
             let is_new =
-                backplane::publish(&**backplane, &**clock, *subject, *event_id, envelope, again).await?;
+                backplane::publish(&**backplane, &**clock, subject, event_id, &envelope, again).await?;
             self.published += u64::from(is_new);
             // A store that one process alone writes to has no late pass.
             if store.scope() == Scope::Slot {
-                self.slots.seen.note(set, slot, *event_id);
+                self.slots.seen.note(set, slot, event_id);
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use backplane::in_process::Options;
 use backplane::{Backplane as _, InProcess, Layout};
 use doubles::Flaky;
 use model::clock::ManualClock;
-use model::{ApplicationId, ChannelId, GuildId, Invite, Member, Subject, User, UserId};
+use model::{ApplicationId, ChannelId, GuildId, Invite, Member, Pair, Subject, User, UserId};
 use parking_lot::Mutex;
 use proto::{Envelope, v1};
 use storage::{
@@ -28,7 +28,7 @@ use crate::actor::Actors;
 use crate::changes::Changes;
 use crate::slots::Slots;
 use crate::store::{
-    Commit, DirectoryStore, EmbeddedStore, GuildRows, StoreError, TokenHash, TokenRow, Write,
+    Commit, DirectoryStore, EmbeddedStore, GuildRows, PrivatePlace, StoreError, TokenHash, TokenRow, Write,
 };
 
 pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
@@ -99,6 +99,10 @@ directory_store! {
     fn members_after(guild: GuildId, after: Option<UserId>, limit: usize) -> Vec<Member>;
     fn search_members(guild: GuildId, prefix: &str, limit: usize) -> Vec<UserId>;
     fn guilds_after(user: UserId, after: Option<GuildId>, limit: usize) -> Vec<GuildId>;
+    fn private_channel(id: ChannelId) -> Option<Pair>;
+    fn private_channel_of(pair: Pair) -> Option<ChannelId>;
+    fn private_place(user: UserId, channel: ChannelId) -> Option<PrivatePlace>;
+    fn private_places(user: UserId, limit: usize) -> Vec<PrivatePlace>;
 }
 
 #[async_trait]
@@ -185,7 +189,7 @@ impl World {
             tasks: tasks.spawner().clone(),
         });
         let actors = Actors::new(changes.clone(), None);
-        let accounts = Accounts::new(changes.clone(), actors, PasswordCost::CHEAP);
+        let accounts = Accounts::new(changes.clone(), actors, None, PasswordCost::CHEAP);
         let (keepers, seen) = (Vec::new(), Seen::default());
         let slots = Slots { changes: changes.clone(), accounts: accounts.clone(), keepers, seen };
         Self { store, leases, backplane, changes, accounts, slots, _tasks: tasks, _folder: folder }

@@ -4,8 +4,7 @@
 use bytes::Bytes;
 use model::emoji::Emoji;
 use model::{ChannelId, EventKind, Message, MessageId, UserId};
-use proto::envelope::EnvelopeError;
-use proto::{Envelope, Writer};
+use proto::Envelope;
 use serde_json::{Value, json};
 use storage::{Lease, OutboxEvent};
 
@@ -26,16 +25,6 @@ pub(crate) struct Reaction<'a> {
     pub(crate) message: MessageId,
     pub(crate) user: UserId,
     pub(crate) emoji: &'a Emoji,
-}
-
-/// The same event, published under another lease than it was made under.
-pub(crate) fn written_by(lease: Lease, event: OutboxEvent) -> Result<OutboxEvent, EnvelopeError> {
-    let envelope = Envelope { writer: writer(lease), ..Envelope::decode(event.envelope)? };
-    Ok(OutboxEvent { envelope: envelope.encode(), ..event })
-}
-
-fn writer(Lease { set, slot, epoch }: Lease) -> Writer {
-    Writer { set: set.code(), slot: slot.get(), epoch: epoch.0 }
 }
 
 impl Origin {
@@ -147,7 +136,7 @@ impl Origin {
     }
 
     fn envelope(&self, event_id: u64, kind: EventKind, data: Bytes) -> Envelope {
-        let mut envelope = Envelope::new(event_id, kind, writer(self.lease), data);
+        let mut envelope = Envelope::new(event_id, kind, self.lease.writer(), data);
         envelope.guild_id = self.place.guild();
         envelope.channel_id = Some(self.channel);
         envelope

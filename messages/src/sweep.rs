@@ -18,9 +18,10 @@ use storage::{
     Lease, Marker, OutboxEvent, OutboxRow, Republish, RepublishError, SWEEP_TRIES, Scope, Slot, SlotSet,
     Unpublished,
 };
+use tracing::Span;
 
 use crate::channel::{Change, Op};
-use crate::events::{self, Origin};
+use crate::events::Origin;
 use crate::limits::PAGE_LEN;
 use crate::place::Place;
 use crate::render::Scene;
@@ -45,7 +46,7 @@ impl Republish for Sweeper<'_> {
             Unpublished::Row(OutboxRow { set, slot, events, .. }) => {
                 let lease = self.ours(set, slot)?;
                 for event in events {
-                    self.publish(lease, &events::written_by(lease, event)?).await?;
+                    self.publish(lease, &event.written_by(&lease)?).await?;
                 }
                 Ok(())
             }

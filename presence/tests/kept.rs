@@ -39,7 +39,7 @@ fn lease() -> v1::RenewLeaseRequest {
 }
 
 /// Read as it was written, and with fields behind it that nobody knows here.
-fn is_read<M: Message + Default + PartialEq>(name: &str, expected: &M) {
+fn is_read<M: Message + Default + PartialEq + std::fmt::Debug>(name: &str, expected: &M) {
     let name = format!("v1/{name}.bin");
     let kept = doubles::fixture(env!("CARGO_MANIFEST_DIR"), &name, &expected.encode_to_vec());
     assert_eq!(M::decode(&kept[..]).as_ref(), Ok(expected), "{name}");

@@ -28,6 +28,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use model::snowflake::EPOCH_MS;
+use proto::Writer;
 use std::{fmt, sync::Arc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -145,6 +146,15 @@ pub trait Ownership: Leases {
 
 /// About four seconds, so that 42 bits of milliseconds become 30.
 const FIRST_STEP_MS: u64 = 1 << 12;
+
+// === impl Lease ===
+
+impl Lease {
+    /// How envelopes name the owner.
+    pub fn writer(&self) -> Writer {
+        Writer { set: self.set.code(), slot: self.slot.get(), epoch: self.epoch.0 }
+    }
+}
 
 // === impl Epoch ===
 

@@ -137,6 +137,17 @@ pub struct Outbox {
     pruned: Arc<[AtomicU64; SlotSet::ALL.len()]>,
 }
 
+// === impl OutboxEvent ===
+
+impl OutboxEvent {
+    /// The same, published under another lease than it was made under: readers take nothing more of an owner who was
+    /// followed by another.
+    pub fn written_by(self, lease: &Lease) -> Result<Self, EnvelopeError> {
+        let envelope = Envelope { writer: lease.writer(), ..Envelope::decode(self.envelope)? };
+        Ok(Self { envelope: envelope.encode(), ..self })
+    }
+}
+
 // === impl Bucket ===
 
 impl Bucket {

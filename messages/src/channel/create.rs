@@ -24,11 +24,12 @@ pub(super) struct Pending {
 }
 
 pub(super) async fn store(shared: Arc<Shared>, lease: Lease, draft: Draft, pending: Pending) -> Staged {
-    let Draft { guild, mut message, member, cast, referenced, slow_mode, span, .. } = draft;
+    let Draft { place, mut message, author, cast, referenced, slow_mode, span, .. } = draft;
     let Pending { open, mut created, key, mark, reply } = pending;
     message.id = created.id;
-    let scene = Scene { member: Some(&member), referenced: referenced.as_ref(), ..Scene::new(&cast) };
-    let event = Origin { lease, guild, channel: message.channel_id }.create(&message, &scene);
+    let member = author.member().map(|member| &**member);
+    let scene = Scene { member, referenced: referenced.as_ref(), ..Scene::new(&cast) };
+    let told = Origin { lease, place, channel: message.channel_id }.create(&message, &scene);
     created.json = Some(scene.answer(&message).into());
     let new = NewMessage { lease, message, mark: mark.is_some(), keep_sender: slow_mode.is_some() };
     let write = || shared.store.create(&new).instrument(store_span());
@@ -36,7 +37,7 @@ pub(super) async fn store(shared: Arc<Shared>, lease: Lease, draft: Draft, pendi
     let is_unknown = matches!(stored, Err(StoreError::Unknown));
     // What may have been stored stays in flight, so that the next owner looks for it.
     let open = if is_unknown { Vec::new() } else { vec![open] };
-    let events = if stored.is_ok() { vec![event] } else { Vec::new() };
+    let events = if stored.is_ok() { told } else { Vec::new() };
     let outcome = stored.map(|()| created).map_err(|error| store_failure(&error));
     let answer = CreateAnswer { outcome, key, is_unknown, marked: mark, reply: Some(reply) };
     Staged { open, events, span, answer: Answer::Create(answer) }

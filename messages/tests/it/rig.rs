@@ -115,8 +115,9 @@ impl Rig {
                 .await;
         let owner = Owner::new(EmbeddedLeases::start(&self.engine).await.unwrap().epoch());
         config.leases = Arc::<Owner>::clone(&owner);
-        let store = Doubtful::shared(EmbeddedStore::open(&self.engine, Arc::clone(&config.floor)).unwrap());
-        self.messages = Messages::open_on(Arc::<Doubtful>::clone(&store), config).await.unwrap();
+        let store = Doubtful::shared(Arc::clone(&config.store));
+        config.store = Arc::<Doubtful>::clone(&store);
+        self.messages = Messages::open(config).await.unwrap();
         self.client = clients::local_messages(self.messages.clone(), Handle::current());
         (store, owner)
     }

@@ -43,9 +43,11 @@ pub const REFRESHES_AT_ONCE: usize = 16;
 /// Deletions, and likewise refreshes of users, that a start goes on with at one time.
 pub const RESUMES_AT_ONCE: usize = 4;
 pub const RTC_REGION_CHARS_MAX: usize = 32;
-/// Members in one batch of a seed: seven rows each.
+/// Members in one batch of a seed: four rows each.
 pub const SEED_BATCH_MEMBERS: usize = 140;
 pub const SEED_MEMBERS_MAX: u32 = 10_000;
+/// Users of a seed that are written at one time.
+pub const SEED_USERS_AT_ONCE: usize = 64;
 pub const STORE_RETRY_MS: u64 = 100;
 pub const TIMEOUT_MS_MAX: u64 = 28 * 86_400_000;
 pub const TOKEN_CACHE_MAX: usize = 100_000;
@@ -55,3 +57,6 @@ pub const UNAVAILABLE_RETRY_MS: u64 = 1_000;
 pub const USERNAME_CHARS_MIN: usize = 2;
 pub const USER_TOKENS_MAX: usize = 100;
 pub const VOICE_USERS_MAX: u32 = 99;
+/// Private channels of a user that a list is made of: the newest ones. And how many of them a list has.
+pub const PRIVATE_CHANNELS_MAX: usize = 1000;
+pub const PRIVATE_CHANNELS_LISTED_MAX: usize = 200;

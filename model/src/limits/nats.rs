@@ -28,3 +28,15 @@ pub const TAIL_TELL_MS: u64 = 250;
 pub const TAIL_TOLD_MS: u64 = 2_000;
 /// Events of one partition that a publisher tells of at one time, the newest.
 pub const TAIL_EVENTS_MAX: usize = 1024;
+
+// --- Guilds one by one, or whole partitions ----------------------------------------------------------------------------
+/// Guilds of one partition that a pod subscribes to one by one; with more it takes the whole partition.
+pub const GUILD_SUBJECTS_MAX: usize = 128;
+/// What [`GUILD_SUBJECTS_MAX`] can be set to: NATS tells where so many subjects end at one moment, and one more.
+pub const GUILD_SUBJECTS_CEILING: usize = 1000;
+/// How often a reader of single guilds asks whether it has everything.
+pub const GUILD_CHECK_MS: u64 = 10_000;
+/// A pod that has had few guilds of a partition open for this long subscribes to them one by one.
+pub const GUILD_MODE_SETTLE_MS: u64 = 30_000;
+/// Guilds of one partition whose tails are remembered; of others only the partition's tail is.
+pub const TAIL_GUILDS_MAX: usize = 4096;

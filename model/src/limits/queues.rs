@@ -22,3 +22,7 @@ pub const REPAIR_EVENTS_MAX: usize = 1000;
 /// What one in-process stream keeps at most, whatever its age.
 pub const STREAM_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const STREAM_EVENTS_MAX: usize = 64 * 1024;
+/// What users are told that waits for a router.
+pub const TOLD_USERS_MAX: usize = 4096;
+/// What is told and not stored is worth nothing later.
+pub const FANOUT_TELL_MS: u64 = 1_000;

@@ -26,6 +26,8 @@ pub const SLOT_SWEEPS_AT_ONCE: usize = 32;
 pub const SLOT_WRITE_MARGIN_MS: u64 = 1_000;
 /// The snowflakes of a worker stay below a time that is this far beyond the last renewal of its id.
 pub const WORKER_AHEAD_MS: u64 = 60_000;
+/// What giving up a worker id may take at the end of a process.
+pub const WORKER_GIVE_UP_MS: u64 = 3_000;
 /// Who has seen no sign of life of a worker id's holder for this long takes it over.
 pub const WORKER_LEASE_MS: u64 = 60_000;
 /// Ids that a new process looks at.

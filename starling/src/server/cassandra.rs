@@ -75,8 +75,7 @@ impl LeasedIds {
                 Err(error) => return Err(error).context("take a worker id"),
             }
         };
-        let ids = Snowflakes::new(lease.worker(), clock.now_ms()).below(lease.ceiling_ms());
-        let ids: SharedSnowflakes = Arc::new(Mutex::new(ids));
+        let ids: SharedSnowflakes = Arc::new(Mutex::new(lease.snowflakes()));
         let tasks = Tasks::new("lease of a worker id");
         let (stop, kept) = (tasks.spawner().stop_token().clone(), ids.clone());
         tasks.spawner().spawn_lasting("its renewal", async move {
