@@ -28,8 +28,8 @@ cluster: servers ## build and start a whole cluster with the demo data, in CLUST
 test: clients tracer servers grpcurl lint check ## install what the tests need into ignored folders, then lint and run every test
 
 # The tests that start the program use the one that cargo builds with them.
-check: ## every test of the workspace, nothing else
-	STARLING_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/starling" $(CARGO) test --workspace --locked --no-fail-fast
+check: ## every test of the workspace, nothing else, several programs at a time
+	STARLING_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/starling" scripts/run-tests
 
 lint: ## formatting, clippy without a warning, licences and forbidden dependencies
 	$(CARGO) fmt --all --check

@@ -1,9 +1,9 @@
 //! One server for all test programs of a `cargo test`, which know nothing of each other.
 //!
 //! The server lies in a folder beside the built programs. Whoever needs it first starts it, under a lock; the others find
-//! it by the file with its port. Each says who uses it: a file named by the process id of its cargo (or its own, when
-//! none started it), with the time at which that process began, as ids are given again. A shell beside the server looks
-//! once a second whether any of them is alive, and if none is ends the server and removes the folder.
+//! it by the file with its port. Each says who uses it: a file named by the process id of the cargo or `scripts/run-tests`
+//! that started it (or its own), with the time at which that process began, as ids are given again. A shell beside the
+//! server looks once a second whether any of them is alive, and if none is ends the server and removes the folder.
 //!
 //! Who comes at that moment is not cheated: the shell takes the port's file away first and looks again, and a user
 //! names itself first and looks for that file again. One of the two sees the other.
@@ -65,7 +65,8 @@ fn name_user(folder: &Path) -> io::Result<PathBuf> {
     let parent = std::os::unix::process::parent_id();
     let is_cargo =
         fs::read_to_string(format!("/proc/{parent}/comm")).is_ok_and(|name| name.starts_with("cargo"));
-    let user = if is_cargo { parent } else { mine };
+    let is_run = std::env::var(RUN).is_ok_and(|run| run == parent.to_string());
+    let user = if is_cargo || is_run { parent } else { mine };
     let stat = fs::read_to_string(format!("/proc/{user}/stat"))?;
     let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     let began = after_name.split(' ').nth(STAT_BEGAN - STAT_STATE).unwrap_or_default();
@@ -89,6 +90,8 @@ fn start(node: &Node) -> io::Result<Child> {
 const FOLDER: &str = "servers";
 const PORT: &str = "port";
 const USERS: &str = "users";
+/// The process id of the `scripts/run-tests` that started this program.
+const RUN: &str = "STARLING_TEST_RUN";
 /// Numbers of fields in `/proc/<pid>/stat`: the first after the name, and the time at which the process began.
 const STAT_STATE: usize = 3;
 const STAT_BEGAN: usize = 22;
