@@ -14,6 +14,7 @@ use model::{Id, Timestamp};
 use proto::{Failure, FailureKind, Writer};
 use storage::{Bucket, Lease, Leases, Ledger, Open, OutboxEvent, OutboxRow, Slot, SlotSet};
 use tasks::Spawner;
+use tasks::fail_point::reach;
 
 use crate::accounts::users::name_taken;
 use crate::events::Event;
@@ -77,6 +78,7 @@ impl Changes {
     /// Makes a change durable. A failure means that nothing was stored, except where it says that the outcome is
     /// unknown, which happens at shutdown only.
     pub(crate) async fn store(&self, lease: &Lease, draft: Draft) -> Result<Stored, Failure> {
+        reach("guilds.received");
         self.leases.check(lease).map_err(|error| not_owner(&error))?;
         let open = self.ledger.begin(lease).map_err(|error| not_owner(&error))?;
         let Lease { set, slot, epoch } = *lease;
@@ -90,7 +92,10 @@ impl Changes {
         let newest_id_ms = self.ledger.newest_ms();
         let outbox = (!events.is_empty()).then_some(row);
         match self.commit_until_known(lease, Commit { writes: draft.writes, outbox, newest_id_ms }).await {
-            Ok(()) => Ok(Stored { open, lease: *lease, events }),
+            Ok(()) => {
+                reach("guilds.committed");
+                Ok(Stored { open, lease: *lease, events })
+            }
             Err((failure, true)) => Err(failure),
             Err((failure, false)) => {
                 open.close();
@@ -143,8 +148,10 @@ impl Changes {
             let (backplane, clock) = (&*self.backplane, &*self.clock);
             let published = backplane::publish(backplane, clock, *subject, *event_id, envelope, again).await;
             published.map_err(|_| outcome_unknown())?;
+            reach("guilds.event_published");
         }
         is_ours()?;
+        reach("guilds.published");
         stored.open.close();
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! The wall clock as a port. The only place in the workspace that reads the ambient clock.
 
 use std::sync::Arc;
+#[cfg(debug_assertions)]
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,9 +28,24 @@ impl SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one adapter of the ambient clock")]
     fn now_ms(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+        let now_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64);
+        #[cfg(debug_assertions)]
+        let now_ms = now_ms.saturating_add_signed(*OFFSET_MS);
+        now_ms
     }
 }
+
+/// By how many milliseconds this process's clock is ahead: for tests that run processes whose clocks differ. Builds
+/// without debug assertions have none.
+#[cfg(debug_assertions)]
+pub const OFFSET_VARIABLE: &str = "STARLING_CLOCK_OFFSET_MS";
+
+#[cfg(debug_assertions)]
+static OFFSET_MS: LazyLock<i64> = LazyLock::new(|| {
+    let given = std::env::var(OFFSET_VARIABLE).ok();
+    given.map_or(0, |offset| offset.parse().expect("STARLING_CLOCK_OFFSET_MS is a whole number"))
+});
 
 /// A clock that moves only when told to, for tests in virtual time.
 #[derive(Debug, Clone, Default)]

@@ -13,6 +13,7 @@
 //! the thread, and [`LocalTasks`] watches its tasks, at no cost in memory.
 
 mod ended;
+pub mod fail_point;
 mod local;
 mod owner;
 mod watch;

@@ -20,6 +20,7 @@ use model::limits::{ACTOR_IDLE_MS, CHANNEL_QUEUE_MAX};
 use model::{ChannelId, MessageId, UserId};
 use proto::{Failure, v1};
 use storage::{Bucket, Lease, Open};
+use tasks::fail_point::reach;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -296,6 +297,7 @@ impl<'a> Actor<'a> {
     /// A message that is gone gives its nonce back: a retry makes a new one, as it would after a restart, which finds
     /// only the nonces of messages that are there.
     fn finish_changes(&mut self, changes: ChangesAnswer) {
+        reach("messages.change_published");
         for (key, id) in &changes.deleted {
             self.nonces.deleted(key, *id, changes.is_unknown);
         }
@@ -303,6 +305,7 @@ impl<'a> Actor<'a> {
     }
 
     fn finish_create(&mut self, create: CreateAnswer) {
+        reach("messages.published");
         let CreateAnswer { outcome, key, is_unknown, reply, .. } = create;
         let waiting = match (&key, &outcome) {
             (None, _) => Vec::new(),
@@ -318,6 +321,7 @@ impl<'a> Actor<'a> {
         if let Some(reply) = reply {
             answer(reply, outcome);
         }
+        reach("messages.answered");
     }
 
     /// The head has not gone through in time: whoever waits is told so.

@@ -11,6 +11,7 @@ use model::{ChannelId, Message, MessageId, Timestamp, UserId, snowflake};
 use proto::failure::code;
 use proto::{Failure, FailureKind};
 use storage::{Lease, Open, OutboxEvent};
+use tasks::fail_point::reach;
 use tracing::{Instrument as _, Span};
 
 use super::certain::until_known;
@@ -82,10 +83,12 @@ pub(super) async fn store(shared: Arc<Shared>, group: Group) -> Staged {
             .map(|message| RowChange::Put(Box::new(message))),
     );
     let changes = Changes { lease, channel, rows, events };
+    reach("messages.change_numbered");
     let stored = match changes.rows.is_empty() {
         true => Ok(()),
         false => until_known(&shared, &lease, || shared.store.change(&changes)).await,
     };
+    reach("messages.change_stored");
     let is_unknown = matches!(stored, Err(StoreError::Unknown));
     let events = match stored {
         Ok(()) => changes.events.into_iter().flat_map(|(_, events)| events).collect(),

@@ -5,6 +5,7 @@ use model::{ChannelId, Message, MessageId, Permissions, Timestamp, UserId};
 use proto::convert::{id, ids, required};
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
+use tasks::fail_point::reach;
 use tracing::Span;
 
 use super::{Messages, unknown_message, within_deadline};
@@ -17,6 +18,7 @@ use crate::views::Access;
 
 impl Messages {
     pub(super) async fn edit(&self, request: v1::EditMessageRequest) -> Result<v1::MessageReply, Failure> {
+        reach("messages.change_received");
         let channel: ChannelId = id("channel_id", request.channel_id)?;
         let message_id: MessageId = id("message_id", request.message_id)?;
         let editor: UserId = id("editor_id", request.editor_id)?;
@@ -36,8 +38,7 @@ impl Messages {
         }
         let mentions = in_components.filter(|_| content::is_of_components(flags)).or(in_content);
         let edit = self.prepare(request, mentions, &access, &message).await?;
-        let change =
-            Change { place: access.place, op: Op::Edit(Box::new(edit)), span: Span::current() };
+        let change = Change { place: access.place, op: Op::Edit(Box::new(edit)), span: Span::current() };
         let json = within_deadline(self.inner.channels.change(channel, change)).await?;
         Ok(v1::MessageReply { message_json: json.unwrap_or_default() })
     }

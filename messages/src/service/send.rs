@@ -6,6 +6,7 @@ use proto::convert::{id, required};
 use proto::failure::code;
 use proto::{Failure, FailureKind, v1};
 use storage::Scope;
+use tasks::fail_point::reach;
 use tracing::Span;
 
 use super::{Messages, within_deadline};
@@ -24,6 +25,7 @@ impl Messages {
         &self,
         request: v1::CreateMessageRequest,
     ) -> Result<v1::CreateMessageReply, Failure> {
+        reach("messages.received");
         let channel: ChannelId = id("channel_id", request.channel_id)?;
         let author: UserId = id("author_id", request.author_id)?;
         let nonce: Option<Nonce> = request.nonce.clone().map(TryInto::try_into).transpose()?;

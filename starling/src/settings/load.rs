@@ -19,7 +19,12 @@ pub const CONFIG: &str = "STARLING_CONFIG";
 pub const ADMIN_URL: &str = "STARLING_ADMIN_URL";
 pub const ADMIN_TOKEN: &str = "STARLING_ADMIN_TOKEN";
 /// Variables that are no settings.
+#[cfg(not(debug_assertions))]
 const OTHERS: [&str; 3] = [CONFIG, ADMIN_URL, ADMIN_TOKEN];
+/// The same, with those of tests.
+#[cfg(debug_assertions)]
+const OTHERS: [&str; 5] =
+    [CONFIG, ADMIN_URL, ADMIN_TOKEN, tasks::fail_point::VARIABLE, model::clock::OFFSET_VARIABLE];
 
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
