@@ -6,6 +6,7 @@
 //! (`starling-cluster`), tests run smaller ones, most of them in a keyspace of the Cassandra that all tests share.
 
 mod files;
+mod links;
 mod log;
 mod member;
 mod plan;
@@ -30,6 +31,7 @@ use crate::rest::Rest;
 use crate::server::{Demo, forget_settings};
 use crate::{cassandra, redis};
 use files::Files;
+use links::NatsLinks;
 use log::Log;
 pub use member::Member;
 use plan::Plan;
@@ -61,6 +63,10 @@ pub struct Options {
     pub settings: String,
     /// What clients of the first gateway are told in place of its address.
     pub public_gateway: Option<String>,
+    /// Processes whose way to NATS a test can cut ([`Cluster::cut_from_nats`]), by their names.
+    pub severable: Vec<String>,
+    /// Processes whose clocks are ahead, by their names, with the milliseconds.
+    pub clocks_ahead_ms: Vec<(String, i64)>,
     /// Whether what the processes print is printed here too.
     pub is_loud: bool,
 }
@@ -80,6 +86,7 @@ pub struct Cluster {
     pub demo: ClusterDemo,
     members: Vec<Arc<Member>>,
     gateways: Vec<String>,
+    nats_links: NatsLinks,
     log: Arc<Log>,
     _keepers: JoinSet<()>,
 }
@@ -99,6 +106,8 @@ impl Options {
             stream_bytes: 64 * 1024 * 1024,
             settings: String::new(),
             public_gateway: None,
+            severable: Vec::new(),
+            clocks_ahead_ms: Vec::new(),
             is_loud: true,
         }
     }
@@ -146,8 +155,9 @@ impl Cluster {
 
     async fn start_all(options: &Options, log: Arc<Log>) -> io::Result<Self> {
         let plan = Plan::make(options)?;
-        let Plan { servers, roles, apis, gateways } = plan;
-        let make = |planned| Arc::new(Member::new(planned));
+        let Plan { servers, mut roles, apis, gateways } = plan;
+        let nats_links = NatsLinks::start(&options.severable, &mut roles, &servers).await?;
+        let make = |planned| Arc::new(Member::new(planned, options));
         let (servers, roles): (Vec<_>, Vec<_>) =
             (servers.into_iter().map(make).collect(), roles.into_iter().map(make).collect());
         let members: Vec<Arc<Member>> = [servers.clone(), roles.clone()].concat();
@@ -169,7 +179,8 @@ impl Cluster {
         }
         let urls: Vec<String> = gateways.iter().map(|address| format!("ws://{address}")).collect();
         let demo = files.write_demo(&options.folder.join("guilds-1"), &apis, &urls)?;
-        Ok(Self { folder: options.folder.clone(), demo, members, gateways, log, _keepers: keepers })
+        let folder = options.folder.clone();
+        Ok(Self { folder, demo, members, gateways, nats_links, log, _keepers: keepers })
     }
 
     /// A process by its name, such as `gateway-1`.
@@ -190,6 +201,11 @@ impl Cluster {
     /// Where a gateway really listens, as `host:port`.
     pub fn gateway_address(&self, gateway: usize) -> &str {
         &self.gateways[gateway]
+    }
+
+    /// Cuts the way of a process to NATS, or opens it again. It has to be among those that can be cut off.
+    pub fn cut_from_nats(&self, name: &str, is_cut: bool) {
+        self.nats_links.cut(name, is_cut);
     }
 
     pub fn folder(&self) -> &Path {
@@ -293,8 +309,15 @@ impl Member {
     /// # Errors
     /// When it is not.
     pub async fn started_again(&self) -> io::Result<()> {
+        self.replaced(self.ended_pid()).await
+    }
+
+    /// Waits until another process than this one runs.
+    ///
+    /// # Errors
+    /// When none is started.
+    pub async fn replaced(&self, before: Option<u32>) -> io::Result<()> {
         let mut state: watch::Receiver<member::State> = self.state();
-        let before = self.ended_pid();
         let is_new = |state: &member::State| state.pid.is_some() && state.pid != before;
         let late = |_| io::Error::other(format!("{} was not started again", self.name()));
         time::timeout(START_PATIENCE, state.wait_for(is_new))

@@ -1,10 +1,11 @@
 //! One process of a cluster, and who starts it again when it has ended.
 
 use std::convert::Infallible;
-use std::io;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time;
 
+use super::Options;
 use super::files::Files;
 use super::log::Log;
 use super::plan::Planned;
@@ -22,6 +24,9 @@ use crate::server::forget_settings;
 /// A process that is kept running.
 pub struct Member {
     planned: Planned,
+    /// Where its fail points are armed.
+    fail_points: PathBuf,
+    clock_ahead_ms: i64,
     state: watch::Sender<State>,
     stopping: watch::Sender<bool>,
     /// The process that was last told to end, other than for good.
@@ -38,8 +43,11 @@ pub struct State {
 }
 
 impl Member {
-    pub(super) fn new(planned: Planned) -> Self {
+    pub(super) fn new(planned: Planned, options: &Options) -> Self {
+        let ahead = options.clocks_ahead_ms.iter().find(|(name, _)| *name == planned.name);
         Self {
+            fail_points: options.folder.join(format!("{}.points", planned.name)),
+            clock_ahead_ms: ahead.map_or(0, |(_, ms)| *ms),
             planned,
             state: watch::Sender::default(),
             stopping: watch::Sender::new(false),
@@ -74,6 +82,28 @@ impl Member {
 
     pub(super) fn ended_pid(&self) -> Option<u32> {
         *self.ended.lock()
+    }
+
+    /// Has the process kill or stop itself (`kill`, `stop`) where it next reaches this point (`tasks::fail_point`).
+    ///
+    /// # Errors
+    /// When the point can't be armed.
+    pub fn arm(&self, point: &str, order: &str) -> io::Result<()> {
+        fs::create_dir_all(&self.fail_points)?;
+        // As a whole: it may be reached at any moment.
+        let (file, new) = (self.fail_points.join(point), self.fail_points.join(format!("{point}.new")));
+        fs::write(&new, order)?;
+        fs::rename(new, file)
+    }
+
+    /// Whether it has not yet reached a point that is armed.
+    pub fn is_armed(&self, point: &str) -> bool {
+        self.fail_points.join(point).exists()
+    }
+
+    /// Takes an arming back; `false` when the point was reached before.
+    pub fn disarm(&self, point: &str) -> bool {
+        fs::remove_file(self.fail_points.join(point)).is_ok()
     }
 
     /// SIGKILL. It is started again.
@@ -158,6 +188,12 @@ impl Member {
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", WATCH, "watch", ""]).args(&self.planned.command);
         forget_settings(&mut shell);
+        if self.planned.admin.is_some() {
+            shell.env("STARLING_FAIL_POINTS", &self.fail_points);
+        }
+        if self.clock_ahead_ms != 0 {
+            shell.env("STARLING_CLOCK_OFFSET_MS", self.clock_ahead_ms.to_string());
+        }
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut shell = Command::from(shell);
         shell.process_group(0).spawn()

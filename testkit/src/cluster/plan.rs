@@ -197,8 +197,9 @@ fn nats_node(options: &Options, index: usize, address: &str, routes: &[String]) 
     let others: Vec<String> = routes.iter().map(|route| format!("nats-route://{route}")).collect();
     let cluster = match routes.len() {
         1 => String::new(),
+        // Clients know all nodes. Who is to be cut off must not be told of another way.
         _ => format!(
-            "cluster {{ name: starling, listen: \"{}\", routes: [{}] }}\n",
+            "cluster {{ name: starling, listen: \"{}\", routes: [{}], no_advertise: true }}\n",
             routes[index],
             others.join(", ")
         ),
