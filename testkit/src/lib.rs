@@ -15,4 +15,5 @@ pub mod redis;
 pub mod rest;
 pub mod server;
 pub mod switch;
+pub mod traffic;
 pub mod ws;
