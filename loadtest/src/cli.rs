@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod interest;
 mod peers;
 mod presence;
+mod throughput;
 
+pub use interest::InterestOptions;
 pub use peers::{Peer, PeersOptions, Serve};
 pub use presence::PresenceOptions;
+pub use throughput::ThroughputOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,6 +92,10 @@ pub enum Command {
     Peers(PeersOptions),
     /// Presence transitions a second through the service in this process, beside `redis-benchmark`; needs no server
     Presence(PresenceOptions),
+    /// Messages a second through a cluster on this machine, beside bare INSERTs into its Cassandra; needs no server
+    Throughput(ThroughputOptions),
+    /// What very many guilds with somebody connected cost a cluster on this machine; needs no server
+    Interest(InterestOptions),
     #[command(flatten)]
     Serve(Serve),
 }

@@ -15,7 +15,7 @@ use crate::cli::{CreatesOptions, TargetOptions};
 use crate::progress;
 use crate::receivers::histogram;
 use crate::report::{Latency, Report, ServerUse};
-use crate::target::{Service, Target};
+use crate::target::{Service, Target, messages_path};
 
 /// What the senders share.
 #[derive(Default)]
@@ -28,14 +28,25 @@ struct Shared {
 
 pub async fn run(target: &TargetOptions, options: &CreatesOptions) -> anyhow::Result<Report> {
     let target = Target::find(target, options.senders).await?;
+    let Service::Starling(starling) = &target.service else { bail!("only Starling takes messages by REST") };
+    let channel = starling.seed.channel_id.clone();
+    measure(&target, &[channel], options).await
+}
+
+/// The members send, each to one of these channels.
+pub async fn measure(
+    target: &Target,
+    channels: &[String],
+    options: &CreatesOptions,
+) -> anyhow::Result<Report> {
+    let Service::Starling(starling) = &target.service else { bail!("only Starling takes messages by REST") };
     let shared = Arc::new(Shared::default());
     let before = target.usage();
-    let Service::Starling(starling) = &target.service else { bail!("only Starling takes messages by REST") };
     let started = Instant::now();
     let mut senders = JoinSet::new();
-    for member in 0..options.senders {
+    for (member, channel) in (0..options.senders).zip(channels.iter().cycle()) {
         let (shared, size) = (Arc::clone(&shared), options.size);
-        let (rest, path) = (starling.rest(member), starling.messages_path());
+        let (rest, path) = (starling.rest(member), messages_path(channel));
         senders.spawn(async move { send(&rest, &path, &shared, size).await });
     }
     let bar = progress::bar("seconds", options.seconds);

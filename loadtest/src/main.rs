@@ -8,6 +8,7 @@ mod cli;
 mod creates;
 mod fanout;
 mod idle;
+mod interest;
 mod load;
 mod marker;
 mod peers;
@@ -19,6 +20,7 @@ mod senders;
 mod serve;
 mod syscalls;
 mod target;
+mod throughput;
 
 use std::path::Path;
 
@@ -36,7 +38,9 @@ fn main() -> anyhow::Result<()> {
     }
     let mut runtime = match &cli.command {
         // The service is in this process: it and its callers are apart, as they are in a cluster.
-        Command::Presence(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Presence(_) | Command::Throughput(_) | Command::Interest(_) => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build()?;
@@ -52,14 +56,11 @@ async fn run(cli: &Cli) -> anyhow::Result<bool> {
         Command::Idle(options) => idle::run(&cli.target, options).await?,
         Command::Peers(options) => return compare(cli, options).await,
         Command::Serve(serve) => return serve::run(serve).map(|()| true),
-        Command::Presence(options) => {
-            let report = presence::run(options).await?;
-            report.print();
-            return write_json(cli, &report).map(|()| true);
-        }
+        Command::Presence(options) => return tell(cli, &presence::run(options).await?),
+        Command::Throughput(options) => return tell(cli, &throughput::run(options).await?),
+        Command::Interest(options) => return tell(cli, &interest::run(options).await?),
     };
-    report.print();
-    write_json(cli, &report)?;
+    tell(cli, &report)?;
     Ok(report.is_complete())
 }
 
@@ -72,6 +73,17 @@ async fn compare(cli: &Cli, options: &PeersOptions) -> anyhow::Result<bool> {
     }
     write_json(cli, &comparison)?;
     Ok(comparison.is_complete())
+}
+
+/// What a run found, for people.
+trait Told: Serialize {
+    fn print(&self);
+}
+
+/// Tells it; nothing can have been lost.
+fn tell(cli: &Cli, report: &impl Told) -> anyhow::Result<bool> {
+    report.print();
+    write_json(cli, report).map(|()| true)
 }
 
 fn write_json(cli: &Cli, report: &impl Serialize) -> anyhow::Result<()> {

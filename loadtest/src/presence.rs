@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::cli::PresenceOptions;
-use crate::progress;
+use crate::{Told, progress};
 
 /// What a run found.
 #[derive(Debug, Serialize)]
@@ -68,8 +68,8 @@ fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
     values[values.len() / 2]
 }
 
-impl PresenceReport {
-    pub fn print(&self) {
+impl Told for PresenceReport {
+    fn print(&self) {
         println!("{} users, each in {} guilds, on {} gateways", self.users, self.guilds, self.pods);
         for round in self.rounds.iter().chain([&self.median]) {
             println!(

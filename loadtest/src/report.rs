@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::Told;
 use crate::target::Usage;
 
 /// Percentiles in milliseconds.
@@ -132,14 +133,16 @@ impl ServerUse {
     }
 }
 
+impl Told for Report {
+    fn print(&self) {
+        print!("{}", self.text());
+    }
+}
+
 impl Report {
     /// Whether everything that was acknowledged came to everybody, once and in order, and nothing failed.
     pub fn is_complete(&self) -> bool {
         self.faults == Faults::default() && self.failed == 0 && self.limited == 0
-    }
-
-    pub fn print(&self) {
-        print!("{}", self.text());
     }
 
     fn text(&self) -> String {

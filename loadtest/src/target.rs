@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use model::entropy;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
+use testkit::cluster::Cluster;
 use testkit::proc::{self, CpuTime};
 use testkit::rest::Rest;
 use testkit::server::Seed;
@@ -83,6 +84,21 @@ impl Target {
         })
     }
 
+    /// A cluster on this machine, in which a guild with so many members is made.
+    pub async fn of_cluster(cluster: &Cluster, members: usize) -> anyhow::Result<Self> {
+        let options = TargetOptions {
+            api: cluster.demo.apis.first().context("the cluster has no API")?.clone(),
+            seed: None,
+            data_dir: cluster.folder().join("guilds-1"),
+            starling: testkit::binary::starling().to_owned(),
+            server_pid: None,
+            sources: 1,
+            abandon: false,
+            threads: 1,
+        };
+        Self::find(&options, members).await
+    }
+
     /// A server that hands on what comes on `/publish`.
     pub fn relay(gateway: String, server_pid: u32) -> Self {
         Self {
@@ -120,8 +136,13 @@ impl Starling {
 
     /// Where messages are sent to.
     pub fn messages_path(&self) -> String {
-        format!("/channels/{}/messages", self.seed.channel_id)
+        messages_path(&self.seed.channel_id)
     }
+}
+
+/// Where messages to a channel are sent to.
+pub fn messages_path(channel: &str) -> String {
+    format!("/channels/{channel}/messages")
 }
 
 /// The number of a run; some more can follow it.

@@ -348,7 +348,7 @@ fn read_log(folder: &Path) -> String {
 }
 
 /// Configuration without limits that a test would meet.
-pub(crate) const UNLIMITED: &str = "\
+pub const UNLIMITED: &str = "\
 sends_per_window = 1000000
 requests_per_sec = 0
 route_limits = false
