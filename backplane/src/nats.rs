@@ -44,8 +44,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::outlet::Outlet;
 use crate::port::{
-    Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState, Told,
-    Unavailable, UserConsumer, UserEvent,
+    Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState,
+    Told, Unavailable, UserConsumer, UserEvent,
 };
 use crate::registry::PodName;
 use crate::subject::{Ephemeral, Layout, Partition, Stream, Subject};

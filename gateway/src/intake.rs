@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use backplane::fence::{Fence, Verdict};
 use backplane::{Delivery, Followed, Follower, Listener, Partition, Unavailable, UserEvent};
 use model::{EventKind, GuildId, limits};
-use backplane::fence::{Fence, Verdict};
 use proto::Envelope;
 use rustc_hash::FxHashMap;
 use tasks::Spawner;

@@ -82,7 +82,7 @@ impl Changes {
         self.leases.check(lease).map_err(|error| not_owner(&error))?;
         let open = self.ledger.begin(lease).map_err(|error| not_owner(&error))?;
         let Lease { set, slot, epoch } = *lease;
-        let writer = Writer { set: set.code(), slot: slot.get(), epoch: epoch.0 };
+        let writer = lease.writer();
         let (for_guild, for_users): (Vec<_>, Vec<_>) =
             draft.events.into_iter().partition(Event::is_for_guild);
         let events = for_guild.into_iter().chain(for_users);

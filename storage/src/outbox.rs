@@ -30,12 +30,13 @@ use crate::{
         EventKey, KeyError, META_TABLE, MarkerKey, OUTBOX_TABLE, RowKind, SweptKey, WatermarkKey,
         bucket_prefix, epoch_prefix,
     },
-    leases::Epoch,
+    leases::{Epoch, Lease},
     slots::{Slot, SlotSet},
 };
 use bytes::Bytes;
 pub use model::Subject;
 use model::limits::OUTBOX_BUCKET_MS;
+use proto::{Envelope, envelope::EnvelopeError};
 use std::sync::{Arc, atomic::AtomicU64};
 
 /// Ten seconds of time, counted from 1970.

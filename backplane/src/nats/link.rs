@@ -160,8 +160,7 @@ impl Link {
         subject: String,
         sync: String,
     ) -> Result<Subscriber, Unavailable> {
-        let subscriber =
-            Self::subscribed(self.client.queue_subscribe(subject, group.to_owned())).await?;
+        let subscriber = Self::subscribed(self.client.queue_subscribe(subject, group.to_owned())).await?;
         self.reach(sync).await?;
         Ok(subscriber)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use proto::trace;
 use storage::{Bucket, Lease, Open};
+use tasks::fail_point::reach;
 use tracing::{Instrument as _, Span};
 
 use super::certain::until_known;
@@ -32,8 +33,10 @@ pub(super) async fn store(shared: Arc<Shared>, lease: Lease, draft: Draft, pendi
     let told = Origin { lease, place, channel: message.channel_id }.create(&message, &scene);
     created.json = Some(scene.answer(&message).into());
     let new = NewMessage { lease, message, mark: mark.is_some(), keep_sender: slow_mode.is_some() };
+    reach("messages.numbered");
     let write = || shared.store.create(&new).instrument(store_span());
     let stored = until_known(&shared, &lease, write).await;
+    reach("messages.stored");
     let is_unknown = matches!(stored, Err(StoreError::Unknown));
     // What may have been stored stays in flight, so that the next owner looks for it.
     let open = if is_unknown { Vec::new() } else { vec![open] };
