@@ -14,11 +14,12 @@ mod revocation;
 mod servers;
 mod town;
 
+use testkit::cluster::Database;
 use town::Town;
 
 #[tokio::test]
 async fn servers_fail_and_nothing_is_lost() {
-    let Some(town) = Town::open(3).await else { return };
+    let Some(town) = Town::open(3, Database::Own).await else { return };
     servers::a_node_of_nats_is_killed(&town).await;
     servers::the_whole_of_nats_is_restarted(&town).await;
     servers::a_gateway_is_cut_from_nats(&town).await;
@@ -34,7 +35,7 @@ async fn writers_die_and_freeze_and_nothing_is_lost() {
         println!("skipped: release builds have no fail points");
         return;
     }
-    let Some(town) = Town::open(1).await else { return };
+    let Some(town) = Town::open(1, Database::Shared).await else { return };
     replicas::messages_is_killed_at_each_step(&town).await;
     revocation::guilds_is_killed_at_each_step_of_a_revocation(&town).await;
     replicas::a_replica_is_frozen_beyond_its_lease(&town).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::cluster::{Cluster, Member, Options};
+use testkit::cluster::{Cluster, Database, Member, Options};
 use testkit::gateway_client::{ALL_INTENTS, GatewayClient};
 use testkit::rest::{Answer, Rest};
 use testkit::traffic::judge::Id;
@@ -22,12 +22,13 @@ pub struct Town {
 
 impl Town {
     /// `None` where a server is not installed.
-    pub async fn open(nats_nodes: usize) -> Option<Self> {
+    pub async fn open(nats_nodes: usize, database: Database) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let options = Options {
             nats_nodes,
             severable: vec![SEVERABLE.to_owned()],
             clocks_ahead_ms: vec![("messages-2".to_owned(), CLOCKS_APART_MS)],
+            database,
             ..Options::small(folder.path().to_owned())
         };
         let started = Cluster::start(options).await;
