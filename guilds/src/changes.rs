@@ -11,7 +11,7 @@ use backplane::Backplane;
 use model::clock::SharedClock;
 use model::limits::{STORE_RETRY_MS, UNAVAILABLE_RETRY_MS};
 use model::{Id, Timestamp};
-use proto::{Failure, FailureKind, Writer};
+use proto::{Failure, FailureKind};
 use storage::{Bucket, Lease, Leases, Ledger, Open, OutboxEvent, OutboxRow, Slot, SlotSet};
 use tasks::Spawner;
 use tasks::fail_point::reach;

@@ -79,9 +79,11 @@ impl Turnover {
             return;
         }
         let changed = match (self.prepared.take(), &mut *reader) {
-            (Some(Prepared::Guilds(guilds)), Reader::Whole(whole)) => self.to_guilds(site, whole, guilds),
+            (Some(Prepared::Guilds(guilds)), Reader::Whole(whole)) => {
+                self.change_to_guilds(site, whole, guilds)
+            }
             (Some(Prepared::Partition(listener, state)), Reader::Each(each)) => {
-                self.to_partition(site, each, listener, state)
+                self.change_to_partition(site, each, listener, state)
             }
             _ => {
                 self.prepare(site, right);
@@ -115,7 +117,7 @@ impl Turnover {
         self.preparing = Some(repair::begin(self.failures, prepared));
     }
 
-    fn to_guilds(&mut self, site: &Site, whole: &mut Whole, new: Guilds) -> Option<Reader> {
+    fn change_to_guilds(&mut self, site: &Site, whole: &mut Whole, new: Guilds) -> Option<Reader> {
         if new.state.incarnation != whole.incarnation() {
             return None;
         }
@@ -137,7 +139,7 @@ impl Turnover {
         Some(Reader::Each(Each::new(Arc::clone(&self.open), wishes, subscriptions, listener, chains)))
     }
 
-    fn to_partition(
+    fn change_to_partition(
         &mut self,
         site: &Site,
         each: &mut Each,

@@ -10,7 +10,7 @@ use model::clock::SharedClock;
 use model::limits::{CLUSTER_RETRY_MS, WORKER_GIVE_UP_MS};
 use parking_lot::Mutex;
 use storage::cassandra::{self, Cassandra, CassandraWorkers, Config, ConnectError, Schema, SchemaError};
-use storage::{SharedSnowflakes, Snowflakes, WorkerError, WorkerLease};
+use storage::{SharedSnowflakes, WorkerError, WorkerLease};
 use tasks::{Ended, Tasks};
 use tokio::time::sleep;
 

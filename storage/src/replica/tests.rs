@@ -119,7 +119,7 @@ async fn a_slot_that_is_not_drained_in_time_passes_on_when_nothing_can_be_writte
     let refused: Vec<&Lease> = leases.iter().filter(refused).collect();
     let refused_at = Instant::now();
     let is_had = |lease: &&Lease| second.replica.table.check_slot(SET, lease.slot);
-    while !refused.iter().any(|lease| is_had(lease)) {
+    while !refused.iter().any(is_had) {
         sleep(Duration::from_millis(10)).await;
     }
     let (passed, settle) = (refused_at.elapsed(), Timing::default().settle);

@@ -102,7 +102,8 @@ impl Sender {
                 Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => self.refused(answer),
                 Ok(answer) => {
                     let is_gone = method == Method::DELETE && answer.status == StatusCode::NOT_FOUND;
-                    if !answer.status.is_success() && !(is_in_doubt && is_gone) {
+                    let is_taken = answer.status.is_success() || (is_in_doubt && is_gone);
+                    if !is_taken {
                         self.imprecise(&method, path, &format!("{} {}", answer.status, answer.json()));
                         return None;
                     }

@@ -2,6 +2,7 @@
 //! reported lost, only what may have expired is lost, and nothing is missing up to `seen`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use proptest::prelude::*;
 
@@ -125,8 +126,8 @@ impl World {
             Step::Look => self.look(),
             Step::Open(of) => {
                 let last = self.log.len() as u64;
-                if !self.account.contains_key(&of) {
-                    self.account.insert(of, last);
+                if let Entry::Vacant(place) = self.account.entry(of) {
+                    place.insert(last);
                     self.chains.open(guild(of), last);
                 }
             }
