@@ -181,7 +181,7 @@ impl<E> Chains<E> {
             return Some(Taken::Repeat);
         }
         if self.doubt != Doubt::Incarnation && previous <= link.mine && !has_hole {
-            link.believe(previous, self.serial);
+            link.believe(sequence, previous, self.serial);
             link.advance(sequence);
             self.outputs.push_back(Output::Deliver { guild, sequence, event });
             self.drain(guild);

@@ -46,9 +46,9 @@ impl<E> Link<E> {
         self.target = self.target.max(self.mine);
     }
 
-    /// An event is taken although nothing is known of the one before it.
-    pub(super) fn believe(&mut self, previous: u64, serial: u64) {
-        if previous == 0 && self.believed.is_none() {
+    /// An event is taken although nothing is known of the one before it. There is none if nothing lies between.
+    pub(super) fn believe(&mut self, sequence: u64, previous: u64, serial: u64) {
+        if previous == 0 && sequence > self.mine + 1 && self.believed.is_none() {
             self.believed = Some(Believed { above: self.mine, serial });
         }
     }

@@ -111,6 +111,15 @@ fn what_was_believed_is_looked_into_by_the_next_check() {
 }
 
 #[test]
+fn nothing_can_be_lost_before_an_event_that_is_right_behind() {
+    let mut chains = chains();
+    take(&mut chains, 1, 11, 0);
+    let question = check(&mut chains);
+    chains.answered_ends(&question, state(15, 17), &[17, 16], 15);
+    assert_eq!(outputs(&mut chains), [deliver(1, 11)]);
+}
+
+#[test]
 fn a_check_moves_seen_when_every_guild_has_come_to_its_end() {
     let mut chains = chains();
     take(&mut chains, 1, 12, 9);
