@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::emoji::Emoji;
-use crate::{ChannelId, GuildId, Member, MessageId, RoleId, Timestamp, User, UserId};
+use crate::{ChannelId, ChannelKind, GuildId, Member, MessageId, RoleId, Timestamp, User, UserId};
 
 /// What the protocol calls the message's type; others are not made here.
 pub const TYPE_DEFAULT: u8 = 0;
@@ -75,7 +75,7 @@ pub struct MessageObject<'a> {
     pub referenced: Option<&'a MessageObject<'a>>,
     /// Leaves out content, embeds, attachments and components (no MESSAGE_CONTENT intent).
     pub strip_content: bool,
-    /// Adds `guild_id` and `member`: gateway events have them, REST answers do not.
+    /// Adds `guild_id` and `member`, or the `channel_type` of a private channel: gateway events have them, REST answers do not.
     pub in_event: bool,
 }
 
@@ -105,8 +105,10 @@ impl Serialize for MessageObject<'_> {
         self.write_reactions(&mut map)?;
         self.write_reference(&mut map)?;
         if self.in_event {
-            if let Some(guild_id) = message.guild_id {
-                map.serialize_entry("guild_id", &guild_id)?;
+            match message.guild_id {
+                Some(guild_id) => map.serialize_entry("guild_id", &guild_id)?,
+                // Without it discord.js does not know what channel this is.
+                None => map.serialize_entry("channel_type", &ChannelKind::Direct.number())?,
             }
             if let Some(member) = self.member {
                 map.serialize_entry("member", &member.without_user())?;

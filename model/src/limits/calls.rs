@@ -1,7 +1,8 @@
 //! Calls between services.
 
-/// Replicas that one call asks, one after another.
-pub const RPC_ATTEMPTS_MAX: u32 = 6;
+/// Replicas that one call asks, one after another. With two of them a slot that passes from one to the other is waited for
+/// for two to three seconds.
+pub const RPC_ATTEMPTS_MAX: u32 = 16;
 /// Repeats in a hundred calls, and those that are free before anything was called.
 pub const RPC_BUDGET_PERCENT: u32 = 20;
 pub const RPC_BUDGET_RESERVE: u32 = 10;
@@ -35,7 +36,7 @@ pub const RPC_REPLICAS_MAX: usize = 256;
 /// How often a DNS name is asked for its addresses.
 pub const RPC_RESOLVE_MS: u64 = 5_000;
 /// Between two attempts of a call that nobody else can answer.
-pub const RPC_RETRY_MS_MAX: u64 = 400;
+pub const RPC_RETRY_MS_MAX: u64 = 800;
 pub const RPC_RETRY_MS_MIN: u64 = 25;
 /// Calls that one server has under way; what comes beyond is told to come again.
 pub const RPC_SERVER_CALLS_MAX: usize = 4096;

@@ -6,6 +6,7 @@ use http::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use testkit::cluster::{Database, Member, Options};
+use testkit::gateway_client::GatewayClient;
 use testkit::rest::Rest;
 use tokio::time::{self, Instant};
 
@@ -13,14 +14,14 @@ use crate::House;
 
 const AWAY: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(90);
+const HEARTBEAT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[tokio::test]
 async fn cassandra_hangs_and_dies_and_nothing_is_lost() {
     let own = |folder| Options { database: Database::Own, ..Options::small(folder) };
     let Some(house) = House::open_with(own).await else { return };
-    let mut bob = house.login(1, "bob").await;
-    let mut sender = Sender::new(&house);
+    let mut sender = Sender::new(&house, house.login(1, "bob").await);
     let cassandra = house.cluster.member("cassandra-1");
     let (messages, other) = (house.cluster.member("messages-1"), house.cluster.member("messages-2"));
 
@@ -43,6 +44,7 @@ async fn cassandra_hangs_and_dies_and_nothing_is_lost() {
     sender.send_two_more().await;
 
     let last = sender.acknowledged.last().unwrap().clone();
+    let bob = &mut sender.receiver;
     bob.expect_where("MESSAGE_CREATE", |data| data["id"] == last).await;
     let received = bob.passed.iter().filter(|(name, _)| name == "MESSAGE_CREATE");
     let mut received: Vec<Value> = received.map(|(_, data)| data["id"].clone()).collect();
@@ -83,12 +85,16 @@ struct Sender {
     rest: Rest,
     path: String,
     acknowledged: Vec<Value>,
+    /// Who reads it at the end, and shows until then that it is alive.
+    receiver: GatewayClient,
+    heartbeat_at: Instant,
 }
 
 impl Sender {
-    fn new(house: &House) -> Self {
+    fn new(house: &House, receiver: GatewayClient) -> Self {
         let path = format!("/channels/{}/messages", house.general());
-        Self { rest: house.rest(0, "alice"), path, acknowledged: Vec::new() }
+        let rest = house.rest(0, "alice");
+        Self { rest, path, acknowledged: Vec::new(), receiver, heartbeat_at: Instant::now() }
     }
 
     /// Tries, until it has come so far; a message that was not taken then is tried next.
@@ -112,6 +118,10 @@ impl Sender {
     }
 
     async fn attempt(&mut self) {
+        if self.heartbeat_at.elapsed() > HEARTBEAT {
+            self.heartbeat_at = Instant::now();
+            self.receiver.heartbeat().await;
+        }
         let number = self.acknowledged.len();
         let body = json!({ "content": format!("message {number}"), "nonce": number, "enforce_nonce": true });
         let answer = self.rest.call(Method::POST, &self.path, Some(&body)).await.unwrap();

@@ -4,7 +4,8 @@
 //!
 //! Two clusters run side by side, as most of the time is spent waiting for leases: in one the servers fail that all roles
 //! stand on, in the other the roles that write. `cargo test -p testkit --test faults` needs the servers that
-//! `make servers` installs.
+//! `make servers` installs. It runs a part of the steps at which writers die; `FAULTS=all` runs all of them, and freezes
+//! replicas beyond their lease, which takes some minutes more.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it unwraps")]
 
@@ -16,6 +17,11 @@ mod town;
 
 use testkit::cluster::Database;
 use town::Town;
+
+/// Whether every step is to be gone through.
+fn is_full() -> bool {
+    std::env::var("FAULTS").is_ok_and(|faults| faults == "all")
+}
 
 #[tokio::test]
 async fn servers_fail_and_nothing_is_lost() {
@@ -38,7 +44,9 @@ async fn writers_die_and_freeze_and_nothing_is_lost() {
     let Some(town) = Town::open(1, Database::Shared).await else { return };
     replicas::messages_is_killed_at_each_step(&town).await;
     revocation::guilds_is_killed_at_each_step_of_a_revocation(&town).await;
-    replicas::a_replica_is_frozen_beyond_its_lease(&town).await;
+    if is_full() {
+        replicas::a_replica_is_frozen_beyond_its_lease(&town).await;
+    }
     audit::one_writer_at_a_time(&town).await;
     town.close().await;
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use testkit::gateway_client::GatewayClient;
 use testkit::rest::Rest;
 
+use crate::is_full;
 use crate::replicas::kill_at;
 use crate::town::{Town, make_channel, retry_after, until_taken};
 
@@ -33,8 +34,8 @@ pub async fn guilds_is_killed_at_each_step_of_a_revocation(town: &Town) {
     let commons = make_channel(&alice, guild, "commons", &[]).await;
     let bob = &demo.users[1].id;
     let place = Place { alice, permission: format!("/channels/{den}/permissions/{bob}"), den, commons };
-    for (step, takes_effect) in STEPS {
-        let revoked = revoke(town, &place, step, takes_effect);
+    for (step, takes_effect) in if is_full() { &STEPS[..] } else { &STEPS[1..3] } {
+        let revoked = revoke(town, &place, step, *takes_effect);
         town.traffic.phase(&format!("`guilds` killed at `{step}` of a revocation"), revoked).await;
     }
 }
