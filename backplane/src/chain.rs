@@ -123,6 +123,11 @@ impl<E> Chain<E> {
         self.doubt != Doubt::Nothing || self.target > self.seen
     }
 
+    /// Whether nothing is missing up to here, and the stream is known to be the same still.
+    pub fn has_come_to(&self, sequence: u64) -> bool {
+        self.doubt != Doubt::Incarnation && self.seen >= sequence
+    }
+
     /// What has to be asked now. The same until it is answered, or something happens.
     pub fn repair(&self) -> Option<Repair> {
         if !self.is_gap_open() {

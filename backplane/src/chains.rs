@@ -13,11 +13,14 @@
 //! `seen`, the sequence of the *partition* up to which nothing of any open guild is missing, moves by a check: the
 //! stream's last sequence V is asked, then where each guild ends; once every guild has come that far, `seen` is V. A
 //! position means the same in both modes.
+//!
+//! Where something is lost all the time there is no moment without a mark or a hole. So a check that is under way goes on,
+//! questions for ends and for ranges take turns, and so do the guilds that have holes.
 
 mod link;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 
 use model::GuildId;
 
@@ -89,6 +92,10 @@ pub struct Chains<E> {
     doubt: Doubt,
     /// Questions for the ends so far: a 0 that was believed before one is looked into by its answer.
     serial: u64,
+    /// Whether the last question was one for the ends: while there is reason for both kinds, they take turns.
+    has_asked_ends: bool,
+    /// The guild of the last question for a range: the one behind it is the next.
+    repaired: Option<GuildId>,
     /// What `seen` will be once every guild that was asked for has come to its end.
     check: Option<u64>,
     outputs: VecDeque<Output<E>>,
@@ -106,6 +113,8 @@ impl<E> Chains<E> {
             marks: 0,
             doubt: Doubt::Nothing,
             serial: 0,
+            has_asked_ends: false,
+            repaired: None,
             check: None,
             outputs: VecDeque::new(),
         }
@@ -152,14 +161,21 @@ impl<E> Chains<E> {
 
     /// What has to be asked now, `is_due` being whether it is time for a check. Only while no other is under way.
     pub fn question(&mut self, is_due: bool) -> Option<Question> {
-        let hole = self.links.iter().find(|(_, link)| link.has_hole());
+        let wants_ends = self.doubt != Doubt::Nothing || is_due && self.check.is_none();
+        let is_range_next = self.doubt != Doubt::Incarnation && (!wants_ends || self.has_asked_ends);
+        let hole = if is_range_next { self.next_hole() } else { None };
         let about = match hole {
-            Some((guild, link)) if self.doubt == Doubt::Nothing => About::Range(*guild, link.hole()),
-            _ if self.doubt != Doubt::Nothing || is_due && self.check.is_none() => {
+            Some((guild, range)) => {
+                self.has_asked_ends = false;
+                self.repaired = Some(guild);
+                About::Range(guild, range)
+            }
+            None if wants_ends => {
+                self.has_asked_ends = true;
                 self.serial += 1;
                 About::Ends(self.links.keys().copied().collect())
             }
-            _ => return None,
+            None => return None,
         };
         let floor = self.links.values().map(|link| link.mine).max().unwrap_or(0).max(self.seen);
         Some(Question {
@@ -171,6 +187,14 @@ impl<E> Chains<E> {
             marks: self.marks,
             serial: self.serial,
         })
+    }
+
+    /// Of the guild whose turn it is.
+    fn next_hole(&self) -> Option<(GuildId, RangeInclusive<u64>)> {
+        let repaired = self.repaired.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.links.range((repaired, Bound::Unbounded));
+        let mut turns = behind.chain(&self.links);
+        turns.find(|(_, link)| link.has_hole()).map(|(guild, link)| (*guild, link.hole()))
     }
 
     /// An event came; `None` when its guild is not open.
@@ -224,22 +248,28 @@ impl<E> Chains<E> {
     pub fn answered_ends(&mut self, question: &Question, state: StreamState, ends: &[u64], first: u64) {
         let About::Ends(guilds) = &question.about else { return };
         let is_certain = self.doubt != Doubt::Nothing;
+        // One that is under way goes on: if it were replaced by a later one each time, it might never end.
+        let is_new = self.check.is_none() || self.doubt == Doubt::Incarnation;
         if question.marks == self.marks {
             self.doubt = Doubt::Nothing;
         }
-        self.links.values_mut().for_each(|link| link.end = None);
+        if is_new {
+            self.check = Some(state.last);
+            self.links.values_mut().for_each(|link| link.end = None);
+        }
         for (guild, end) in guilds.iter().zip(ends) {
             let Some(link) = self.links.get_mut(guild) else { continue };
             if let Some(after) = link.lost_unseen(*end, first, question.serial) {
                 let lost = Output::Lost { guild: *guild, cause: LostCause::Expired, after };
                 self.outputs.push_back(lost);
             }
-            link.end = Some(*end);
+            if is_new {
+                link.end = Some(*end);
+            }
             if is_certain {
                 link.target = link.target.max(*end);
             }
         }
-        self.check = Some(state.last);
         if self.doubt != Doubt::Incarnation {
             guilds.iter().for_each(|guild| self.drain(*guild));
         }
@@ -262,6 +292,7 @@ impl<E> Chains<E> {
             // What was taken for this stream's was left over from another.
             self.held -= link.drop_held();
             link.forget_tail();
+            self.check = None;
             return self.gap();
         }
         if self.doubt == Doubt::Incarnation || link.mine >= end {
@@ -313,7 +344,7 @@ impl<E> Chains<E> {
     fn settle(&mut self) {
         let Some(last) = self.check else { return };
         let is_behind = |link: &Link<E>| link.end.is_some_and(|end| end > link.mine);
-        if self.doubt != Doubt::Nothing || self.links.values().any(is_behind) {
+        if self.doubt == Doubt::Incarnation || self.links.values().any(is_behind) {
             return;
         }
         self.check = None;

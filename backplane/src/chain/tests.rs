@@ -66,6 +66,16 @@ fn a_mark_asks_for_the_end_and_reads_up_to_it() {
 }
 
 #[test]
+fn what_is_missing_behind_a_sequence_does_not_matter_to_having_come_to_it() {
+    let mut chain = chain(3);
+    chain.delivered(6, 6);
+    chain.gap();
+    assert!(chain.has_come_to(3) && !chain.has_come_to(4));
+    chain.reconnected();
+    assert!(!chain.has_come_to(3), "the stream may be another one");
+}
+
+#[test]
 fn a_mark_that_came_after_the_question_stays() {
     let mut chain = chain(3);
     chain.gap();

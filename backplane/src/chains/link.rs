@@ -35,10 +35,18 @@ impl<E> Link<E> {
         self.target > self.mine
     }
 
-    /// What has to be read: up to an event of the guild, so that an answer without it shows a replica that lags.
+    /// What has to be read: up to the end of the last hole, which is an event of the guild, so that an answer without it
+    /// shows a replica that lags.
     pub(super) fn hole(&self) -> RangeInclusive<u64> {
-        let first = self.held.keys().next().copied().unwrap_or(self.target);
-        self.mine + 1..=first.min(self.target)
+        let (mut before, mut end) = (self.mine, self.target);
+        for (sequence, (previous, _)) in &self.held {
+            if *previous > before || *previous == 0 {
+                end = *sequence;
+            }
+            before = *sequence;
+        }
+        let end = if self.target > before { self.target } else { end };
+        self.mine + 1..=end
     }
 
     pub(super) fn advance(&mut self, sequence: u64) {

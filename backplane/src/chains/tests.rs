@@ -264,3 +264,47 @@ fn a_guild_that_is_closed_holds_nothing_up() {
     chains.answered_range(&question, stored(&[12, 14]), false, state(1, 14));
     assert_eq!((outputs(&mut chains), chains.is_gap_open(), chains.held), (vec![], false, 0));
 }
+
+#[test]
+fn all_holes_of_a_guild_are_read_at_once() {
+    let mut chains = chains();
+    for (sequence, previous) in [(13, 12), (16, 15), (17, 16)] {
+        assert_eq!(take(&mut chains, 1, sequence, previous), Some(Taken::Buffered));
+    }
+    let question = chains.question(false).unwrap();
+    assert_eq!(range(&question), (1, 11..=16));
+    chains.answered_range(&question, stored(&[12, 13, 15, 16]), false, state(1, 17));
+    assert_eq!(outputs(&mut chains), [12, 13, 15, 16, 17].map(|sequence| deliver(1, sequence)));
+    assert!(!chains.is_gap_open() && chains.held == 0);
+}
+
+/// Something is lost during every question: still all is given, and `seen` moves.
+#[test]
+fn marks_that_never_end_hold_nothing_up() {
+    let mut chains = chains();
+    let (mut last, mut given) = (10, Vec::new());
+    for _ in 0..20 {
+        chains.gap();
+        let question = chains.question(false).unwrap();
+        last += 2;
+        chains.gap();
+        match &question.about {
+            About::Ends(_) => chains.answered_ends(&question, state(1, last), &[last - 1, last], 1),
+            About::Range(guild, range) => {
+                let own = range.clone().filter(|sequence| sequence % 2 == guild.get() % 2);
+                chains.answered_range(&question, own.map(|own| (own, own)).collect(), false, state(1, last));
+            }
+        }
+        given.extend(outputs(&mut chains));
+    }
+    for of in [1, 2] {
+        let own = given
+            .iter()
+            .filter(|output| matches!(output, Output::Deliver { guild, .. } if guild.get() == of));
+        let expected = (11..).filter(|sequence| sequence % 2 == of % 2).map(|sequence| deliver(of, sequence));
+        assert!(
+            own.clone().count() > 10 && own.cloned().zip(expected).all(|(own, expected)| own == expected)
+        );
+    }
+    assert!(chains.seen() > 30, "{}", chains.seen());
+}

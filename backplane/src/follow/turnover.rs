@@ -2,7 +2,8 @@
 //!
 //! First the new subscription stands, then the stream's last sequence V is asked: what lies above V comes to the new
 //! subscription, or is found missing there. The old reader goes on until it lacks nothing up to V. At that moment the
-//! new one takes its place.
+//! new one takes its place. What the old one lacks above V doesn't hold it up: where subscriptions are overrun all the
+//! time there is always something.
 //!
 //! *To guild mode:* each guild goes on where the partition stood. No guild may be wanted then that is not subscribed to;
 //! if one is, that is made up for first, with another V.
@@ -121,8 +122,8 @@ impl Turnover {
         if new.state.incarnation != whole.incarnation() {
             return None;
         }
-        whole.reach(new.state.last);
-        if whole.is_gap_open() {
+        if !whole.has_come_to(new.state.last) {
+            whole.reach(new.state.last);
             self.prepared = Some(Prepared::Guilds(new));
             return None;
         }

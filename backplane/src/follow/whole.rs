@@ -54,6 +54,10 @@ impl Whole {
         self.chain.is_gap_open()
     }
 
+    pub(super) fn has_come_to(&self, sequence: u64) -> bool {
+        self.chain.has_come_to(sequence)
+    }
+
     /// The partition is published up to here: what is missing is read.
     pub(super) fn reach(&mut self, sequence: u64) {
         self.chain.tail(sequence);
