@@ -33,6 +33,10 @@ Examples:
     starling-load --data-dir /tmp/load --server-pid $PID creates --senders 64
     starling-load --data-dir /tmp/load --server-pid $PID idle --receivers 10000
 
+  A whole cluster on this machine beside bare INSERTs, and with very many guilds (`make servers` installs what it needs):
+    starling-load throughput
+    starling-load interest --guilds 100000 --setting guild_subjects_max=0
+
   Beside other servers, one after the other, medians of several rounds (see `starling-load peers --help`):
     starling-load --starling target/release/starling peers --markdown peers.md
 
