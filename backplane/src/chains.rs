@@ -340,7 +340,8 @@ impl<E> Chains<E> {
         }
     }
 
-    /// Ends the check, if every guild that was asked for has come to its end.
+    /// Ends the check, if every guild that was asked for has come to its end. Of one that was opened meanwhile only what
+    /// it has come to itself is known.
     fn settle(&mut self) {
         let Some(last) = self.check else { return };
         let is_behind = |link: &Link<E>| link.end.is_some_and(|end| end > link.mine);
@@ -348,14 +349,16 @@ impl<E> Chains<E> {
             return;
         }
         self.check = None;
+        let opened = self.links.values().filter(|link| link.end.is_none());
+        let seen = opened.map(|link| link.mine).fold(last, u64::min);
         for (_, link) in self.links.iter_mut().filter(|(_, link)| link.end.is_some()) {
             link.end = None;
             link.mine = link.mine.max(last);
             self.held -= link.drop_held_to(last);
         }
-        if last > self.seen {
-            self.seen = last;
-            self.outputs.push_back(Output::Seen(last));
+        if seen > self.seen {
+            self.seen = seen;
+            self.outputs.push_back(Output::Seen(seen));
         }
     }
 }

@@ -308,3 +308,12 @@ fn marks_that_never_end_hold_nothing_up() {
     }
     assert!(chains.seen() > 30, "{}", chains.seen());
 }
+
+#[test]
+fn seen_does_not_pass_a_guild_that_was_opened_during_the_question() {
+    let mut chains = chains();
+    let question = check(&mut chains);
+    chains.open(guild(3), 14);
+    chains.answered_ends(&question, state(1, 20), &[9, 10], 1);
+    assert_eq!(outputs(&mut chains), [Output::Seen(14)], "what it has up to 20 nobody has asked");
+}
