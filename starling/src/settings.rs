@@ -223,7 +223,7 @@ settings! {
             "How often clients are told to give a sign of life";
         max_concurrency: Number<1, 10_000> = Number::new(limits::MAX_CONCURRENCY_DEFAULT as u64), "STARLING_MAX_CONCURRENCY", "COUNT",
             "IDENTIFYs of one bot that may come at once, in 5 seconds";
-        guild_subjects_max: Number<0, { limits::GUILD_SUBJECTS_CEILING as u64 }> = Number::new(limits::GUILD_SUBJECTS_MAX as u64), "STARLING_GUILD_SUBJECTS_MAX", "COUNT",
+        guild_subjects_max: Number<0, { limits::GUILD_SUBJECTS_CEILING as u64 }> = Number::new(0), "STARLING_GUILD_SUBJECTS_MAX", "COUNT",
             "Open guilds of one stream that are subscribed to one by one on NATS; with more of them, the whole stream is. 0: always the whole stream";
     }
     "Limits" {

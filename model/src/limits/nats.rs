@@ -30,7 +30,7 @@ pub const TAIL_TOLD_MS: u64 = 2_000;
 pub const TAIL_EVENTS_MAX: usize = 1024;
 
 // --- Guilds one by one, or whole partitions ----------------------------------------------------------------------------
-/// Guilds of one partition that a pod subscribes to one by one; with more it takes the whole partition.
+/// Guilds of one partition that a pod in guild mode subscribes to one by one; with more it takes the whole partition.
 pub const GUILD_SUBJECTS_MAX: usize = 128;
 /// What [`GUILD_SUBJECTS_MAX`] can be set to: NATS tells where so many subjects end at one moment, and one more.
 pub const GUILD_SUBJECTS_CEILING: usize = 1000;
