@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
-use crate::rest::Rest;
+use crate::rest::{Answer, Rest, RestError};
 use book::Book;
 pub use book::Counts;
 use judge::{Finding, History, Id, Kind, Seen};
@@ -255,7 +255,10 @@ impl Reader {
         loop {
             let before = messages.last().map_or_else(String::new, |oldest| format!("&before={}", oldest.id));
             let path = format!("/channels/{channel}/messages?limit=100{before}");
-            let page = self.rest.get(&path).await;
+            let page = match self.read(&path).await {
+                Ok(answer) if answer.status.is_success() => answer.json(),
+                other => panic!("{path}: {other:?}"),
+            };
             let page = page.as_array().into_iter().flatten().filter_map(seen);
             let length = messages.len();
             messages.extend(page);
@@ -267,8 +270,22 @@ impl Reader {
         History { who: self.who.clone(), channel, messages }
     }
 
+    /// What a reader is told who comes again while the answer is 503.
+    async fn read(&self, path: &str) -> Result<Answer, RestError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.rest.call(Method::GET, path, None).await;
+            let is_to_wait =
+                answer.as_ref().is_ok_and(|answer| answer.status == StatusCode::SERVICE_UNAVAILABLE);
+            if !is_to_wait || Instant::now() > deadline {
+                return answer;
+            }
+            time::sleep(POLL).await;
+        }
+    }
+
     async fn is_refused(&self, channel: Id) -> Option<Finding> {
-        let answer = self.rest.call(Method::GET, &format!("/channels/{channel}/messages"), None).await;
+        let answer = self.read(&format!("/channels/{channel}/messages")).await;
         let is_right = answer.as_ref().is_ok_and(|answer| answer.status == StatusCode::FORBIDDEN);
         (!is_right)
             .then(|| Finding::new(Kind::Foreign, format!("{} asked for {channel}: {answer:?}", self.who)))

@@ -1,10 +1,11 @@
 //! Which processes a cluster consists of, with the command and the addresses of each.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 
+use parking_lot::Mutex;
 use storage::cassandra::Config;
 
 use super::{Database, Options};
@@ -36,16 +37,37 @@ pub(super) struct Plan {
     pub(super) gateways: Vec<String>,
 }
 
-/// Free addresses, each given once. They lie below the ports that the system chooses by itself: a process that is started
-/// again finds its own still free.
+/// Free addresses, each given once, also to other programs that start clusters at this time. They lie below the ports that
+/// the system chooses by itself: a process that is started again finds its own still free.
 #[derive(Default)]
 struct Addresses(Vec<TcpListener>);
+
+/// The locks of the ports that this program has given out, which it holds to its end.
+static GIVEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
+/// Takes the port for this program, unless another one has it.
+fn is_ours(port: u16) -> io::Result<bool> {
+    // A program that does not lie where cargo built it has no tests beside it.
+    let Ok(profile) = binary::profile() else { return Ok(true) };
+    let folder = profile.join("ports");
+    fs::create_dir_all(&folder)?;
+    let file = File::create(folder.join(port.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => GIVEN.lock().push(file),
+        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    Ok(true)
+}
 
 impl Addresses {
     fn next(&mut self) -> io::Result<String> {
         let mut last = None;
         for _ in 0..TRIES_MAX {
             let port = PORT_FIRST + model::entropy::below(u64::from(PORTS)) as u16;
+            if !is_ours(port)? {
+                continue;
+            }
             match TcpListener::bind(("127.0.0.1", port)) {
                 Ok(listener) => {
                     self.0.push(listener);

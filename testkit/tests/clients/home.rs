@@ -2,7 +2,7 @@
 //! API and what they receive comes from another gateway.
 
 use tempfile::TempDir;
-use testkit::cluster::{Cluster, Options as ClusterOptions};
+use testkit::cluster::{Cluster, Database, Options as ClusterOptions};
 use testkit::proxy::Proxy;
 use testkit::rest::Rest;
 use testkit::server::{self, Demo, DemoUser, Options, Server};
@@ -44,7 +44,8 @@ impl Home {
     pub async fn many(settings: String, proxy: &Proxy) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let small = ClusterOptions::small(folder.path().to_owned());
-        let options = ClusterOptions { settings, public_gateway: Some(proxy.ws_url()), ..small };
+        let options =
+            ClusterOptions { settings, database: database(), public_gateway: Some(proxy.ws_url()), ..small };
         let cluster = Cluster::start(options).await.unwrap_or_else(|error| panic!("{error}"))?;
         proxy.lead_to(cluster.gateway_address(0));
         // What tests send themselves goes through the other API.
@@ -101,5 +102,14 @@ impl Home {
             }
             Body::Many { cluster, .. } => cluster.member("gateway-1").end_and_wait().await.unwrap(),
         }
+    }
+}
+
+/// Each client test has a cluster of its own, and the tables of so many are slow to make: only `CLUSTER_ON=cassandra` makes
+/// them.
+fn database() -> Database {
+    match std::env::var("CLUSTER_ON").is_ok_and(|name| name == "cassandra") {
+        true => Database::Shared,
+        false => Database::Embedded,
     }
 }
