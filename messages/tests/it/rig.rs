@@ -118,6 +118,7 @@ impl Rig {
         let store = Doubtful::shared(Arc::clone(&config.store));
         config.store = Arc::<Doubtful>::clone(&store);
         self.messages = Messages::open(config).await.unwrap();
+        self.messages.settled().await;
         self.client = clients::local_messages(self.messages.clone(), Handle::current());
         (store, owner)
     }

@@ -92,7 +92,8 @@ impl Attempts<'_> {
         let mut last = unavailable(&format!("no replica of {} can be asked", self.inner.service));
         for _ in 0..RPC_ATTEMPTS_MAX {
             let replica = match self.next_replica().await {
-                Ok(replica) => replica,
+                Ok(Some(replica)) => replica,
+                Ok(None) => break,
                 Err(status) => return Err(self.unknown.unwrap_or(status)),
             };
             let left = self.until.saturating_duration_since(Instant::now());
@@ -106,16 +107,21 @@ impl Attempts<'_> {
         Err(self.unknown.unwrap_or(last))
     }
 
-    /// The next to ask. When all have been asked, there is a pause, and it begins anew.
-    async fn next_replica(&mut self) -> Result<Arc<Replica>, Status> {
+    /// The next to ask. When all have been asked, there is a pause, and it begins anew; `None` where the time does not last
+    /// for that.
+    async fn next_replica(&mut self) -> Result<Option<Arc<Replica>>, Status> {
         if let Some(replica) = self.choose().await? {
-            return Ok(replica);
+            return Ok(Some(replica));
         }
-        sleep(backoff(RPC_RETRY_MS_MIN, RPC_RETRY_MS_MAX, self.rounds)).await;
+        let pause = backoff(RPC_RETRY_MS_MIN, RPC_RETRY_MS_MAX, self.rounds);
+        if Instant::now() + pause >= self.until {
+            return Ok(None);
+        }
+        sleep(pause).await;
         self.rounds += 1;
         self.tried.clear();
         let none = || unavailable(&format!("no replica of {} is left", self.inner.service));
-        self.choose().await?.ok_or_else(none)
+        self.choose().await?.ok_or_else(none).map(Some)
     }
 
     async fn choose(&self) -> Result<Option<Arc<Replica>>, Status> {
