@@ -1,8 +1,10 @@
 //! What stands behind the addresses that clients are given: one process, or a cluster in which what they send goes to one
 //! API and what they receive comes from another gateway.
 
+use std::path::PathBuf;
+
 use tempfile::TempDir;
-use testkit::cluster::{Cluster, Database, Options as ClusterOptions};
+use testkit::cluster::{Cluster, Options as ClusterOptions};
 use testkit::proxy::Proxy;
 use testkit::rest::Rest;
 use testkit::server::{self, Demo, DemoUser, Options, Server};
@@ -43,9 +45,8 @@ impl Home {
     /// A cluster, whose first gateway lies behind the proxy. `None` where Redis is not installed.
     pub async fn many(settings: String, proxy: &Proxy) -> Option<Self> {
         let folder = TempDir::new().unwrap();
-        let small = ClusterOptions::small(folder.path().to_owned());
-        let options =
-            ClusterOptions { settings, database: database(), public_gateway: Some(proxy.ws_url()), ..small };
+        let size = size(folder.path().to_owned());
+        let options = ClusterOptions { settings, public_gateway: Some(proxy.ws_url()), ..size };
         let cluster = Cluster::start(options).await.unwrap_or_else(|error| panic!("{error}"))?;
         proxy.lead_to(cluster.gateway_address(0));
         // What tests send themselves goes through the other API.
@@ -107,9 +108,9 @@ impl Home {
 
 /// Each client test has a cluster of its own, and the tables of so many are slow to make: only `CLUSTER_ON=cassandra` makes
 /// them.
-fn database() -> Database {
+fn size(folder: PathBuf) -> ClusterOptions {
     match std::env::var("CLUSTER_ON").is_ok_and(|name| name == "cassandra") {
-        true => Database::Shared,
-        false => Database::Embedded,
+        true => ClusterOptions::small(folder),
+        false => ClusterOptions::embedded(folder),
     }
 }
