@@ -272,6 +272,11 @@ impl GatewayClient {
     pub fn passed_names(&self) -> Vec<&str> {
         self.passed.iter().map(|(name, _)| name.as_str()).collect()
     }
+
+    /// The same without presences, which come when they come: a login is told within a second or two.
+    pub fn passed_but_presences(&self) -> Vec<&str> {
+        self.passed_names().into_iter().filter(|name| *name != "PRESENCE_UPDATE").collect()
+    }
 }
 
 /// IDENTIFY's `d`.

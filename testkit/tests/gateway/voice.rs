@@ -89,7 +89,7 @@ async fn who_is_in_a_channel_comes_and_goes_with_the_sight_of_it() {
 
     alice.put(&everyone, &json!({ "type": 0, "allow": "0", "deny": "1024" })).await;
     bob.expect("CHANNEL_DELETE").await;
-    let names = bob.passed_names();
+    let names = bob.passed_but_presences();
     assert_eq!(names, ["VOICE_STATE_UPDATE"], "it has gone before the channel has");
     let gone = bob.expect("VOICE_STATE_UPDATE").await;
     assert_eq!((&gone["user_id"], &gone["channel_id"]), (&json!(server.user("alice").id), &Value::Null));
