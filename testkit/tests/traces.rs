@@ -80,16 +80,21 @@ impl Collector {
     }
 }
 
+/// A server that tells the collector, and bob, who is connected.
+async fn traced(collector: &Collector) -> (Server, GatewayClient, JoinSet<()>) {
+    let (endpoint, listening) = collector.start().await;
+    let flags = vec!["--otlp-endpoint".into(), endpoint];
+    let server = Server::with(Options { flags, ..Options::unlimited() }).await;
+    let bob = GatewayClient::login(&server.demo.gateway, &server.user("bob").token, ALL_INTENTS).await;
+    (server, bob, listening)
+}
+
 const SEND: &str = "POST /channels/{channel_id}/messages";
 
 #[tokio::test]
 async fn a_message_is_one_trace_from_the_request_to_the_sockets() {
     let collector = Collector::default();
-    let (endpoint, _listening) = collector.start().await;
-    let mut server =
-        Server::with(Options { flags: vec!["--otlp-endpoint".into(), endpoint], ..Options::unlimited() })
-            .await;
-    let mut bob = GatewayClient::login(&server.demo.gateway, &server.user("bob").token, ALL_INTENTS).await;
+    let (mut server, mut bob, _listening) = traced(&collector).await;
     server.alice().send(&server.demo.channels.general, "traced").await;
     bob.expect_message("traced").await;
     server.terminate();
@@ -107,11 +112,7 @@ async fn a_message_is_one_trace_from_the_request_to_the_sockets() {
 #[tokio::test]
 async fn changes_of_messages_and_of_a_guild_are_traces_too() {
     let collector = Collector::default();
-    let (endpoint, _listening) = collector.start().await;
-    let mut server =
-        Server::with(Options { flags: vec!["--otlp-endpoint".into(), endpoint], ..Options::unlimited() })
-            .await;
-    let mut bob = GatewayClient::login(&server.demo.gateway, &server.user("bob").token, ALL_INTENTS).await;
+    let (mut server, mut bob, _listening) = traced(&collector).await;
     let (alice, general) = (server.alice(), &server.demo.channels.general);
     let sent = alice.send(general, "traced").await;
     let message = format!("/channels/{general}/messages/{}", sent["id"].as_str().unwrap());

@@ -3,15 +3,15 @@
 use backplane::{Backplane, Subject};
 use doubles::until;
 use messages::store::{MessageStore, NewMessage};
-use model::message::{Nonce, TYPE_DEFAULT};
-use model::{EventKind, Message, MessageId, snowflake};
+use model::message::Nonce;
+use model::{EventKind, Message, snowflake};
 use proto::{Envelope, Failure, FailureKind, Writer, v1};
 use serde_json::Value;
 use storage::{Bucket, Epoch, Lease, Marker, Slot, SlotSet};
 
 use crate::doubt::Doubtful;
 use crate::rig::{Rig, START_MS, with_nonce};
-use crate::world::{FIRST, GENERAL, channel, guild, user};
+use crate::world::{FIRST, GENERAL, guild, stored};
 
 /// Not the worker of any service here.
 const ITS_WORKER: u64 = 777;
@@ -65,26 +65,8 @@ async fn who_loses_the_slot_before_the_acknowledgement_does_not_pass_it_on() {
 /// Stores a message as an earlier owner would have, and makes late sweeps find it.
 async fn store_late(store: &Doubtful, content: &str, nonce: Option<&str>) -> u64 {
     let id = snowflake::lowest_at(START_MS) | ITS_WORKER << 12;
-    let message = Message {
-        id: MessageId::new(id).unwrap(),
-        channel_id: channel(GENERAL),
-        guild_id: Some(guild()),
-        author_id: user(FIRST),
-        kind: TYPE_DEFAULT,
-        content: content.into(),
-        edited_at: None,
-        tts: false,
-        mention_everyone: false,
-        mentions: vec![],
-        mention_roles: vec![],
-        embeds_json: String::new(),
-        components_json: String::new(),
-        flags: 0,
-        pinned: false,
-        nonce: nonce.map(|nonce| Nonce::Text(nonce.into())),
-        reference: None,
-        reactions: vec![],
-    };
+    let nonce = nonce.map(|nonce| Nonce::Text(nonce.into()));
+    let message = Message { nonce, ..stored(GENERAL, id, content) };
     let new = NewMessage { lease: its_lease(), message, mark: true, keep_sender: false };
     store.create(&new).await.unwrap();
     store.find_late(its_marker());

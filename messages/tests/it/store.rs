@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use doubles::{Disk, until};
 use messages::store::{Changes, EmbeddedStore, MessageStore, NewMessage, Page, RowChange};
-use model::message::{ReactionCount, TYPE_DEFAULT};
+use model::message::ReactionCount;
 use model::{Message, MessageId, snowflake};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -13,29 +13,10 @@ use storage::{
     Engine, EngineOptions, Epoch, IdFloor, Lease, OutboxEvent, OutboxStore, Slot, SlotSet, Watermark,
 };
 
-use crate::world::{channel, guild, user};
+use crate::world::{channel, guild, stored, user};
 
 fn message(channel_id: u64, id: u64) -> Message {
-    Message {
-        id: MessageId::new(id).unwrap(),
-        channel_id: channel(channel_id),
-        guild_id: Some(guild()),
-        author_id: user(1),
-        kind: TYPE_DEFAULT,
-        content: format!("{channel_id}/{id}"),
-        edited_at: None,
-        tts: false,
-        mention_everyone: false,
-        mentions: vec![],
-        mention_roles: vec![],
-        embeds_json: String::new(),
-        components_json: String::new(),
-        flags: 0,
-        pinned: false,
-        nonce: None,
-        reference: None,
-        reactions: vec![],
-    }
+    stored(channel_id, id, &format!("{channel_id}/{id}"))
 }
 
 /// What a page shows of the ids, newest first.

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use async_trait::async_trait;
 use backplane::{Backplane, Subject};
 use model::limits::MEMBERS_LIST_MAX;
+use model::message::TYPE_DEFAULT;
 use model::view::{ChannelView, MemberView, ViewChange};
 use model::{Channel, ChannelId, ChannelKind, EventKind, Guild, GuildId, Member, Permissions, Role, RoleId};
-use model::{Timestamp, User, UserId};
+use model::{Message, MessageId, Timestamp, User, UserId};
 use parking_lot::Mutex;
 use proto::v1::accounts_server::Accounts;
 use proto::v1::guilds_server::Guilds;
@@ -46,6 +47,30 @@ pub fn channel(id: u64) -> ChannelId {
 
 pub fn user(id: u64) -> UserId {
     UserId::new(id).unwrap()
+}
+
+/// A message of the first user's, as it is stored.
+pub fn stored(channel_id: u64, id: u64, content: &str) -> Message {
+    Message {
+        id: MessageId::new(id).unwrap(),
+        channel_id: channel(channel_id),
+        guild_id: Some(guild()),
+        author_id: user(FIRST),
+        kind: TYPE_DEFAULT,
+        content: content.into(),
+        edited_at: None,
+        tts: false,
+        mention_everyone: false,
+        mentions: vec![],
+        mention_roles: vec![],
+        embeds_json: String::new(),
+        components_json: String::new(),
+        flags: 0,
+        pinned: false,
+        nonce: None,
+        reference: None,
+        reactions: vec![],
+    }
 }
 
 pub struct World {
