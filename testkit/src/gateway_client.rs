@@ -268,6 +268,27 @@ impl GatewayClient {
         self.passed.drain(..).collect()
     }
 
+    /// Resumes and reads on until a dispatch fits, which may be under way still when the replay ends: all that came, in order.
+    pub async fn resume_to(
+        &mut self,
+        url: &str,
+        wanted: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Vec<(String, Value)> {
+        let mut came = self.resume(url).await;
+        if !came.iter().any(|(name, data)| name == wanted && fits(data)) {
+            let last = self.expect_where(wanted, fits).await;
+            came.extend(self.passed.drain(..));
+            came.push((wanted.to_owned(), last));
+        }
+        came
+    }
+
+    /// The same, to the MESSAGE_CREATE with this content.
+    pub async fn resume_to_message(&mut self, url: &str, content: &str) -> Vec<(String, Value)> {
+        self.resume_to(url, "MESSAGE_CREATE", |message| message["content"] == content).await
+    }
+
     /// The names of the dispatches that passed.
     pub fn passed_names(&self) -> Vec<&str> {
         self.passed.iter().map(|(name, _)| name.as_str()).collect()

@@ -49,8 +49,9 @@ async fn what_another_version_has_left_is_worked_with() {
     left.message("while away", None).await;
     left.message("while away, of the next", Some(NEXT)).await;
     bob.expect_message("while away, of the next").await;
-    let replayed = alice.resume(&house.cluster.demo.gateways[0]).await;
-    let contents: Vec<_> = replayed.iter().map(|(_, data)| data["content"].clone()).collect();
+    let gateway = &house.cluster.demo.gateways[0];
+    let came = alice.resume_to_message(gateway, "while away, of the next").await;
+    let contents: Vec<_> = came.iter().map(|(_, data)| data["content"].clone()).collect();
     assert_eq!(contents, ["while away", "while away, of the next"]);
 
     house.cluster.member("gateway-2").signal(Signal::TERM);
