@@ -23,8 +23,9 @@ pub const RPC_HANDSHAKE_MS: u64 = 5_000;
 pub const RPC_HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// What a caller gets to close a connection after the server's goodbye.
 pub const RPC_LINGER_MS: u64 = 1_000;
-/// A connection without traffic for this long is tried with a ping, which must be answered in time.
-pub const RPC_KEEPALIVE_MS: u64 = 10_000;
+/// A connection without traffic for this long is tried with a ping, which must be answered in time. Together no longer than
+/// [`SLOT_LEASE_MS`](super::SLOT_LEASE_MS): who stands still is left when others take its slots.
+pub const RPC_KEEPALIVE_MS: u64 = 5_000;
 pub const RPC_KEEPALIVE_TIMEOUT_MS: u64 = 5_000;
 /// A replica that can't be reached is tried again after this long, then twice as long.
 pub const RPC_RECONNECT_MS_MAX: u64 = 5_000;

@@ -76,6 +76,9 @@ pub const fn windows_fit(heartbeat_interval_ms: u64, resume_ms: u64) -> Result<(
     if SLOT_LEASE_STOP_MS >= SLOT_LEASE_MS || PRESENCE_RENEW_MS * 3 > PRESENCE_LEASE_MS {
         return Err("a lease must end later than its holder stops or renews");
     }
+    if RPC_KEEPALIVE_MS + RPC_KEEPALIVE_TIMEOUT_MS > SLOT_LEASE_MS {
+        return Err("callers must leave who stands still no later than others take its slots");
+    }
     if PRESENCE_SETTLE_MS < PRESENCE_RENEW_MS + RPC_DEADLINE_MS {
         return Err("PRESENCE_SETTLE_MS must cover a renewal of every pod");
     }

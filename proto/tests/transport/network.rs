@@ -7,7 +7,6 @@ use model::limits::{RPC_BUDGET_PERCENT, RPC_BUDGET_RESERVE};
 use proto::serving::Config;
 use proto::transport::remote::{self, Remote, Targets};
 use proto::{Failure, FailureKind, Transport};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -108,6 +107,21 @@ async fn a_replica_that_is_gone_is_passed_by_whatever_the_call_does() {
     assert_eq!(text(reply.map(|reply| reply.into_inner().message_json)), Ok("two".to_owned()));
 }
 
+/// A process that stands still is connected to by its kernel all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_stands_still_is_passed_by_until_it_answers() {
+    let (one, two) = (Replica::start("one").await, Replica::start("two").await);
+    let thaw = one.freeze().await;
+    let remote = connect(&[&one, &two]);
+    eventually("two is up", || remote.is_up()).await;
+    for channel in 1..40 {
+        assert_eq!(who(&client(&remote), channel).await, Ok("two".to_owned()));
+    }
+    drop(thaw);
+    all_up(&remote, 2).await;
+    channel_of(&remote, &one, "one").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_there_is_said_and_nothing_was_done() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -160,20 +174,16 @@ async fn connections_reach_their_age_under_load_without_an_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn repeats_end_with_the_budget() {
-    // Takes connections and requests, and hangs up on each.
+    // Says that it is there, takes a call, and hangs up.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let hang_up = begin(async move {
         loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let (mut buffer, mut taken) = ([0; 1024], 0);
-            // Preface and settings are shorter than this, with a request it is more.
-            while taken < 150 {
-                match stream.read(&mut buffer).await {
-                    Ok(read @ 1..) => taken += read,
-                    _ => break,
-                }
-            }
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let Some(Ok((_, mut health))) = connection.accept().await else { continue };
+            health.send_response(http::Response::new(()), true).unwrap();
+            connection.accept().await;
         }
     });
     let remote = connect_with(remote::Config::new("messages", Targets::List(vec![address])));

@@ -1,7 +1,7 @@
 //! Servers on sockets of this machine, each on a runtime of its own, so that it can die as a process does.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use proto::clients::{self, MessagesClient};
@@ -10,6 +10,7 @@ use proto::transport::remote::{self, Remote, Targets};
 use proto::{Failure, v1};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tonic::Status;
 
@@ -49,6 +50,19 @@ impl Replica {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+
+    /// It stands still until this is dropped: its kernel accepts connections, and nothing is answered.
+    pub async fn freeze(&self) -> mpsc::Sender<()> {
+        let (thaw, thawed) = mpsc::channel::<()>();
+        let (stands_still, frozen) = oneshot::channel();
+        self.runtime.as_ref().unwrap().spawn(async move {
+            stands_still.send(()).unwrap();
+            // The only thread that the runtime has.
+            let _ = thawed.recv();
+        });
+        frozen.await.unwrap();
+        thaw
     }
 
     /// It ends in order.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::uri::Authority;
 use model::limits::{RPC_REPLICAS_MAX, RPC_RESOLVE_MS};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
@@ -129,9 +128,8 @@ impl Discovery {
     }
 
     fn start(&self, name: &str) -> Option<Arc<Replica>> {
-        let authority: Authority = name.parse().ok()?;
-        let replica = Replica::start(name.into(), authority, self.connector.clone());
-        Some(Arc::new(replica))
+        let origin = self.connector.origin(name)?;
+        Some(Arc::new(Replica::start(origin, self.connector.clone())))
     }
 
     /// A name that can't be resolved takes nobody away: the connections know better who is there.

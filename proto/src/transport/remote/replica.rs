@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use model::limits::{
@@ -25,15 +25,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::connect::{Connector, Sender};
+use super::connect::{Connector, Origin, Sender};
 use crate::failure::{Failure, FailureKind};
 use crate::{serving, v1};
 
 /// A replica as callers have it. Its task ends with the last of them.
 pub(super) struct Replica {
-    name: Arc<str>,
-    authority: Authority,
-    scheme: Scheme,
+    origin: Origin,
     state: watch::Receiver<State>,
     /// A call would have gone there.
     wanted: Arc<Notify>,
@@ -69,20 +67,19 @@ pub(super) struct Message {
 }
 
 impl Replica {
-    /// Begins to connect to `name`, which is `host:port`.
-    pub(super) fn start(name: Arc<str>, authority: Authority, connector: Connector) -> Self {
+    /// Begins to connect.
+    pub(super) fn start(origin: Origin, connector: Connector) -> Self {
         let (sender, state) = watch::channel(State::Connecting);
         let stop = CancellationToken::new();
-        let scheme = if connector.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let (executor, wanted) = (connector.executor.clone(), Arc::new(Notify::new()));
-        let keep = keep(name.clone(), connector, sender, wanted.clone());
+        let keep = keep(origin.clone(), connector, sender, wanted.clone());
         let keep = stop.clone().run_until_cancelled_owned(keep);
         executor.spawn_passing("the connection to a replica", keep.map(drop));
-        Self { name, authority, scheme, state, wanted, _task: stop.drop_guard() }
+        Self { origin, state, wanted, _task: stop.drop_guard() }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
-        &self.name
+        self.origin.name()
     }
 
     /// Whether there is a connection.
@@ -102,14 +99,14 @@ impl Replica {
     pub(super) async fn send(&self, message: &Message) -> Outcome {
         let mut sender = match self.connection().await {
             Ok(sender) => sender,
-            Err(why) => return Outcome::Unsent(format!("{}: {why}", self.name)),
+            Err(why) => return Outcome::Unsent(format!("{}: {why}", self.name())),
         };
         match sender.try_send_request(self.request(message)).await {
-            Ok(answer) => read(&self.name, answer).await,
+            Ok(answer) => read(self.name(), answer).await,
             Err(mut error) => {
                 let is_unsent = error.take_message().is_some();
                 let error = error.into_error();
-                let text = format!("{}: {}", self.name, Chain(&error));
+                let text = format!("{}: {}", self.name(), Chain(&error));
                 if is_unsent || was_never_seen(&error) { Outcome::Unsent(text) } else { Outcome::Lost(text) }
             }
         }
@@ -129,32 +126,24 @@ impl Replica {
     }
 
     fn request(&self, message: &Message) -> Request<Full<Bytes>> {
-        let uri = Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(message.path.clone())
-            .build()
-            .expect("all three parts are there");
-        let mut request = Request::new(Full::new(message.body.clone()));
-        *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = uri;
+        let mut request = self.origin.request(message.path.clone(), message.body.clone());
         *request.headers_mut() = message.headers.clone();
         request
     }
 }
 
 /// Keeps a connection up.
-async fn keep(name: Arc<str>, connector: Connector, state: watch::Sender<State>, wanted: Arc<Notify>) {
+async fn keep(origin: Origin, connector: Connector, state: watch::Sender<State>, wanted: Arc<Notify>) {
+    let name = origin.name();
     let mut failures = 0;
     loop {
         let begun = Instant::now();
-        match connector.connect(&name).await {
+        match connector.connect(&origin).await {
             Ok((sender, connection)) => {
                 failures = 0;
                 state.send_replace(State::Up(sender));
                 if let Err(error) = connection.await {
-                    tracing::debug!(replica = &*name, %error, "a connection was lost");
+                    tracing::debug!(replica = &**name, %error, "a connection was lost");
                 }
                 // Calls wait for the next one, which is not made at once only where the last ended at once.
                 state.send_replace(State::Connecting);
@@ -162,7 +151,7 @@ async fn keep(name: Arc<str>, connector: Connector, state: watch::Sender<State>,
                 sleep(pause.saturating_sub(begun.elapsed())).await;
             }
             Err(error) => {
-                tracing::debug!(replica = &*name, %error, "no connection");
+                tracing::debug!(replica = &**name, %error, "no connection");
                 state.send_replace(State::Down(error.to_string().into()));
                 let pause = backoff(RPC_RECONNECT_MS_MIN, RPC_RECONNECT_MS_MAX, failures);
                 let asked = async {
@@ -281,7 +270,7 @@ mod tests {
         let tasks = Tasks::new("test");
         let executor = Executor::new(Handle::current(), tasks.spawner().clone());
         let connector = Connector { tls: None, executor };
-        let replica = Replica::start((&*address).into(), address.parse().unwrap(), connector);
+        let replica = Replica::start(connector.origin(&address).unwrap(), connector);
         attempts(&replica, Duration::from_secs(60), None).await;
         let seldom = attempts(&replica, Duration::from_secs(10), None).await;
         assert!((1..=5).contains(&seldom), "{seldom}");
