@@ -26,7 +26,7 @@ pub(crate) async fn authenticate(accounts: &AccountsClient, headers: &HeaderMap)
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::trim);
     let token = token.filter(|token| (1..=TOKEN_BYTES_MAX).contains(&token.len()));
     let token = token.ok_or_else(Failure::unauthenticated)?.to_owned();
-    let identity = accounts.clone().authenticate(v1::AuthenticateRequest { token }).await?.into_inner();
+    let identity = accounts.clone().authenticate(v1::AuthenticateRequest::of(token)).await?.into_inner();
     let user = identity.user.ok_or_else(Failure::unauthenticated)?.try_into()?;
     Ok(Caller { user, token_id: identity.token_id, application: identity.application })
 }

@@ -5,6 +5,7 @@
 //! - [`envelope`] is the event as it travels on the backplane.
 //! - [`failure`] is the one error type of every call; [`transport`] and [`clients`] make calls, [`serving`] takes them from
 //!   the network, and [`methods`] says of each method which replica answers and whether it may be asked twice.
+//! - [`token`] reads from a token whose it claims to be.
 //! - [`trace`] takes the context of a trace along, with calls and with events.
 //!
 //! Services meet here and nowhere else: a caller holds a client from [`clients`] and cannot tell whether the service
@@ -21,6 +22,7 @@ pub mod methods;
 mod secret;
 pub mod serving;
 pub mod tls;
+pub mod token;
 pub mod trace;
 pub mod transport;
 

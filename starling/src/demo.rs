@@ -107,7 +107,7 @@ pub async fn prepare(clients: &DirectoryClients, urls: &Urls, data_dir: &Path) -
 async fn is_valid(clients: &DirectoryClients, file: &DemoFile) -> anyhow::Result<bool> {
     let people = file.users.iter().map(|person| (person.id, &person.token));
     for (user_id, token) in people.chain([(file.bot.id, &file.bot.token)]) {
-        let request = v1::AuthenticateRequest { token: token.clone() };
+        let request = v1::AuthenticateRequest::of(token.clone());
         let identity =
             match clients.accounts.clone().authenticate(request).await.map_err(proto::Failure::from) {
                 Ok(identity) => identity.into_inner(),

@@ -183,7 +183,7 @@ async fn start(
 }
 
 async fn authenticate(services: &Services, identify: &Identify) -> Result<Authenticated, Refusal> {
-    let request = v1::AuthenticateRequest { token: identify.token.clone() };
+    let request = v1::AuthenticateRequest::of(identify.token.clone());
     let identity =
         services.accounts.clone().authenticate(request).await.map_err(|status| refusal(&status.into()))?;
     let identity = identity.into_inner();

@@ -1,13 +1,14 @@
 //! Tokens: random, stored as a hash only, several per user, revocable.
 //!
-//! A token is `base64url(user id in decimal) "." base64url(32 random bytes)`. It is looked up by its SHA-256: the time of
-//! a lookup tells nothing about the token, and who reads the store cannot log in.
+//! [`proto::token`] has their form. A token is looked up by its SHA-256: the time of a lookup tells nothing about the
+//! token, and who reads the store cannot log in.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::limits::{TOKEN_CHARS_MAX, USER_TOKENS_MAX};
 use model::{ApplicationId, UserId};
 use proto::failure::code;
+use proto::token::{bare, claimed_user};
 use proto::{Failure, v1};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -36,19 +37,6 @@ impl NewToken {
 /// What a token is stored as.
 pub(crate) fn hash(text: &str) -> TokenHash {
     Sha256::digest(text.as_bytes()).into()
-}
-
-/// Who the token says it is of. It proves nothing: only the hash does.
-fn claimed_user(text: &str) -> Option<UserId> {
-    let (name, _) = text.split_once('.')?;
-    let id = URL_SAFE_NO_PAD.decode(name).ok()?;
-    std::str::from_utf8(&id).ok()?.parse().ok()
-}
-
-/// The token itself, without "Bot " or "Bearer ".
-fn bare(text: &str) -> &str {
-    let text = text.trim();
-    text.strip_prefix("Bot ").or_else(|| text.strip_prefix("Bearer ")).unwrap_or(text).trim()
 }
 
 impl Draft {
@@ -141,18 +129,4 @@ impl Accounts {
 
 pub(crate) fn reply(user: &model::User, token: NewToken) -> v1::TokenReply {
     v1::TokenReply { token: token.text, user: Some(user.into()), token_id: token.row.token_id }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_says_whose_it_is_and_no_text_breaks_that() {
-        let name = URL_SAFE_NO_PAD.encode("1576677730118799381");
-        assert_eq!(claimed_user(&format!("{name}.secret")), UserId::new(1_576_677_730_118_799_381));
-        for text in ["", ".", "a.b", "MQ", "AAAA.x", "LTE.x", "MA.x", "!.x"] {
-            assert_eq!(claimed_user(text), None, "{text}");
-        }
-    }
 }

@@ -15,7 +15,7 @@ fn register(name: &str) -> v1::RegisterRequest {
 }
 
 fn token(token: &str) -> v1::AuthenticateRequest {
-    v1::AuthenticateRequest { token: token.into() }
+    v1::AuthenticateRequest::of(token.into())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,6 +65,7 @@ async fn who_logs_in_gets_another_token_and_a_revoked_one_is_dead_at_once() {
     let request = v1::LoginRequest { username: "ALICE".into(), password: "correct horse".into() };
     let second = ask!(rig, login, request).unwrap();
     assert_ne!(second.token, alice.token);
+    assert_eq!(token(&second.token).user_id, Some(id), "a token says whose it is");
     for text in [second.token.clone(), format!("Bearer {}", second.token), format!("Bot {}", alice.token)] {
         assert_eq!(ask!(rig, authenticate, token(&text)).unwrap().user.unwrap().username, "Alice");
     }

@@ -37,8 +37,7 @@ async fn ten_thousand_members_are_there_in_seconds_and_can_log_in() {
     assert_eq!((guild.member_count, guild.owner_id), (10_000, members[0].id));
     assert_eq!(first.channel_id, details.channels.iter().find(|channel| channel.kind == 0).unwrap().id);
     for member in [&members[0], &members[9_999]] {
-        let identity =
-            ask!(rig, authenticate, v1::AuthenticateRequest { token: member.token.clone() }).unwrap();
+        let identity = ask!(rig, authenticate, v1::AuthenticateRequest::of(member.token.clone())).unwrap();
         assert_eq!(identity.user.unwrap().id, member.id);
     }
     let open = v1::OpenGuildRequest { guild_id: guild.id, user_id: members[5].id, members_max: 250 };
