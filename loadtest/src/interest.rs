@@ -9,7 +9,7 @@ mod members;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Serialize;
 use tempfile::TempDir;
 use testkit::cluster::{Cluster, Options};
@@ -47,10 +47,11 @@ pub async fn run(options: &InterestOptions) -> anyhow::Result<InterestReport> {
     time::sleep(SETTLE).await;
     let before = memory(&cluster)?;
     let started = Instant::now();
-    let sessions = members.connect(&cluster, options.starting).await?;
+    let mut sessions = members.connect(&cluster, options.starting).await?;
     let ready_seconds = started.elapsed().as_secs_f64();
     time::sleep(SETTLE).await;
     let after = memory(&cluster)?;
+    ensure!(sessions.try_join_next().is_none(), "a session ended before it was counted");
     let report = InterestReport {
         guilds: options.guilds,
         sessions: sessions.len(),

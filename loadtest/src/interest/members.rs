@@ -1,6 +1,7 @@
 //! Members with many guilds of their own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::json;
@@ -46,12 +47,8 @@ impl Members {
         Ok(Self(tokens))
     }
 
-    /// Connects them, to each gateway in turn, and waits until each has all of its guilds.
-    pub(super) async fn connect(
-        &self,
-        cluster: &Cluster,
-        starting: usize,
-    ) -> anyhow::Result<Vec<GatewayClient>> {
+    /// Connects them, to each gateway in turn, and waits until each has all of its guilds. They stay until this is dropped.
+    pub(super) async fn connect(&self, cluster: &Cluster, starting: usize) -> anyhow::Result<JoinSet<()>> {
         let bar = progress::bar("sessions", self.0.len() as u64);
         let places = Arc::new(Semaphore::new(starting));
         let gateways = &cluster.demo.gateways;
@@ -66,12 +63,23 @@ impl Members {
                 client
             });
         }
-        let mut sessions = Vec::new();
+        let mut sessions = JoinSet::new();
         while let Some(client) = starts.join_next().await {
-            sessions.push(client.context("a session did not start")?);
+            sessions.spawn(stay(client.context("a session did not start")?));
         }
         bar.finish();
         ensure!(sessions.len() == self.0.len(), "{} of {} sessions started", sessions.len(), self.0.len());
         Ok(sessions)
     }
 }
+
+/// Beats as a library does, for ever.
+async fn stay(mut client: GatewayClient) {
+    loop {
+        client.heartbeat().await;
+        client.drain(BEAT).await;
+    }
+}
+
+/// Well within the 41 s that HELLO says.
+const BEAT: Duration = Duration::from_secs(20);
