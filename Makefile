@@ -22,7 +22,7 @@ run: ## build and start everything with the demo data, in ./starling-data (needs
 	$(CARGO) run --release --locked -p starling -- --demo $(ARGS)
 
 cluster: servers ## build and start a whole cluster with the demo data, in CLUSTER_DIR (./starling-cluster); Ctrl-C ends it
-	$(CARGO) build --release --locked -p starling -p testkit --bins
+	$(CARGO) build --release --locked -p starling -p testkit --bin starling --bin starling-cluster
 	$(CARGO) run --release --locked --quiet -p testkit --bin starling-cluster
 
 test: clients tracer servers grpcurl lint check ## install what the tests need into ignored folders, then lint and run every test

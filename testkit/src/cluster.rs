@@ -67,6 +67,8 @@ pub struct Options {
     pub severable: Vec<String>,
     /// Processes whose clocks are ahead, by their names, with the milliseconds.
     pub clocks_ahead_ms: Vec<(String, i64)>,
+    /// Whether the test arms fail points ([`Member::arm`]), which release builds do not have and refuse.
+    pub has_fail_points: bool,
     /// Whether what the processes print is printed here too.
     pub is_loud: bool,
 }
@@ -108,6 +110,7 @@ impl Options {
             public_gateway: None,
             severable: Vec::new(),
             clocks_ahead_ms: Vec::new(),
+            has_fail_points: false,
             is_loud: true,
         }
     }

@@ -24,8 +24,8 @@ use crate::server::forget_settings;
 /// A process that is kept running.
 pub struct Member {
     planned: Planned,
-    /// Where its fail points are armed.
-    fail_points: PathBuf,
+    /// Where its fail points are armed, if they may be.
+    fail_points: Option<PathBuf>,
     clock_ahead_ms: i64,
     state: watch::Sender<State>,
     stopping: watch::Sender<bool>,
@@ -46,7 +46,9 @@ impl Member {
     pub(super) fn new(planned: Planned, options: &Options) -> Self {
         let ahead = options.clocks_ahead_ms.iter().find(|(name, _)| *name == planned.name);
         Self {
-            fail_points: options.folder.join(format!("{}.points", planned.name)),
+            fail_points: options
+                .has_fail_points
+                .then(|| options.folder.join(format!("{}.points", planned.name))),
             clock_ahead_ms: ahead.map_or(0, |(_, ms)| *ms),
             planned,
             state: watch::Sender::default(),
@@ -89,21 +91,27 @@ impl Member {
     /// # Errors
     /// When the point can't be armed.
     pub fn arm(&self, point: &str, order: &str) -> io::Result<()> {
-        fs::create_dir_all(&self.fail_points)?;
         // As a whole: it may be reached at any moment.
-        let (file, new) = (self.fail_points.join(point), self.fail_points.join(format!("{point}.new")));
+        let (file, new) = (self.fail_point(point), self.fail_point(&format!("{point}.new")));
+        if let Some(folder) = &self.fail_points {
+            fs::create_dir_all(folder)?;
+        }
         fs::write(&new, order)?;
         fs::rename(new, file)
     }
 
     /// Whether it has not yet reached a point that is armed.
     pub fn is_armed(&self, point: &str) -> bool {
-        self.fail_points.join(point).exists()
+        self.fail_point(point).exists()
     }
 
     /// Takes an arming back; `false` when the point was reached before.
     pub fn disarm(&self, point: &str) -> bool {
-        fs::remove_file(self.fail_points.join(point)).is_ok()
+        fs::remove_file(self.fail_point(point)).is_ok()
+    }
+
+    fn fail_point(&self, name: &str) -> PathBuf {
+        self.fail_points.as_ref().expect("the cluster was started with `has_fail_points`").join(name)
     }
 
     /// SIGKILL. It is started again.
@@ -188,8 +196,8 @@ impl Member {
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", WATCH, "watch", ""]).args(&self.planned.command);
         forget_settings(&mut shell);
-        if self.planned.admin.is_some() {
-            shell.env("STARLING_FAIL_POINTS", &self.fail_points);
+        if let Some(folder) = self.fail_points.as_ref().filter(|_| self.planned.admin.is_some()) {
+            shell.env("STARLING_FAIL_POINTS", folder);
         }
         if self.clock_ahead_ms != 0 {
             shell.env("STARLING_CLOCK_OFFSET_MS", self.clock_ahead_ms.to_string());

@@ -28,6 +28,7 @@ impl Town {
             nats_nodes,
             severable: vec![SEVERABLE.to_owned()],
             clocks_ahead_ms: vec![("messages-2".to_owned(), CLOCKS_APART_MS)],
+            has_fail_points: cfg!(debug_assertions),
             database,
             ..Options::small(folder.path().to_owned())
         };
