@@ -8,6 +8,7 @@
 mod inserts;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 use testkit::cluster::{Cluster, Options};
 use testkit::proc::{self, CpuTime};
 use testkit::server::UNLIMITED;
+use tokio::time;
 
 use self::inserts::Inserts;
 use crate::cli::{CreatesOptions, ThroughputOptions};
@@ -58,6 +60,12 @@ pub async fn run(options: &ThroughputOptions) -> anyhow::Result<ThroughputReport
     let inserts = Inserts::prepare(cluster.member("cassandra-1").address()).await?;
     let target = Target::of_cluster(&cluster, options.senders as usize).await?;
     let channels = channels(&target, options.channels).await?;
+    time::sleep(Duration::from_secs(options.settle)).await;
+    if let Some(procs) = &options.database_cgroup {
+        let pid = cluster.member("cassandra-1").pid().context("Cassandra is not running")?;
+        let entered = std::fs::write(procs, pid.to_string());
+        entered.with_context(|| format!("put Cassandra into {}", procs.display()))?;
+    }
     let bar = progress::bar("rounds", options.rounds + 1);
     let mut rounds = Vec::new();
     for round in 0..=options.rounds {
