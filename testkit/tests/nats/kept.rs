@@ -5,7 +5,7 @@ use std::sync::Arc;
 use backplane::nats::Config;
 use backplane::{Backplane, Partition, Stream, Subject};
 use doubles::until;
-use model::clock::{Clock as _, SystemClock};
+use model::clock::SystemClock;
 use model::limits::{OUTBOX_AHEAD_MS, STREAM_AGE_MS};
 use testkit::conformance::backplane::{fresh, guild_in, publish};
 use testkit::nats;
