@@ -22,6 +22,7 @@ use model::{GuildId, UserId, limits};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::kept::Kept;
 use crate::outlet::Outlet;
 use crate::port::{
     Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState,
@@ -66,6 +67,7 @@ pub struct InProcess {
     clock: SharedClock,
     options: Options,
     incarnation: u64,
+    made_ms: u64,
     guilds: Box<[GuildStream]>,
     users: Box<[Arc<UserStream>]>,
     inboxes: Inboxes,
@@ -92,6 +94,7 @@ impl InProcess {
         };
         Arc::new(Self {
             layout,
+            made_ms: clock.now_ms(),
             clock,
             options,
             incarnation: model::entropy::number(),
@@ -272,6 +275,11 @@ impl Backplane for InProcess {
             log.expire(now_ms);
             log.contains(subject, event_id)
         })
+    }
+
+    async fn kept(&self, stream: Stream) -> Result<Kept, Unavailable> {
+        let (made_ms, age_ms) = (self.made_ms, self.options.stream_age_ms);
+        self.with_log(stream, |log| Kept { made_ms, age_ms, pushed_out_ms: log.pushed_out_ms() })
     }
 
     async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable> {

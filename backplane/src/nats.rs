@@ -42,6 +42,7 @@ use tasks::{Ended, Tasks};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::kept::Kept;
 use crate::outlet::Outlet;
 use crate::port::{
     Ack, Backplane, DeliverError, GuildSubscriptions, Listener, PodBatch, ReadError, Stored, StreamState,
@@ -319,6 +320,11 @@ impl Backplane for Nats {
 
     async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable> {
         read::contains(&self.link, &self.names, subject, event_id).await
+    }
+
+    async fn kept(&self, stream: Stream) -> Result<Kept, Unavailable> {
+        self.check_stream(stream)?;
+        streams::kept(&self.link, &self.names.stream(stream)).await
     }
 
     async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable> {

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use model::{GuildId, UserId};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::kept::Kept;
 use crate::registry::PodName;
 use crate::subject::{Ephemeral, Layout, Partition, Stream, Subject};
 
@@ -82,8 +83,11 @@ pub trait Backplane: Send + Sync + 'static {
         max: usize,
     ) -> Result<Vec<Stored>, ReadError>;
 
-    /// Whether an event with this id is stored on the subject.
+    /// Whether an event with this id is stored on the subject. One that is not may have been: see [`Self::kept`].
     async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable>;
+
+    /// What the stream has surely kept. Asked after something was not found there: until then more may have gone.
+    async fn kept(&self, stream: Stream) -> Result<Kept, Unavailable>;
 
     /// The one consumer of a partition of user events. A second one takes over from the first.
     async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable>;

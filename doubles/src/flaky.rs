@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use async_trait::async_trait;
 use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, Told, UserConsumer};
 use backplane::{
-    Ack, Backplane, Ephemeral, InProcess, Layout, Listener, Partition, PodName, ReadError, Stored, Stream,
-    StreamState, Subject, Unavailable, UserEvent,
+    Ack, Backplane, Ephemeral, InProcess, Kept, Layout, Listener, Partition, PodName, ReadError, Stored,
+    Stream, StreamState, Subject, Unavailable, UserEvent,
 };
 use bytes::Bytes;
 use model::{GuildId, UserId};
@@ -251,6 +251,10 @@ impl Backplane for Flaky {
 
     async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable> {
         self.inner.contains(subject, event_id).await
+    }
+
+    async fn kept(&self, stream: Stream) -> Result<Kept, Unavailable> {
+        self.inner.kept(stream).await
     }
 
     async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable> {

@@ -33,10 +33,11 @@ pub(crate) struct Slots {
 #[async_trait]
 impl SlotService for Slots {
     async fn sweep(&self, leases: &[Lease], pass: Pass) -> Result<(), ServiceError> {
-        let mut sweeper = Sweeper { slots: self, leases, published: 0, removed: 0 };
+        let mut sweeper = Sweeper { slots: self, leases, published: 0, removed: 0, unsure: 0 };
         self.store.sweep(leases, pass, &mut sweeper).await?;
         self.stats.swept.add(sweeper.published);
         self.stats.late.add(sweeper.removed);
+        self.stats.unsure.add(sweeper.unsure);
         match pass {
             Pass::First => self.keeper.begin(leases).await?,
             Pass::Late => self.seen.forget(leases),

@@ -42,6 +42,8 @@ pub struct Stats {
     pub swept: Counter,
     /// Messages that an owner wrote after it had lost its slot, and that were removed.
     pub late: Counter,
+    /// Messages that may be such, and stayed: nobody knows whether they had been published.
+    pub unsure: Counter,
     pub channels_started: Counter,
     pub channels_ended: Counter,
 }

@@ -9,9 +9,12 @@
 //! was told that it is there, and it would stand in the history before messages that were published before it. Its channel
 //! deletes it as any other: who has read it meanwhile hears of that, and its nonce is free again. A change that came so
 //! late leaves its rows as they are; readers drop its events, which are of an older epoch.
+//!
+//! It is deleted only if it was surely never published. That the stream does not have it shows this as long as the stream
+//! has everything since the message was stored ([`Kept`]); if it may have lost something the message stays, and is counted.
 
 use async_trait::async_trait;
-use model::limits::STREAM_AGE_MS;
+use backplane::Kept;
 use model::{ChannelId, Message, MessageId, snowflake};
 use proto::{Failure, FailureKind};
 use storage::{
@@ -37,6 +40,17 @@ pub(crate) struct Sweeper<'a> {
     pub(crate) published: u64,
     /// Messages that came too late.
     pub(crate) removed: u64,
+    /// Messages of which nobody knows whether they did.
+    pub(crate) unsure: u64,
+}
+
+/// What is known of a message that was not seen by the first sweep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Past {
+    Published,
+    /// Nobody was told of it.
+    Unpublished,
+    Unknown,
 }
 
 #[async_trait]
@@ -68,27 +82,25 @@ impl Republish for Sweeper<'_> {
         for message in self.messages(&marker, published_ms).await? {
             let Some(place) = self.place(&message).await? else { continue };
             let event_id = message.id.get();
-            // What a stream may have forgotten by now is no proof that it was never published.
-            let age_ms = self.slots.clock.now_ms().saturating_sub(snowflake::timestamp_ms(event_id));
-            if age_ms > STREAM_AGE_MS / 2 {
-                continue;
-            }
             // The marker's ten seconds may be our own first ones, and what we have stored then need not be published yet.
             if self.slots.ids.is_of(&lease, event_id)
                 || self.slots.seen.has(marker.set, marker.slot, event_id)
             {
                 continue;
             }
-            let mut is_published = false;
-            for subject in place.subjects() {
-                is_published |= self.slots.backplane.contains(subject, event_id).await?;
-            }
-            if !is_published {
-                self.remove(place, &message).await?;
-            } else if let Place::Private(_) = place {
+            match self.past(&marker, place, event_id).await? {
+                Past::Unpublished => self.remove(place, &message).await?,
                 // One of the two users may lack it.
-                for event in self.events(lease, &message).await? {
-                    self.publish(lease, &event).await?;
+                Past::Published if matches!(place, Place::Private(_)) => {
+                    for event in self.events(lease, &message).await? {
+                        self.publish(lease, &event).await?;
+                    }
+                }
+                Past::Published => {}
+                Past::Unknown => {
+                    let Message { id, channel_id: channel, .. } = message;
+                    tracing::warn!(%channel, %id, "nobody knows whether a message was published; it stays");
+                    self.unsure += 1;
                 }
             }
         }
@@ -119,6 +131,23 @@ impl Sweeper<'_> {
     fn ours(&self, set: SlotSet, slot: Slot) -> Result<Lease, RepublishError> {
         let is_of_slot = |lease: &&Lease| (lease.set, lease.slot) == (set, slot);
         Ok(*self.leases.iter().find(is_of_slot).ok_or("it is of a slot that is not swept")?)
+    }
+
+    /// What the stream, and the memory of the first sweep, say of a message.
+    async fn past(&self, marker: &Marker, place: Place, event_id: u64) -> Result<Past, RepublishError> {
+        let Slots { backplane, clock, seen, .. } = self.slots;
+        for subject in place.subjects() {
+            if backplane.contains(subject, event_id).await? {
+                return Ok(Past::Published);
+            }
+        }
+        let stored_ms = snowflake::timestamp_ms(event_id);
+        let mut is_sure = seen.is_whole(marker.set, marker.slot);
+        for subject in place.subjects() {
+            let kept: Kept = backplane.kept(backplane.layout().stream(subject)).await?;
+            is_sure &= kept.covers(stored_ms, clock.now_ms());
+        }
+        Ok(if is_sure { Past::Unpublished } else { Past::Unknown })
     }
 
     async fn remove(&mut self, place: Place, message: &Message) -> Result<(), RepublishError> {

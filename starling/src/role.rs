@@ -116,7 +116,19 @@ impl Role {
                 return Err(ConfigError::Foreign { place, name: setting.name, role: self.name() });
             }
         }
-        Ok(())
+        self.check_own_replicas(loaded)
+    }
+
+    /// Whether it is one of several that share their data. Who calls them can't know.
+    fn check_own_replicas(self, loaded: &Loaded) -> Result<(), ConfigError> {
+        let settings = &loaded.settings;
+        let (name, replicas) = match self {
+            Self::Guilds => ("guilds_grpc", &settings.guilds_grpc),
+            Self::Messages => ("messages_grpc", &settings.messages_grpc),
+            _ => return Ok(()),
+        };
+        let place = loaded.place(name);
+        settings.divided(replicas).map_or(Ok(()), |problem| Err(ConfigError::Alone { place, name, problem }))
     }
 
     /// Whether it does nothing without this setting.

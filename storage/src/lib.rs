@@ -78,7 +78,7 @@ pub use outbox::{
     Unpublished, Watermark,
 };
 pub use replica::{
-    Holding, Member, MemoryRegister, Register, RegisterError, Replica, ReplicaId, Timing, View,
+    Holding, Lineage, Member, MemoryRegister, Register, RegisterError, Replica, ReplicaId, Timing, View,
 };
 pub use worker::{IdFloor, Snowflakes, WorkerId};
 pub use workers::{LostWorker, MemoryWorkers, WorkerError, WorkerLease, WorkerRegister, WorkerRow};

@@ -13,14 +13,17 @@
 //!   callers choose whom to ask, too. An owner that has seen a newcomer for some seconds drains the slots that are the
 //!   newcomer's, a few at a time, and gives them up; the newcomer finds them free.
 //!
-//! A replica that has lost its row owns nothing at once, and joins again as somebody new.
+//! A replica that has lost its row owns nothing at once, and joins again as somebody new. One that was killed is known to be
+//! dead, and not only silent, to whoever is started in its place ([`Lineage`]).
 
 mod decide;
 mod keep;
+mod lineage;
 mod memory;
 mod register;
 mod serve;
 
+pub use lineage::Lineage;
 pub use memory::MemoryRegister;
 pub use register::{Holding, Member, Register, RegisterError, ReplicaId, View};
 
@@ -68,6 +71,7 @@ pub struct Replica {
     address: Arc<str>,
     clock: SharedClock,
     timing: Timing,
+    lineage: Option<Arc<dyn Lineage>>,
     table: SlotTable,
 }
 
@@ -95,9 +99,30 @@ impl Replica {
     /// One that owns nothing yet; [`Ownership::run`] does everything. The clock is asked for nothing but the first epoch
     /// of slots that nobody has ever owned.
     pub fn new(register: Arc<dyn Register>, address: &str, clock: SharedClock, timing: Timing) -> Arc<Self> {
+        Arc::new(Self::of(register, address, clock, timing, None))
+    }
+
+    /// The same in the place of others.
+    pub fn in_place(
+        lineage: Arc<dyn Lineage>,
+        register: Arc<dyn Register>,
+        address: &str,
+        clock: SharedClock,
+        timing: Timing,
+    ) -> Arc<Self> {
+        Arc::new(Self::of(register, address, clock, timing, Some(lineage)))
+    }
+
+    fn of(
+        register: Arc<dyn Register>,
+        address: &str,
+        clock: SharedClock,
+        timing: Timing,
+        lineage: Option<Arc<dyn Lineage>>,
+    ) -> Self {
         let table = SlotTable::new();
         table.hold_until(Instant::now());
-        Arc::new(Self { register, address: address.into(), clock, timing, table })
+        Self { register, address: address.into(), clock, timing, lineage, table }
     }
 
     /// Becomes a member; `None` when it is stopped before it is one.
@@ -106,6 +131,9 @@ impl Replica {
             // Somebody new each time: of an attempt that failed nobody knows since when others have seen its row.
             let id = ReplicaId(entropy::number());
             let member = Member { id, address: self.address.clone(), version: 1, is_leaving: false };
+            if let Some(lineage) = &self.lineage {
+                stop.run_until_cancelled(lineage.note(id)).await?;
+            }
             let sent_at = Instant::now();
             match stop.run_until_cancelled(self.register.join(&member)).await? {
                 Ok(()) => return Some(Keeper::new(self, id, member.version, sent_at)),

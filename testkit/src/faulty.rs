@@ -17,8 +17,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, Told, UserConsumer};
 use backplane::{
-    Ack, Backplane, Ephemeral, Layout, Listener, Partition, PodName, ReadError, Stored, Stream, StreamState,
-    Subject, Unavailable, UserEvent,
+    Ack, Backplane, Ephemeral, Kept, Layout, Listener, Partition, PodName, ReadError, Stored, Stream,
+    StreamState, Subject, Unavailable, UserEvent,
 };
 use bytes::Bytes;
 use model::{GuildId, UserId};
@@ -316,6 +316,16 @@ impl<B: Backplane> Backplane for Faulty<B> {
     async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable> {
         self.question(event_id)?;
         self.inner.contains(subject, self.shared.view.event_id(event_id)).await
+    }
+
+    async fn kept(&self, stream: Stream) -> Result<Kept, Unavailable> {
+        self.question(3)?;
+        let kept = self.inner.kept(stream).await?;
+        match self.shared.view.cut(stream).generation {
+            0 => Ok(kept),
+            // Nobody has noted when it was made, so nothing is known of it.
+            _ => Ok(Kept { made_ms: u64::MAX, ..kept }),
+        }
     }
 
     async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable> {

@@ -21,6 +21,8 @@ pub(super) struct Log {
     entries: VecDeque<Entry>,
     bytes: usize,
     last: u64,
+    /// The latest time of those that went for want of room.
+    pushed_out_ms: Option<u64>,
     /// The last stored sequence of each subject that has any.
     heads: FxHashMap<Subject, u64>,
     recent: Recent,
@@ -49,6 +51,7 @@ impl Log {
             entries: VecDeque::new(),
             bytes: 0,
             last: 0,
+            pushed_out_ms: None,
             heads: FxHashMap::default(),
             recent: Recent::default(),
         }
@@ -72,7 +75,7 @@ impl Log {
         self.bytes += cost(&envelope);
         self.entries.push_back(Entry { at_ms: now_ms, subject, event_id, previous, envelope });
         while self.entries.len() > self.events_max || self.bytes > self.bytes_max && self.entries.len() > 1 {
-            self.drop_first();
+            self.pushed_out_ms = self.pushed_out_ms.max(self.drop_first());
         }
         Appended { ack: Ack { sequence, duplicate: false }, previous }
     }
@@ -96,6 +99,10 @@ impl Log {
 
     pub(super) fn last(&self) -> u64 {
         self.last
+    }
+
+    pub(super) fn pushed_out_ms(&self) -> Option<u64> {
+        self.pushed_out_ms
     }
 
     pub(super) fn last_of(&self, subject: Subject) -> u64 {
@@ -137,13 +144,15 @@ impl Log {
         self.entries.get(usize::try_from(index).ok()?)
     }
 
-    fn drop_first(&mut self) {
+    /// The time of what has gone.
+    fn drop_first(&mut self) -> Option<u64> {
         let sequence = self.first();
-        let Some(entry) = self.entries.pop_front() else { return };
+        let entry = self.entries.pop_front()?;
         self.bytes -= cost(&entry.envelope);
         if self.heads.get(&entry.subject) == Some(&sequence) {
             self.heads.remove(&entry.subject);
         }
+        Some(entry.at_ms)
     }
 }
 

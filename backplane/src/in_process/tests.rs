@@ -75,6 +75,27 @@ async fn count_and_bytes_bound_the_stream() {
 }
 
 #[tokio::test]
+async fn what_went_for_want_of_room_is_told_from_what_was_too_old() {
+    let options = Options { stream_age_ms: 1_000, stream_events_max: 2, ..Options::default() };
+    let (clock, backplane) = backplane(options);
+    let kept = async || {
+        let Kept { made_ms, age_ms, pushed_out_ms } = backplane.kept(GUILDS).await.unwrap();
+        assert_eq!((made_ms, age_ms), (1_000_000, 1_000));
+        pushed_out_ms
+    };
+    publish(&backplane, guild(1), 1).await;
+    clock.advance(1_000);
+    assert_eq!((state(&backplane).await, kept().await), ((2, 1), None), "it was too old");
+    for event_id in 2..=4 {
+        clock.advance(10);
+        publish(&backplane, guild(1), event_id).await;
+    }
+    assert_eq!((state(&backplane).await, kept().await), ((3, 4), Some(1_001_010)));
+    clock.advance(1_000);
+    assert_eq!((state(&backplane).await, kept().await), ((5, 4), Some(1_001_010)));
+}
+
+#[tokio::test]
 async fn a_repeat_is_known_for_two_minutes_even_when_its_event_is_gone() {
     let (clock, backplane) = backplane(Options { stream_events_max: 1, ..Options::default() });
     publish(&backplane, guild(1), 1).await;

@@ -13,6 +13,7 @@ use model::limits;
 use super::config::Config;
 use super::link::Link;
 use super::names::Names;
+use crate::kept::Kept;
 use crate::port::{StreamState, Unavailable};
 use crate::subject::{Layout, Stream};
 
@@ -116,13 +117,45 @@ pub(super) async fn find(link: &Link, name: &str) -> Result<Option<stream::Info>
 
 /// The bounds of a stream, as its leader knows them.
 pub(super) async fn state(link: &Link, name: &str) -> Result<StreamState, Unavailable> {
-    let missing = || Unavailable(format!("stream {name} is missing: run `starling migrate`"));
-    let info = find(link, name).await?.ok_or_else(missing)?;
+    let info = found(link, name).await?;
     let incarnation = incarnation(&info.config)
         .ok_or_else(|| Unavailable(format!("stream {name} has no incarnation: run `starling migrate`")))?;
     let last = info.state.last_sequence;
     let first = if info.state.messages == 0 { last + 1 } else { info.state.first_sequence };
     Ok(StreamState { incarnation, first, last })
+}
+
+/// What a stream has surely kept, as its leader knows it.
+pub(super) async fn kept(link: &Link, name: &str) -> Result<Kept, Unavailable> {
+    let stream::Info { config, state, created, .. } = found(link, name).await?;
+    let age_ms = match u64::try_from(config.max_age.as_millis()) {
+        Ok(0) | Err(_) => u64::MAX,
+        Ok(age_ms) => age_ms,
+    };
+    let has_lost = state.messages > 0 && state.first_sequence > 1;
+    // What has gone went before the first that is there.
+    let pushed_out_ms = (has_lost && is_crowded(&config, state.bytes, state.messages))
+        .then(|| unix_ms(state.first_timestamp.unix_timestamp_nanos()));
+    Ok(Kept { made_ms: unix_ms(created.unix_timestamp_nanos()), age_ms, pushed_out_ms })
+}
+
+/// Whether something may have gone for want of room that is not too old by now. If it has, the stream was full then, of
+/// what came after it, so that nothing of that is too old either: it is full still, but for the largest of them. It counts
+/// as full from one half, for streams whose bounds were raised meanwhile.
+fn is_crowded(config: &stream::Config, bytes: u64, events: u64) -> bool {
+    let bytes_max = u64::try_from(config.max_bytes).ok().filter(|max| *max > 0);
+    let events_max = u64::try_from(config.max_messages).ok().filter(|max| *max > 0);
+    let full_at = |max: u64| (max / 2).min(max.saturating_sub(limits::NATS_EVENT_BYTES_MAX));
+    bytes_max.is_some_and(|max| bytes >= full_at(max)) || events_max.is_some_and(|max| events >= max / 2)
+}
+
+fn unix_ms(nanos: i128) -> u64 {
+    u64::try_from(nanos / 1_000_000).unwrap_or(0)
+}
+
+async fn found(link: &Link, name: &str) -> Result<stream::Info, Unavailable> {
+    let missing = || Unavailable(format!("stream {name} is missing: run `starling migrate`"));
+    find(link, name).await?.ok_or_else(missing)
 }
 
 /// The incarnation that is written on a stream.
@@ -168,6 +201,28 @@ mod tests {
             differences.iter().map(|difference| (difference.field, difference.is_vital)).collect();
         assert_eq!(fields, [("republish", true), ("allow_direct", true), ("max_bytes", false)]);
         assert_eq!(differences[0].wanted, "ev.3.* to live.3.{{wildcard(1)}}");
+    }
+
+    #[test]
+    fn a_stream_that_may_have_pushed_something_out_is_crowded() {
+        let config = Config::new(vec![]);
+        let names = Names::new("", config.layout).unwrap();
+        let config = wanted(&config, &names, Stream::Guilds(Partition(3)), 1);
+        const SMALL: i64 = limits::NATS_EVENT_BYTES_MAX as i64;
+        let rows = [
+            (64 * SMALL, -1, 32 * limits::NATS_EVENT_BYTES_MAX - 1, 9, false),
+            (64 * SMALL, -1, 32 * limits::NATS_EVENT_BYTES_MAX, 9, true),
+            // One event may be all of it.
+            (SMALL, -1, 1, 1, true),
+            (-1, -1, u64::MAX, 9, false),
+            (-1, 100, 1, 49, false),
+            (-1, 100, 1, 50, true),
+        ];
+        for (max_bytes, max_messages, bytes, messages, expected) in rows {
+            let config = stream::Config { max_bytes, max_messages, ..config.clone() };
+            let is_crowded = is_crowded(&config, bytes, messages);
+            assert_eq!(is_crowded, expected, "{max_bytes} {max_messages} {bytes} {messages}");
+        }
     }
 
     #[test]

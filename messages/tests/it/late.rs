@@ -1,8 +1,11 @@
 //! A service that loses its slots while something is under way, and one that finds what the owner before it wrote too late.
 
-use backplane::{Backplane, Subject};
-use doubles::until;
+use std::sync::Arc;
+
+use backplane::{Backplane, InProcess, Layout, Options, Subject};
+use doubles::{Flaky, until};
 use messages::store::{MessageStore, NewMessage};
+use model::limits::STREAM_AGE_MS;
 use model::message::Nonce;
 use model::{EventKind, Message, snowflake};
 use proto::{Envelope, Failure, FailureKind, Writer, v1};
@@ -125,6 +128,38 @@ async fn what_an_earlier_owner_published_is_kept() {
     assert_eq!(rig.messages.stats().late.get(), 0);
     let again = rig.create(with_nonce(FIRST, "published", "n1")).await.unwrap();
     assert_eq!((again.message_id, again.repeated), (published, true));
+}
+
+/// The owner before has acknowledged it, and it has gone from the stream: neither sweep has seen it.
+#[tokio::test]
+async fn what_the_stream_may_have_pushed_out_is_kept_and_counted() {
+    let mut rig = Rig::new(1).await;
+    let small = Options { stream_events_max: 3, ..Options::default() };
+    rig.stream = InProcess::new(Layout::default(), Arc::new(rig.clock.clone()), small);
+    rig.backplane = Flaky::new(Arc::clone(&rig.stream));
+    let (store, owner) = rig.on_shared_store().await;
+    let published = store_late(&store, "published", None).await;
+    publish(&rig, published).await;
+    for _ in 0..3 {
+        rig.sent(FIRST, "more").await;
+    }
+    assert!(!rig.stream.contains(Subject::Guild(guild()), published).await.unwrap());
+    owner.sweep_late().await.unwrap();
+    rig.get(FIRST, published).await.unwrap();
+    assert_eq!((rig.messages.stats().late.get(), rig.messages.stats().unsure.get()), (0, 1));
+    assert!(rig.stored_events().await.iter().all(|event| event.kind == EventKind::MessageCreate));
+}
+
+#[tokio::test]
+async fn what_may_be_too_old_for_the_stream_is_kept_and_counted() {
+    let mut rig = Rig::new(1).await;
+    let (store, owner) = rig.on_shared_store().await;
+    let published = store_late(&store, "published", None).await;
+    publish(&rig, published).await;
+    rig.clock.advance(STREAM_AGE_MS);
+    owner.sweep_late().await.unwrap();
+    rig.get(FIRST, published).await.unwrap();
+    assert_eq!((rig.messages.stats().late.get(), rig.messages.stats().unsure.get()), (0, 1));
 }
 
 #[tokio::test]

@@ -4,6 +4,10 @@
 pub const CASSANDRA_CONNECT_MS: u64 = 5_000;
 /// The driver queues what a connection has no room for, up to 32,768 requests on the way.
 pub const CASSANDRA_CONNECTIONS_PER_NODE: usize = 2;
+/// A server gives a write up after this long (`write_request_timeout`, as it is by default), and a connection on which nothing
+/// was said for this long (`native_transport_idle_timeout`, which has to be set): what is sent and not heard is lost then.
+pub const CASSANDRA_GIVE_UP_MS: u64 = 2_000;
+pub const CASSANDRA_IDLE_MS: u64 = 20_000;
 /// Without an answer for this long after a question of this age, a connection is dead.
 pub const CASSANDRA_PING_MS: u64 = 5_000;
 /// Between two attempts of a write.

@@ -1,5 +1,7 @@
 //! How NATS is spoken to.
 
+/// More than one event takes in a stream, for servers with the default bound of a megabyte.
+pub const NATS_EVENT_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Stored events that one look for an event id reads at a time.
 pub const NATS_CONTAINS_PAGE: usize = 256;
 /// Commands that wait for the connection, beyond which callers wait.

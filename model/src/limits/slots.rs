@@ -1,5 +1,8 @@
 //! Leases of slots and of worker ids.
 
+/// Ids of a replica and of those before it in its place that are written down, the newest: who was killed again and again has
+/// lost the leases of older ones.
+pub const PLACE_IDS_MAX: usize = 32;
 /// Slots that one conditional write takes or releases.
 pub const SLOT_BATCH_LEN: usize = 64;
 /// What a service gets to drain slots that go to another replica.

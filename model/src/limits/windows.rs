@@ -67,11 +67,15 @@ pub const fn windows_fit(heartbeat_interval_ms: u64, resume_ms: u64) -> Result<(
             "a lease must leave time to write between two renewals, the second of which may fail once",
         );
     }
-    if SLOT_SETTLE_MS < CASSANDRA_WRITE_MS {
+    if SLOT_SETTLE_MS < CASSANDRA_WRITE_MS || SLOT_SETTLE_MS < CASSANDRA_GIVE_UP_MS {
         return Err("SLOT_SETTLE_MS must outlive an attempt to write");
     }
-    if SLOT_RESWEEP_MS < SLOT_LEASE_MS + CASSANDRA_WRITE_MS {
-        return Err("SLOT_RESWEEP_MS must outlive every write of an owner that was replaced");
+    let held_back_ms = CASSANDRA_IDLE_MS + CASSANDRA_GIVE_UP_MS;
+    if SLOT_RESWEEP_MS < SLOT_LEASE_MS + CASSANDRA_WRITE_MS
+        || SLOT_LEASE_MS + SLOT_RESWEEP_MS <= SLOT_LEASE_STOP_MS + held_back_ms
+        || SLOT_SETTLE_MS + SLOT_RESWEEP_MS <= held_back_ms
+    {
+        return Err("SLOT_RESWEEP_MS must outlive every write of an owner that was replaced, or has died");
     }
     if SLOT_LEASE_STOP_MS >= SLOT_LEASE_MS || PRESENCE_RENEW_MS * 3 > PRESENCE_LEASE_MS {
         return Err("a lease must end later than its holder stops or renews");

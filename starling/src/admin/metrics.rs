@@ -134,6 +134,8 @@ pub fn messages(messages: &Messages) -> Vec<Reading> {
         ("guilds_loaded", "Views of guilds loaded", &stats.guilds_loaded),
         ("direct_checks", "Permission checks that asked the directory", &stats.direct_checks),
         ("swept", "Events published again at the start", &stats.swept),
+        ("late", "Messages stored by who had lost the slot, and deleted", &stats.late),
+        ("unsure", "Messages that may be such, and stayed", &stats.unsure),
     ];
     let mut all: Vec<_> = counters
         .into_iter()

@@ -95,6 +95,28 @@ fn replicas_on_cassandra_say_where_they_are() {
 }
 
 #[test]
+fn replicas_that_keep_their_data_each_for_itself_are_refused() {
+    const HOSTS: (&str, &str) = ("STARLING_CASSANDRA_HOSTS", "c");
+    const ADVERTISE: (&str, &str) = ("STARLING_GRPC_ADVERTISE", "a:1");
+    let several = [
+        (Role::Guilds, ROLES[2].1, "STARLING_GUILDS_GRPC", "guilds_grpc"),
+        (Role::Messages, ROLES[3].1, "STARLING_MESSAGES_GRPC", "messages_grpc"),
+    ];
+    for (role, needed, variable, name) in several {
+        let error = check(role, &[needed, &[(variable, "a:1,b:1")]].concat()).unwrap_err();
+        assert!(error.starts_with(&format!("{variable}: {name}: without cassandra_hosts")), "{error}");
+        assert!(error.contains("these 2 replicas") && error.contains("name only one"), "{error}");
+        let shared = [needed, &[GUILDS, (variable, "a:1,b:1"), HOSTS, ADVERTISE]].concat();
+        assert_eq!(check(role, &shared), Ok(()), "they share it");
+        for alone in ["a:1", "dns:///a:1"] {
+            assert_eq!(check(role, &[needed, &[(variable, alone)]].concat()), Ok(()), "{alone}");
+        }
+    }
+    let callers = [ROLES[3].1, &[("STARLING_GUILDS_GRPC", "a:1,b:1")]].concat();
+    assert_eq!(check(Role::Messages, &callers), Ok(()), "who calls them can't know");
+}
+
+#[test]
 fn variables_of_other_roles_are_no_mistake_of_a_role() {
     let more = [("STARLING_GATEWAY_LISTEN", "127.0.0.1:5"), ("STARLING_DEMO", "true"), STREAMS];
     assert_eq!(check(Role::Api, &[ROLES[1].1, &more].concat()), Ok(()));

@@ -5,6 +5,7 @@
 
 mod cassandra;
 mod embedded;
+mod place;
 
 use std::sync::Arc;
 

@@ -53,6 +53,7 @@ pub async fn check(settings: Settings) -> anyhow::Result<Report> {
         findings.push(of_peer(callee, remote).await);
     }
     peers.shutdown().await;
+    findings.extend(of_stores(&settings));
     if findings.is_empty() {
         bail!(
             "there is nothing to check: give nats_urls, redis_url, cassandra_hosts or the addresses of roles, such as guilds_grpc"
@@ -131,6 +132,14 @@ async fn of_redis(link: Link) -> Outcome {
 fn number(version: &str) -> (u32, u32) {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+/// Who runs the check without the settings of a cluster's Cassandra is told as well: it can't be known from here.
+fn of_stores(settings: &Settings) -> impl Iterator<Item = Finding> {
+    let several = [("guilds_grpc", &settings.guilds_grpc), ("messages_grpc", &settings.messages_grpc)];
+    several.into_iter().filter_map(|(name, replicas)| {
+        Some(Finding { what: name.to_owned(), outcome: Outcome::Odd(settings.divided(replicas)?) })
+    })
 }
 
 /// Asks for what is not there: only a service that knows us says so.

@@ -7,7 +7,7 @@ use redis_link as redis;
 use storage::cassandra;
 
 use super::Settings;
-use super::value::{CassandraTls, PemFile, RedisServer};
+use super::value::{CassandraTls, PemFile, RedisServer, Replicas};
 
 impl Settings {
     /// The streams, for a process that NATS knows by this name.
@@ -63,6 +63,18 @@ impl Settings {
     pub fn grpc_address(&self) -> Option<String> {
         let listen = || self.grpc_listen.0.map(|address| address.to_string());
         self.grpc_advertise.0.clone().or_else(listen)
+    }
+
+    /// What is wrong where several replicas of `guilds`, or of `messages`, keep their data each for itself.
+    pub fn divided(&self, replicas: &Replicas) -> Option<String> {
+        let count = replicas.listed();
+        (count > 1 && self.cassandra().is_none()).then(|| {
+            format!(
+                "without cassandra_hosts each of these {count} replicas has a store of its own and knows nothing of \
+                 what another was told, tokens included (401); give all of them the same cassandra_hosts, or run and \
+                 name only one"
+            )
+        })
     }
 
     /// Redis, if the settings name one.

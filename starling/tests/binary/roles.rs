@@ -138,6 +138,21 @@ fn a_role_names_the_setting_that_it_lacks_or_does_nothing_with() {
     }
 }
 
+#[test]
+fn one_of_several_replicas_without_a_store_in_common_does_not_start() {
+    let run = output(&[
+        "guilds",
+        "--nats-urls=nats://n",
+        "--grpc-listen=127.0.0.1:0",
+        "--grpc-secret",
+        SECRET,
+        "--guilds-grpc=a:1,b:1",
+    ]);
+    assert_eq!(run.status.code(), Some(2));
+    let expected = "error: --guilds-grpc: guilds_grpc: without cassandra_hosts each of these 2 replicas";
+    assert!(text(&run.stderr).starts_with(expected), "{}", text(&run.stderr));
+}
+
 /// Until NATS is there, a role says that it waits for it; and a server that it can't use ends it.
 #[test]
 fn a_role_waits_for_the_streams_and_says_so() {

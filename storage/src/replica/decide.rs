@@ -37,7 +37,7 @@ pub(super) type Mine = BTreeMap<(SlotSet, Slot), (Epoch, State)>;
 /// What to do.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Orders {
-    /// Rows of replicas that have shown no sign of life.
+    /// Rows of replicas that are dead: they have shown no sign of life, or are known to have ended.
     pub(super) remove: Vec<(ReplicaId, u64)>,
     /// Slots to take, as they were seen.
     pub(super) take: Vec<Holding>,
@@ -53,6 +53,8 @@ pub(super) struct Orders {
     pub(super) owners: HashMap<(SlotSet, Slot), Arc<str>>,
     /// Whether slots are on their way from one to another.
     pub(super) awaits: bool,
+    /// Whether one that is known to have ended still has a row: then what it had is not free yet.
+    pub(super) awaits_ended: bool,
 }
 
 /// What a replica remembers from look to look.
@@ -60,8 +62,17 @@ pub(super) struct Memory {
     me: ReplicaId,
     address: Arc<str>,
     timing: Timing,
+    ended: Ended,
     versions: Observed<ReplicaId, u64>,
     first_seen: HashMap<ReplicaId, Instant>,
+}
+
+/// Replicas that are known to have ended.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    pub(super) ids: Vec<ReplicaId>,
+    /// From this moment nothing of theirs can be written any more.
+    pub(super) settled_at: Option<Instant>,
 }
 
 /// Replicas that a slot may go to.
@@ -70,8 +81,8 @@ struct Candidates<'a>(Vec<&'a Member>);
 // === impl Memory ===
 
 impl Memory {
-    pub(super) fn new(me: ReplicaId, address: Arc<str>, timing: Timing) -> Self {
-        Self { me, address, timing, versions: Observed::new(), first_seen: HashMap::new() }
+    pub(super) fn new(me: ReplicaId, address: Arc<str>, timing: Timing, ended: Ended) -> Self {
+        Self { me, address, timing, ended, versions: Observed::new(), first_seen: HashMap::new() }
     }
 
     /// From a look that was answered at this moment.
@@ -141,6 +152,7 @@ impl Memory {
         orders: &mut Orders,
     ) -> (Candidates<'a>, Candidates<'a>) {
         let (mut wanted, mut settled) = (Vec::new(), Vec::new());
+        orders.awaits_ended = members.iter().any(|member| self.ended.ids.contains(&member.id));
         for member in members {
             let first_seen = *self.first_seen.entry(member.id).or_insert(now);
             let silence = self.versions.note(member.id, member.version, now);
@@ -149,7 +161,7 @@ impl Memory {
                     wanted.push(member);
                     settled.push(member);
                 }
-            } else if silence >= self.timing.lease {
+            } else if silence >= self.timing.lease || self.ended.is_settled(member.id, now) {
                 orders.remove.push((member.id, member.version));
             } else if !member.is_leaving {
                 wanted.push(member);
@@ -162,6 +174,14 @@ impl Memory {
         self.first_seen.retain(|id, _| is_there(id));
         self.versions.retain(is_there);
         (Candidates(wanted), Candidates(settled))
+    }
+}
+
+// === impl Ended ===
+
+impl Ended {
+    fn is_settled(&self, id: ReplicaId, now: Instant) -> bool {
+        self.settled_at.is_some_and(|at| now >= at) && self.ids.contains(&id)
     }
 }
 

@@ -8,7 +8,7 @@ mod jobs;
 
 use super::{
     Replica, Timing,
-    decide::{Memory, Mine, Orders, State},
+    decide::{Ended, Memory, Mine, Orders, State},
     register::{Holding, RegisterError, ReplicaId, View},
 };
 use crate::{
@@ -76,7 +76,11 @@ impl<'a> Server<'a> {
         sets: &'a [SlotSet],
         service: &'a dyn SlotService,
     ) -> Self {
-        let memory = Memory::new(id, replica.address.clone(), replica.timing);
+        let ended = replica.lineage.as_ref().map_or_else(Ended::default, |lineage| Ended {
+            ids: lineage.ended().to_vec(),
+            settled_at: Some(lineage.ended_by() + replica.timing.settle),
+        });
+        let memory = Memory::new(id, replica.address.clone(), replica.timing, ended);
         Self {
             replica,
             id,
@@ -173,7 +177,8 @@ impl<'a> Server<'a> {
         self.begin_drain(std::mem::take(&mut orders.drain));
         // A slot that can't be swept holds back itself and nobody else.
         let is_tried = self.mine.values().all(|(_, state)| matches!(state, State::Owned | State::Failing));
-        if orders.take.is_empty() && is_tried && !is_stopping && !orders.is_lost {
+        let may_get_more = !orders.take.is_empty() || orders.awaits_ended;
+        if !may_get_more && is_tried && !is_stopping && !orders.is_lost {
             self.replica.table.note_settled(self.sets);
         }
         orders
@@ -188,7 +193,7 @@ impl<'a> Server<'a> {
             for (dead, version) in orders.remove {
                 match register.remove(dead, version).await {
                     Ok(is_removed) => {
-                        tracing::warn!(replica = dead.0, is_removed, "a replica shows no sign of life")
+                        tracing::warn!(replica = dead.0, is_removed, "the row of a dead replica is removed")
                     }
                     Err(error) => {
                         tracing::warn!(%error, replica = dead.0, "a dead replica is not removed yet")

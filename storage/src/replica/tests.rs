@@ -1,6 +1,7 @@
 //! Replicas on a register in memory, in virtual time: several of them, some of which stand still, die or come and go,
 //! while answers are late or lost. However it goes, no slot is written to under two leases at one time.
 
+mod place;
 mod world;
 
 use super::*;
@@ -183,6 +184,7 @@ async fn however_it_goes_no_slot_has_two_owners_and_in_the_end_each_has_one() {
                 1 | 2 => replicas[chosen].thaw(),
                 3 => replicas[chosen].kill(),
                 4 if replicas[chosen].is_dead() => replicas[chosen] = world.start(&names[chosen]),
+                5 if replicas[chosen].is_dead() => replicas[chosen] = world.start_after(&replicas[chosen]),
                 _ => {}
             }
         }

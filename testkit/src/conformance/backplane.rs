@@ -37,6 +37,7 @@ macro_rules! backplane_conformance {
             a_range_beyond_the_end_is_another_incarnations
             the_state_bounds_what_is_stored
             last_and_contains_are_of_the_subject
+            what_is_published_now_is_kept_and_what_was_before_the_stream_is_not
             ends_and_ranges_are_those_of_the_guilds
             streams_are_apart
         }

@@ -15,6 +15,7 @@ macro_rules! register_conformance {
         $crate::conformance_tests_where_possible! { $maker, [$crate::conformance::register]
             a_replica_is_there_from_its_joining_until_it_is_removed
             a_batch_of_slots_is_taken_by_who_saw_them_as_they_are
+            what_a_removed_replica_had_sent_gives_it_nothing
             a_slot_is_released_by_its_owner_under_its_lease
             sets_are_apart
             of_many_who_take_the_same_slots_one_has_them
@@ -103,6 +104,28 @@ pub async fn a_batch_of_slots_is_taken_by_who_saw_them_as_they_are(register: Arc
     let mut second = first;
     second[..2].iter_mut().for_each(|row| *row = held(*row, other, 6));
     assert_eq!(holdings(&register, &[SET]).await, second);
+}
+
+/// It may be on its way when somebody who knows of its death has removed the row.
+pub async fn what_a_removed_replica_had_sent_gives_it_nothing(register: Arc<dyn Register>) {
+    let (dead, next) = (id(), id());
+    register.join(&member(dead)).await.expect("an answer");
+    let free = nobodys(SET, 3);
+    assert!(take(&register, dead, &[free], 5).await);
+    assert!(register.remove(dead, 1).await.expect("an answer"));
+    assert_eq!(register.raise(dead, 1, false).await.expect("an answer"), None);
+    assert_eq!(members(&register).await, [], "a raise makes no row");
+
+    let left = held(free, dead, 5);
+    assert!(take(&register, next, &[left], 6).await);
+    assert!(!take(&register, dead, &[left], 6).await, "it is not as it was seen");
+    let released = register.release(dead, &[lease(left)]).await;
+    assert!(!released.expect("an answer"));
+    assert_eq!(holdings(&register, &[SET]).await, [held(free, next, 6)]);
+
+    register.join(&member(dead)).await.expect("an answer");
+    assert!(register.remove(dead, 1).await.expect("an answer"), "a joining that comes late is undone");
+    assert_eq!(members(&register).await, []);
 }
 
 pub async fn a_slot_is_released_by_its_owner_under_its_lease(register: Arc<dyn Register>) {

@@ -65,5 +65,11 @@ async fn a_cluster_is_checked_and_migrated_again_with_the_same_result() {
     let (code, said) = run(&house, &["check", "--nats-guild-stream-bytes", "2000000"]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("odd   nats") && said.contains("max_bytes"), "{said}");
+    // It may be that only the check was not told of it.
+    let (code, said) = run(&house, &["check", "--cassandra-hosts", ""]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let divided = "without cassandra_hosts each of these 2 replicas";
+    assert!(said.contains(&format!("odd   guilds_grpc: {divided}")), "{said}");
+    assert!(said.contains(&format!("odd   messages_grpc: {divided}")), "{said}");
     house.cluster.stop().await;
 }

@@ -80,7 +80,7 @@ async fn services(house: &House) {
 }
 
 /// Sends as a client does: while it is told to come again, or does not learn the outcome, the same with the same nonce.
-async fn send_until_it_is_taken(rest: &Rest, channel: &str, round: u32, what: &str) -> Value {
+pub async fn send_until_it_is_taken(rest: &Rest, channel: &str, round: u32, what: &str) -> Value {
     let nonce = format!("{:x}", model::entropy::number());
     let body = json!({ "content": format!("{what} {round}"), "nonce": nonce, "enforce_nonce": true });
     let path = format!("/channels/{channel}/messages");

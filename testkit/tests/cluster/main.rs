@@ -10,6 +10,7 @@ mod database;
 mod faults;
 mod kept;
 mod private;
+mod replaced;
 mod roles;
 
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ mod cluster;
 mod conformance;
 mod faults;
 mod guild_mode;
+mod kept;
 mod migrate;
 mod users;
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 use backplane::port::{DeliverError, GuildSubscriptions, PodBatch, Told, UserConsumer};
 use backplane::{
-    Ack, Backplane, Delivery, Ephemeral, InProcess, Layout, Listener, Partition, PodName, ReadError, Stored,
-    Stream, StreamState, Subject, Unavailable, UserEvent,
+    Ack, Backplane, Delivery, Ephemeral, InProcess, Kept, Layout, Listener, Partition, PodName, ReadError,
+    Stored, Stream, StreamState, Subject, Unavailable, UserEvent,
 };
 use bytes::Bytes;
 use model::{GuildId, UserId};
@@ -191,6 +191,10 @@ impl Backplane for Gated {
 
     async fn contains(&self, subject: Subject, event_id: u64) -> Result<bool, Unavailable> {
         self.inner.contains(subject, event_id).await
+    }
+
+    async fn kept(&self, stream: Stream) -> Result<Kept, Unavailable> {
+        self.inner.kept(stream).await
     }
 
     async fn consume_users(&self, partition: Partition) -> Result<Box<dyn UserConsumer>, Unavailable> {

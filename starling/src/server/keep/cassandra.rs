@@ -1,4 +1,5 @@
-//! Cassandra, which all replicas share: each owns some slots by lease. One that loses its leases joins again by itself.
+//! Cassandra, which all replicas share: each owns some slots by lease. One that loses its leases joins again by itself, one
+//! that was killed is followed by whoever is started in its [place](super::place).
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use model::clock::{SharedClock, SystemClock};
 use storage::cassandra::{Cassandra, CassandraRegister, Config, LeasedWrites};
 use storage::{Replica, Timing};
 
+use super::place::Place;
 use crate::admin::Gate;
 use crate::role::Role;
 use crate::server::cassandra::{LeasedIds, connect};
@@ -32,10 +34,13 @@ impl Shared {
     ) -> anyhow::Result<Self> {
         let clock = SystemClock::shared();
         let address = settings.grpc_address().context("the role needs grpc_listen")?;
+        let place = Arc::new(Place::take(&settings.data_dir, role)?);
+        // It is the process's: what is sent last, in whatever task, is sent while the place is not yet another's.
+        std::mem::forget(place.clone());
         let cassandra = connect(config, gate).await?;
         let leased = LeasedIds::take(&cassandra, &clock, gate).await?;
         let register = Arc::new(CassandraRegister::prepare(&cassandra, role.name()).await?);
-        let replica = Replica::new(register, &address, clock, Timing::default());
+        let replica = Replica::in_place(place, register, &address, clock, Timing::default());
         let writes = LeasedWrites::new(cassandra.clone(), replica.clone());
         Ok(Self { cassandra, writes, address, replica, leased })
     }

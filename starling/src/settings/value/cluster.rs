@@ -60,6 +60,16 @@ impl fmt::Debug for SharedSecret {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Replicas(pub Option<Targets>);
 
+impl Replicas {
+    /// How many are listed; nobody knows how many stand behind a name.
+    pub fn listed(&self) -> usize {
+        match &self.0 {
+            Some(Targets::List(list)) => list.len(),
+            Some(Targets::Dns { .. }) | None => 0,
+        }
+    }
+}
+
 impl Value for Replicas {
     fn read(value: Toml) -> Result<Self, String> {
         let list = match value {

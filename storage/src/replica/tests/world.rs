@@ -42,9 +42,17 @@ struct Shared {
 pub(super) struct Running {
     pub(super) replica: Arc<Replica>,
     pub(super) service: Arc<Notes>,
+    place: Arc<Place>,
     stop: CancellationToken,
     brake: Arc<Brake>,
     task: AbortHandle,
+}
+
+/// Where replicas follow each other, each of which knows all that were there before.
+struct Place {
+    ended: Vec<ReplicaId>,
+    ended_by: Instant,
+    noted: Mutex<Vec<ReplicaId>>,
 }
 
 /// Holds a task where it is.
@@ -104,10 +112,24 @@ impl World {
         world
     }
 
-    /// A replica of this address, which runs.
+    /// A replica of this address, which runs. It knows of nobody before it.
     pub(super) fn start(&self, address: &str) -> Running {
+        self.start_knowing(address, Vec::new())
+    }
+
+    /// One in the place of another that was killed, and knows it.
+    pub(super) fn start_after(&self, ended: &Running) -> Running {
+        assert!(ended.is_dead());
+        // What is left of it believes in its leases; nobody acts on that any more.
+        self.watched.lock().retain(|watched| !Arc::ptr_eq(watched, &ended.replica));
+        self.start_knowing(&ended.replica.address, ended.ids())
+    }
+
+    fn start_knowing(&self, address: &str, ended: Vec<ReplicaId>) -> Running {
         let clock = Arc::new(ManualClock::at(1_700_000_000_000));
-        let replica = Replica::new(self.register.clone(), address, clock, Timing::default());
+        let place = Arc::new(Place { ended, ended_by: Instant::now(), noted: Mutex::default() });
+        let register = self.register.clone();
+        let replica = Replica::in_place(place.clone(), register, address, clock, Timing::default());
         let (service, stop, brake) =
             (Arc::new(Notes::default()), CancellationToken::new(), Arc::<Brake>::default());
         *service.replica.lock() = Some(replica.clone());
@@ -119,7 +141,7 @@ impl World {
             if held.is_on.load(SeqCst) { Poll::Pending } else { Pin::new(&mut run).poll(context) }
         });
         let task = self.tasks.lock().spawn(braked);
-        Running { replica, service, stop, brake, task }
+        Running { replica, service, place, stop, brake, task }
     }
 
     /// From now on answers come, and at once.
@@ -135,6 +157,18 @@ impl World {
     pub(super) async fn had(&self) -> usize {
         let view = self.register.inner.look(&[SET]).await.unwrap();
         view.holdings.iter().filter(|row| row.owner.is_some()).count()
+    }
+
+    /// Whether a replica has a row.
+    pub(super) async fn has(&self, id: ReplicaId) -> bool {
+        let view = self.register.inner.look(&[SET]).await.unwrap();
+        view.members.iter().any(|member| member.id == id)
+    }
+
+    /// A joining that was on its way when the process ended.
+    pub(super) async fn join_late(&self, id: ReplicaId) {
+        let member = Member { id, address: "10.0.0.1:9091".into(), version: 1, is_leaving: false };
+        self.register.inner.join(&member).await.unwrap();
     }
 
     /// Each of them serves exactly what it is preferred for.
@@ -179,6 +213,11 @@ impl Running {
         self.leases().len()
     }
 
+    /// The ids with which it, and all before it in its place, have joined.
+    pub(super) fn ids(&self) -> Vec<ReplicaId> {
+        [&self.place.ended[..], &self.place.noted.lock()].concat()
+    }
+
     /// SIGSTOP.
     pub(super) fn freeze(&self) {
         self.brake.is_on.store(true, SeqCst);
@@ -207,6 +246,23 @@ impl Running {
         while !self.task.is_finished() {
             sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+// === impl Place ===
+
+#[async_trait]
+impl Lineage for Place {
+    fn ended(&self) -> &[ReplicaId] {
+        &self.ended
+    }
+
+    fn ended_by(&self) -> Instant {
+        self.ended_by
+    }
+
+    async fn note(&self, id: ReplicaId) {
+        self.noted.lock().push(id);
     }
 }
 

@@ -85,6 +85,16 @@ pub async fn last_and_contains_are_of_the_subject(backplane: Arc<dyn Backplane>)
     }
 }
 
+pub async fn what_is_published_now_is_kept_and_what_was_before_the_stream_is_not(
+    backplane: Arc<dyn Backplane>,
+) {
+    let kept = backplane.kept(STREAM).await.expect("an answer");
+    assert!(kept.covers(kept.made_ms, kept.made_ms), "{kept:?}");
+    assert!(!kept.covers(kept.made_ms - 1, kept.made_ms), "another incarnation had that: {kept:?}");
+    publish_some(&backplane, 3).await;
+    assert_eq!(backplane.kept(STREAM).await, Ok(kept), "nothing had to go for them");
+}
+
 pub async fn ends_and_ranges_are_those_of_the_guilds(backplane: Arc<dyn Backplane>) {
     let guilds = [0; 3].map(|_| guild_in(&*backplane, FIRST));
     assert_eq!(backplane.ends(FIRST, &guilds, 0).await, Ok(vec![0; 3]));
