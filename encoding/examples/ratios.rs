@@ -60,18 +60,44 @@ fn main() {
         let large = measure(&[&answer], |answer| sharer.whole(answer).len());
         row(&format!("zstd shared, level {level}"), event, Some(large));
     }
-    let mut stream = zlib::Stream::new();
-    row("zlib, each connection", measure(&plain, |payload| stream.message(payload).len()), None);
+    for level in 1..=9 {
+        let mut stream = zlib::Stream::with_level(level);
+        let event = measure(&plain, |payload| stream.message(payload).len());
+        row(&format!("zlib stream, level {level}"), event, None);
+    }
     let mut stream = zstd::Stream::new();
-    row("zstd, each connection", measure(&plain, |payload| stream.message(payload).len()), None);
-    println!("a connection's zstd holds {} bytes", stream.held_bytes());
+    row("zstd stream", measure(&plain, |payload| stream.message(payload).len()), None);
     row("zlib, single payload", measure(&plain, |payload| zlib::payload(payload).len()), None);
     let terms: Vec<_> = terms.iter().map(|term| term.plain().message(1)).collect();
     row("etf to json", measure(&terms, |term| etf::to_json(term).map_or(0, |json| json.len())), None);
+    println!("zlib stream holds {} KiB", held_kib(zlib::Stream::new, |stream| stream.message(&plain[0])));
+    println!("zstd stream holds {} KiB", held_kib(zstd::Stream::new, |stream| stream.message(&plain[0])));
 }
 
 fn etf_dispatch(d: &[u8]) -> Dispatch<Etf> {
     Dispatch::etf("MESSAGE_CREATE", d).expect("events are JSON")
+}
+
+/// Memory of one compressor that has been used, from the system's count for many.
+fn held_kib<T>(new: impl Fn() -> T, message: impl Fn(&mut T) -> Vec<u8>) -> usize {
+    const COUNT: usize = 100;
+    let resident_pages = || {
+        let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells what a process holds");
+        statm
+            .split(' ')
+            .nth(1)
+            .and_then(|pages| pages.parse::<usize>().ok())
+            .expect("the second field is a count")
+    };
+    let before = resident_pages();
+    let mut streams: Vec<T> = (0..COUNT).map(|_| new()).collect();
+    // Often enough that the window has been filled.
+    for stream in &mut streams {
+        for _ in 0..400 {
+            black_box(message(stream));
+        }
+    }
+    (resident_pages() - before) * 4 / COUNT
 }
 
 /// Bytes and microseconds for one of `inputs`.

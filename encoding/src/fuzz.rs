@@ -112,4 +112,4 @@ fn sent(mut data: &[u8]) -> Vec<Sent> {
 }
 
 /// So that one input is gone over in milliseconds.
-const SENT_BYTES_MAX: usize = 4 << 20;
+const SENT_BYTES_MAX: usize = 1 << 20;

@@ -43,9 +43,13 @@ use crate::prefix::Prefix;
 mod blocks;
 
 /// How hard [`Sharer`] tries.
-pub const SHARED_LEVEL: i32 = 6;
+///
+/// Messages of 887 bytes become 577 in 7 µs (level 6: 566 in 14 µs), an answer of 390 KB becomes 56 in 0.4 ms (level 6: 58 in 2.5 ms).
+pub const SHARED_LEVEL: i32 = 1;
 
 /// How hard [`Stream`] tries, with tables of [`STREAM_TABLE_LOG`]: Discord's own parameters.
+///
+/// The same messages become 176 bytes in 13 µs, each time for each connection.
 pub const STREAM_LEVEL: i32 = 6;
 
 /// Entries of the compressor's two tables for one connection, as a power of two.

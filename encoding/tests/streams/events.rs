@@ -33,7 +33,7 @@ impl Random {
 }
 
 pub fn message_create(random: &mut Random) -> Vec<u8> {
-    let words = 5 + random.below(25);
+    let words = 1 + random.below(16);
     let content = sentence(random, words);
     let (id, channel, guild, author) = (random.id(), random.id(), random.id(), random.id());
     let (name, avatar, role, joined) = (name(random), random.hash(), random.id(), time(random));
