@@ -10,7 +10,8 @@
 //! | object | MAP_EXT with BINARY_EXT as keys | keys as STRING_EXT |
 //!
 //! What is written is what `erlpack`, the library that clients use, writes; above all its old SMALL_ATOM_EXT, as its
-//! JavaScript decoder does not know the atoms of today's Erlang. Ids are strings as in JSON, which every client takes. What is
+//! JavaScript decoder does not know the atoms of today's Erlang. Ids are strings as in JSON, which every client takes. Integers
+//! beyond 32 bits (some timestamps in milliseconds) that decoder gives out as strings, from here as from Discord. What is
 //! read is whatever `erlpack` (JavaScript and Python) and `term_to_binary` of Erlang and Elixir make of a payload: ids as
 //! integers of 64 bits, lists of small integers as strings. JavaScript knows one kind of number, and `erlpack` writes those
 //! beyond 32 bits as floats; so a float that is an integer becomes one again, as `JSON.stringify` would have it.

@@ -181,7 +181,8 @@ mod tests {
         assert_eq!(made.split_first(), Some((&131, term)), "{json}: {}", made.escape_ascii());
     }
 
-    /// The bytes are those of erlpack's own tests (`js/__tests__/encoder-test.js`), where it has the value.
+    /// The bytes are those of erlpack 0.1.4 for JavaScript, whose decoder reads each of them. JavaScript has no integers beyond 32
+    /// bits: these are as `cpp/encoder.h` has them, which Python's erlpack uses.
     #[test]
     fn each_kind_of_value_is_written_as_erlpack_does() {
         check("null", b"s\x03nil");

@@ -50,6 +50,20 @@ fn a_float_that_is_an_integer_becomes_one() {
     check(&[b"F", &1e300_f64.to_be_bytes()[..]].concat(), "1e+300");
 }
 
+/// What erlpack 0.1.4 for JavaScript makes of an IDENTIFY (`since` was 1,700,000,000,000, `device` undefined).
+#[test]
+fn what_erlpack_packs_is_read() {
+    let term = b"\x83t\0\0\0\x02m\0\0\0\x02opa\x02m\0\0\0\x01dt\0\0\0\x07m\0\0\0\x05tokenm\0\0\0\x01t\
+        m\0\0\0\x07intentsb\x031\xff\xffm\0\0\0\x05shardl\0\0\0\x02a\0a\x01j\
+        m\0\0\0\x08compresss\x05falsem\0\0\0\x0flarge_thresholda\xfa\
+        m\0\0\0\x0apropertiest\0\0\0\x03m\0\0\0\x02osm\0\0\0\x05linuxm\0\0\0\x07browser\
+        m\0\0\0\x02\xc3\xa9m\0\0\0\x06devices\x03nilm\0\0\0\x08presencet\0\0\0\x04\
+        m\0\0\0\x05sinceFBx\xbc\xfeV\x80\0\0m\0\0\0\x0aactivitiesjm\0\0\0\x06status\
+        m\0\0\0\x06onlinem\0\0\0\x03afks\x05false";
+    let json = r#"{"op":2,"d":{"token":"t","intents":53608447,"shard":[0,1],"compress":false,"large_threshold":250,"properties":{"os":"linux","browser":"é","device":null},"presence":{"since":1700000000000,"activities":[],"status":"online","afk":false}}}"#;
+    assert_eq!(to_json(term).map(String::from_utf8), Ok(Ok(json.to_owned())));
+}
+
 #[test]
 fn what_has_no_place_in_json_is_refused() {
     refuse(b"t\x00\x00\x00\x01s\x02opa\x01", DecodeError::AtomKey { at: 6 });
