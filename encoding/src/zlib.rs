@@ -6,9 +6,9 @@
 //!
 //! # Shared
 //!
-//! A compressor of its own for each connection takes more time than everything else that a delivery costs, and holds 300 KB. What
-//! makes it each connection's own is that it refers to what this connection was sent before. [`Sharer`] refers to nothing: it
-//! compresses an event by itself, once for everybody, and each connection splices the outcome into its stream:
+//! A compressor of its own for each connection takes 2 to 14 µs an event, each time anew, and holds 300 KB. What makes it each
+//! connection's own is that it refers to what this connection was sent before. [`Sharer`] refers to nothing: it compresses an
+//! event by itself, once for everybody, and each connection splices the outcome into its stream:
 //!
 //! ```text
 //! 78 9c │ 00 LEN NLEN {"op":0,"s":1234      , │ deflate blocks  00 00 ff ff │ 00 LEN NLEN {"op":0,"s":1235 …
@@ -31,7 +31,7 @@ use crate::payload::{Dispatch, Format, Payload, Shared};
 
 /// How hard [`Sharer`] tries, and [`payload`].
 ///
-/// Messages of 887 bytes become 540 in 20 µs (level 1: 675 in 8 µs, level 6: 534 in 26 µs), an answer of 390 KB becomes 64 in
+/// Messages of 887 bytes become 540 in 20 µs (level 1: 675 in 8 µs, level 6: 534 in 26 µs), an answer of 387 KB becomes 64 in
 /// 1.6 ms (level 6: 61 in 3.9 ms).
 pub const SHARED_LEVEL: i32 = 2;
 
