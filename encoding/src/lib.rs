@@ -29,3 +29,9 @@ pub mod zstd;
 pub use fuzz::{fuzz_etf, fuzz_zlib, fuzz_zstd};
 pub use payload::{Dispatch, Etf, Format, Json, Payload, Shared};
 pub use prefix::{Number, Prefix};
+
+// A connection can change threads, and its compressor with it.
+const _: () = {
+    const fn may_change_threads<T: Send>() {}
+    may_change_threads::<(zlib::Sharer, zlib::Stream, zstd::Sharer, zstd::Stream, Shared)>();
+};
