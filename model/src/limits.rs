@@ -5,6 +5,7 @@
 mod calls;
 mod cassandra;
 mod directory;
+mod encoding;
 mod gateway;
 mod nats;
 mod objects;
@@ -20,6 +21,7 @@ mod windows;
 pub use calls::*;
 pub use cassandra::*;
 pub use directory::*;
+pub use encoding::*;
 pub use gateway::*;
 pub use nats::*;
 pub use objects::*;

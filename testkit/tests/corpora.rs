@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 type Target = (&'static str, fn(&[u8]));
 
-/// By name. What `rest_request` needs lies with the API's tests, which replay it.
+/// By name. What `rest_request` needs lies with the API's tests, which replay it; `encoding` replays its own.
 const HERE: &[Target] = &[
     ("client_command", gateway::link::fuzz_command),
     ("client_frames", gateway::wire::fuzz_decode),
     ("envelope", proto::fuzz_envelope),
     ("handshake", gateway::wire::fuzz_handshake),
 ];
-const ELSEWHERE: &[&str] = &["rest_request"];
+const ELSEWHERE: &[&str] = &["etf_payload", "rest_request", "shared_zlib", "shared_zstd"];
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz").join(folder);

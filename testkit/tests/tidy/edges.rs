@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, May)] = &[
     ("messages", May::Use(FOUNDATION_AND_STORAGE)),
     ("presence", May::Use(FOUNDATION)),
     ("fanout", May::Use(FOUNDATION)),
+    ("encoding", May::Use(&["model"])),
     ("gateway", May::Use(FOUNDATION)),
     ("api", May::Use(FOUNDATION_AND_REDIS)),
     ("starling", May::UseAllBefore),
@@ -43,6 +44,8 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("fjall", &["storage"]),
     ("redis", &["redis-link"]),
     ("scylla", &["storage", "guilds", "messages"]),
+    ("zlib-rs", &["encoding"]),
+    ("zstd-safe", &["encoding"]),
 ];
 
 /// `model` is vocabulary: whatever waits, listens or writes does not belong there.

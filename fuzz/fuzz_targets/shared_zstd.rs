@@ -1,0 +1,5 @@
+//! Any bytes as what is sent on one connection: what goes into a shared zstd stream comes out of it.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| encoding::fuzz_zstd(data));
