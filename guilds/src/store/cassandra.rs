@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use model::clock::SharedClock;
-use model::{ApplicationId, ChannelId, GuildId, Invite, Member, Pair, User, UserId, snowflake};
+use model::{ApplicationId, ChannelId, GuildId, Invite, Member, Pair, User, UserId};
 use prost::Message;
 use proto::v1;
 use storage::cassandra::{
@@ -178,12 +178,12 @@ impl DirectoryStore for CassandraStore {
         after: Option<UserId>,
         rows_max: usize,
     ) -> Result<Vec<Member>, StoreError> {
-        let last = year(snowflake::lowest_at(self.clock.now_ms())) + 1;
         let first = after.map_or(0, |user| year(user.get()));
+        let years = self.cassandra.all::<(i16,)>(&self.reads.member_years, (number(guild), first)).await?;
         let mut members = Vec::new();
-        for years in (first..=last).collect::<Vec<_>>().chunks(YEARS_AT_ONCE) {
+        for years in years.chunks(YEARS_AT_ONCE) {
             let from = after.map_or(0, number);
-            let places = years.iter().map(|year| (number(guild), *year, from, limit(rows_max)));
+            let places = years.iter().map(|(year,)| (number(guild), *year, from, limit(rows_max)));
             let reads: Vec<_> =
                 places.map(|place| self.cassandra.all::<(Vec<u8>,)>(&self.reads.members, place)).collect();
             let found: Vec<_> = stream::iter(reads).buffered(YEARS_AT_ONCE).try_collect().await?;

@@ -36,6 +36,7 @@ statements! { Reads, prepare_read {
     invites_of_guild: "SELECT code FROM invites_of_guild WHERE guild_id = ?",
     member: "SELECT value FROM members WHERE guild_id = ? AND year = ? AND user_id = ?",
     members: "SELECT value FROM members WHERE guild_id = ? AND year = ? AND user_id > ? LIMIT ?",
+    member_years: "SELECT year FROM member_years WHERE guild_id = ? AND year >= ?",
     names: "SELECT user_id FROM member_names
         WHERE guild_id = ? AND initial = ? AND name >= ? AND name <= ? LIMIT ?",
     guilds_of_user: "SELECT guild_id FROM guilds_of_user WHERE user_id = ? AND guild_id > ? LIMIT ?",
@@ -71,6 +72,8 @@ statements! { Writes, prepare_write {
     delete_invite_of_guild: "DELETE FROM invites_of_guild WHERE guild_id = ? AND code = ?",
     put_member: "INSERT INTO members (guild_id, year, user_id, value) VALUES (?, ?, ?, ?)",
     delete_member: "DELETE FROM members WHERE guild_id = ? AND year = ? AND user_id = ?",
+    put_member_year: "INSERT INTO member_years (guild_id, year) VALUES (?, ?)",
+    delete_member_years: "DELETE FROM member_years WHERE guild_id = ?",
     put_name: "INSERT INTO member_names (guild_id, initial, name, user_id) VALUES (?, ?, ?, ?)",
     delete_name: "DELETE FROM member_names WHERE guild_id = ? AND initial = ? AND name = ? AND user_id = ?",
     put_guild_of_user: "INSERT INTO guilds_of_user (user_id, guild_id) VALUES (?, ?)",

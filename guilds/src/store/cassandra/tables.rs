@@ -10,6 +10,7 @@
 //! | `guild_of_channel` | channel | one row |
 //! | `invites`, `invites_of_guild` | code, guild | at most a thousand rows |
 //! | `members` | guild and year | members by user id, in the year that the user was made in |
+//! | `member_years` | guild | the years that it has, or has had, members of |
 //! | `member_names` | guild and first letter | names in lower case, for searches |
 //! | `guilds_of_user` | user | at most some hundred rows |
 //! | `deletions`, `refreshes` | slot | what is left to do after a change |
@@ -74,5 +75,8 @@ pub const SCHEMA: Schema = Schema {
             user_id bigint, channel_id bigint, other_id bigint, closed_at bigint,
             PRIMARY KEY (user_id, channel_id)) WITH CLUSTERING ORDER BY (channel_id DESC)",
         ],
+        &["CREATE TABLE IF NOT EXISTS member_years (
+            guild_id bigint, year smallint,
+            PRIMARY KEY (guild_id, year))"],
     ],
 };

@@ -3,7 +3,7 @@
 //! All statements of a batch have one timestamp, and of two with one timestamp that change one row neither is the later. So
 //! of the writes of one row only the last is made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use model::{GuildId, Member};
 use prost::Message;
@@ -19,6 +19,9 @@ impl CassandraStore {
     pub(super) fn batch(&self, commit: &Commit) -> WriteBatch {
         let mut batch = WriteBatch::new();
         last_of_each(&commit.writes).iter().for_each(|write| self.add(&mut batch, write));
+        for (guild, year) in years_joined(&commit.writes) {
+            batch.add(&self.writes.put_member_year, (number(guild), year));
+        }
         if let Some(row) = &commit.outbox {
             self.outbox.put_row(&mut batch, row);
         }
@@ -73,6 +76,7 @@ impl CassandraStore {
             }
             Write::DeleteGuild(rows) => self.delete_guild(batch, rows),
             Write::EndDeletion(id) => {
+                batch.add(&writes.delete_member_years, (number(*id),));
                 batch.add(&writes.delete_deletion, (slot_number(Slot::of(id.get())), number(*id)));
             }
             Write::PutRole(id, role) => {
@@ -169,6 +173,15 @@ impl CassandraStore {
     ) {
         batch.add(statement, (number(guild), initial(name), name.to_owned(), user));
     }
+}
+
+/// Under which years new members are found, each once.
+fn years_joined(writes: &[Write]) -> BTreeSet<(GuildId, i16)> {
+    let year_of_new = |write: &Write| match write {
+        Write::PutMember(member, None) => Some((member.guild_id, year(member.user.id.get()))),
+        _ => None,
+    };
+    writes.iter().filter_map(year_of_new).collect()
 }
 
 /// What a write concerns: two that are equal here change the same rows.
