@@ -53,8 +53,8 @@ impl Replica {
     }
 
     /// It stands still until this is dropped: its kernel accepts connections, and nothing is answered.
-    pub async fn freeze(&self) -> mpsc::Sender<()> {
-        let (thaw, thawed) = mpsc::channel::<()>();
+    pub async fn freeze(&self) -> mpsc::SyncSender<()> {
+        let (thaw, thawed) = mpsc::sync_channel::<()>(0);
         let (stands_still, frozen) = oneshot::channel();
         self.runtime.as_ref().unwrap().spawn(async move {
             stands_still.send(()).unwrap();
