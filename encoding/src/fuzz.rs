@@ -31,13 +31,11 @@ pub fn fuzz_zlib(data: &[u8]) {
         (client.total_out() - written_before) as usize
     };
     read(&sharer.opening(&Payload::json(HELLO)), &mut [0; 64]);
-    for sent in sent(data) {
-        let message = match &sent {
-            Sent::Event(seq, dispatch) => sharer.share(dispatch).message(*seq),
-            Sent::Whole(payload) => sharer.whole(payload).into(),
-        };
-        sent.check(|text| read(&message, text));
-    }
+    let message = |sent: &Sent| match sent {
+        Sent::Event(seq, dispatch) => sharer.share(dispatch).message(*seq),
+        Sent::Whole(payload) => sharer.whole(payload).into(),
+    };
+    go_over(data, message, read);
 }
 
 /// The same as a shared zstd stream.
@@ -52,11 +50,21 @@ pub fn fuzz_zstd(data: &[u8]) {
         output.pos()
     };
     read(&sharer.opening(&Payload::json(HELLO)), &mut [0; 64]);
+    let message = |sent: &Sent| match sent {
+        Sent::Event(seq, dispatch) => sharer.share(dispatch).message(*seq),
+        Sent::Whole(payload) => sharer.whole(payload).into(),
+    };
+    go_over(data, message, read);
+}
+
+/// Sends what `data` says, and reads each message before the next is made.
+fn go_over(
+    data: &[u8],
+    mut message: impl FnMut(&Sent) -> Vec<u8>,
+    mut read: impl FnMut(&[u8], &mut [u8]) -> usize,
+) {
     for sent in sent(data) {
-        let message = match &sent {
-            Sent::Event(seq, dispatch) => sharer.share(dispatch).message(*seq),
-            Sent::Whole(payload) => sharer.whole(payload).into(),
-        };
+        let message = message(&sent);
         sent.check(|text| read(&message, text));
     }
 }

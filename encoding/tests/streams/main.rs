@@ -59,22 +59,24 @@ fn check(sent: &[Sent], texts: &[Vec<u8>], spaces_max: usize) {
     }
 }
 
+/// The messages of every connection by one sharer; the two kinds have their methods in common and no trait.
+macro_rules! streams {
+    ($sharer:expr) => {{
+        let mut sharer = $sharer;
+        let shared: Vec<_> = TRAFFIC.dispatches.iter().map(|dispatch| sharer.share(dispatch)).collect();
+        let opening = sharer.opening(&Payload::json(HELLO)).to_vec();
+        let sharer = std::cell::RefCell::new(sharer);
+        let whole = |payload: &_| sharer.borrow_mut().whole(payload).to_vec();
+        TRAFFIC.connections.iter().map(|sent| messages(sent, opening.clone(), &shared, whole)).collect()
+    }};
+}
+
 fn zlib_streams() -> Vec<Vec<Vec<u8>>> {
-    let mut sharer = zlib::Sharer::new();
-    let shared: Vec<_> = TRAFFIC.dispatches.iter().map(|dispatch| sharer.share(dispatch)).collect();
-    let opening = sharer.opening(&Payload::json(HELLO)).to_vec();
-    let sharer = std::cell::RefCell::new(sharer);
-    let whole = |payload: &_| sharer.borrow_mut().whole(payload).to_vec();
-    TRAFFIC.connections.iter().map(|sent| messages(sent, opening.clone(), &shared, whole)).collect()
+    streams!(zlib::Sharer::new())
 }
 
 fn zstd_streams() -> Vec<Vec<Vec<u8>>> {
-    let mut sharer = zstd::Sharer::new();
-    let shared: Vec<_> = TRAFFIC.dispatches.iter().map(|dispatch| sharer.share(dispatch)).collect();
-    let opening = sharer.opening(&Payload::json(HELLO)).to_vec();
-    let sharer = std::cell::RefCell::new(sharer);
-    let whole = |payload: &_| sharer.borrow_mut().whole(payload).to_vec();
-    TRAFFIC.connections.iter().map(|sent| messages(sent, opening.clone(), &shared, whole)).collect()
+    streams!(zstd::Sharer::new())
 }
 
 /// White space that the reset of a zstd stream may put before what is shared.
