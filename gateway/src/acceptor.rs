@@ -17,12 +17,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tracing::warn;
 
+use crate::form::Form;
 use crate::services::Services;
 use crate::shard::{Input, NewSocket, SocketStart};
 use crate::socket::Socket;
 use crate::stats::Count;
 use crate::wire::handshake::{self, Upgrade};
-use crate::wire::{CloseCode, Encoding};
 
 /// What the accept loop needs.
 pub(crate) struct Acceptor {
@@ -82,15 +82,21 @@ impl Acceptor {
 
 /// Says when to come back. The request is read first: unread bytes would cut the answer off.
 async fn refuse(mut stream: TcpStream) {
-    let response = handshake::service_unavailable(1 + model::entropy::below(5) as u32);
     let answered = async {
         let _ = stream.read(&mut [0; 4096]).await?;
-        stream.write_all(&response).await?;
-        stream.shutdown().await
+        answer_unavailable(&mut stream).await
     };
     // The client comes back either way.
-    let _: Result<std::io::Result<()>, _> = timeout(Duration::from_secs(1), answered).await;
+    let _: Result<std::io::Result<()>, _> = timeout(REFUSAL_TIMEOUT, answered).await;
 }
+
+async fn answer_unavailable(stream: &mut TcpStream) -> std::io::Result<()> {
+    let response = handshake::service_unavailable(1 + model::entropy::below(5) as u32);
+    stream.write_all(&response).await?;
+    stream.shutdown().await
+}
+
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// True once the socket is the shard's.
 async fn shake(mut stream: TcpStream, services: &Services, shard: &mpsc::Sender<Input>) -> bool {
@@ -100,15 +106,28 @@ async fn shake(mut stream: TcpStream, services: &Services, shard: &mpsc::Sender<
     if stream.set_nodelay(true).is_err() {
         return false;
     }
-    let start = match upgrade.params.version().and_then(|_| upgrade.params.encoding()) {
-        Ok(Encoding::Json) => SocketStart::Hello,
-        // Payloads in ETF can't be read here yet.
-        Ok(Encoding::Etf) => SocketStart::Close(CloseCode::DecodeError),
-        Err(code) => SocketStart::Close(code),
+    let params = &upgrade.params;
+    let (start, (form, own)) = match params.version().and_then(|_| params.encoding()) {
+        Ok(encoding) => {
+            let form = Form::of(encoding, params.compression(), services.settings.compressing);
+            (SocketStart::Hello, form)
+        }
+        // What it asked for makes no difference: it is sent no payload.
+        Err(code) => (SocketStart::Close(code), (Form::Json, None)),
     };
-    let Ok(stream) = stream.into_std() else { return false };
+    let compressor = own.map(|compression| services.streams.open(compression, services.streams_max()));
+    if matches!(compressor, Some(None)) {
+        services.stats.connections_refused.add(1);
+        // The client comes back either way.
+        let _: Result<std::io::Result<()>, _> =
+            timeout(REFUSAL_TIMEOUT, answer_unavailable(&mut stream)).await;
+        return false;
+    }
+    let Ok(socket) = stream.into_std() else { return false };
+    services.forms.note(form);
     let greeting = handshake::response(&upgrade.key).into();
-    let socket = NewSocket { socket: Socket::Tcp(stream), greeting, rest, start };
+    let socket =
+        NewSocket { socket: Socket::Tcp(socket), greeting, rest, form, stream: compressor.flatten(), start };
     shard.send(Input::Socket(socket)).await.is_ok()
 }
 

@@ -40,6 +40,16 @@ pub struct Settings {
     pub resume_ms: u64,
     /// Guilds of one partition that are listened to one by one, rather than the whole partition; 0: none ever is.
     pub guild_subjects_max: usize,
+    pub compressing: Compressing,
+}
+
+/// How `zlib-stream` and `zstd-stream` are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compressing {
+    /// An event is compressed once for all connections. They keep nothing.
+    Shared,
+    /// Each connection has a compressor of its own: less is sent, for more memory and time.
+    Stream,
 }
 
 impl Default for Settings {
@@ -51,6 +61,7 @@ impl Default for Settings {
             outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
             resume_ms: limits::RESUME_MS,
             guild_subjects_max: 0,
+            compressing: Compressing::Shared,
         }
     }
 }

@@ -94,6 +94,8 @@ impl Gateway {
             interest: Interest::new(open_guilds),
             stats: GatewayStats::default(),
             events: Default::default(),
+            forms: Default::default(),
+            streams: Default::default(),
         });
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();

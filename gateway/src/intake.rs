@@ -95,7 +95,7 @@ impl Intake {
                     if let (EventKind::PresenceUpdate, Some(guild)) = (envelope.kind, envelope.guild_id) {
                         self.services.presences.copies.take(guild, &envelope.data);
                     }
-                    self.give(Arc::new(LiveEvent::ephemeral(0, envelope))).await;
+                    self.give(Arc::new(ephemeral(&self.services, envelope))).await;
                 }
                 Err(_) => self.services.stats.events_malformed.add(1),
             }
@@ -132,7 +132,7 @@ impl Intake {
             return self.services.stats.events_malformed.add(1);
         };
         let live = match sequence {
-            0 => Arc::new(LiveEvent::ephemeral(0, envelope)),
+            0 => Arc::new(ephemeral(&self.services, envelope)),
             _ if taken.fence.check_of_user(user, &envelope, sequence) != Verdict::Pass => return,
             _ => stored_for_user(&self.services, partition, sequence, envelope),
         };
@@ -185,11 +185,17 @@ impl Taken {
 /// Gives an event of a guild its number among all that this pod takes.
 fn stored(services: &Services, ring: u16, sequence: u64, envelope: Envelope) -> Arc<LiveEvent> {
     let index = 1 + services.events.fetch_add(1, Ordering::Relaxed);
-    Arc::new(match EventRef::new(ring, index) {
+    let event = match EventRef::new(ring, index) {
         Some(place) => LiveEvent::stored(sequence, envelope, place),
         // Out of numbers after thousands of years: it is not kept.
         None => LiveEvent::ephemeral(sequence, envelope),
-    })
+    };
+    Arc::new(event.in_forms(services.forms.count()))
+}
+
+/// One that is in no stream.
+fn ephemeral(services: &Services, envelope: Envelope) -> LiveEvent {
+    LiveEvent::ephemeral(0, envelope).in_forms(services.forms.count())
 }
 
 /// The same for an event of a user; the rings of users come behind those of guilds.

@@ -16,7 +16,6 @@
 //! another library takes an acknowledgement that crosses with op 9 for lost, and its next connection for dead. Who does
 //! not beat is told after [`limits::REFUSAL_WAIT_MS`].
 
-use bytes::Bytes;
 use model::limits;
 
 use crate::wire::CloseCode;
@@ -33,8 +32,7 @@ use command::{Command, Identify, MembersRequest, PresenceUpdate, Resume, VoiceUp
 /// What the connection has to do for a payload.
 #[derive(Debug, PartialEq)]
 pub enum Action {
-    /// Send this payload, which has no sequence number.
-    Send(Bytes),
+    Send(Notice),
     Close(CloseCode),
     Identify(Box<Identify>),
     Resume(Resume),
@@ -71,19 +69,37 @@ pub struct Link {
     window_commands: u32,
 }
 
-/// The answer to a heartbeat.
-pub const HEARTBEAT_ACK: &[u8] = br#"{"t":null,"s":null,"op":11,"d":null}"#;
-/// A request to beat at once.
-pub const HEARTBEAT_REQUEST: &[u8] = br#"{"t":null,"s":null,"op":1,"d":null}"#;
-/// "Reconnect and resume."
-pub const RECONNECT: &[u8] = br#"{"t":null,"s":null,"op":7,"d":null}"#;
-/// "The session is gone: identify."
-pub const INVALID_SESSION: &[u8] = br#"{"t":null,"s":null,"op":9,"d":false}"#;
+/// A payload that has no sequence number and is the same for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// The answer to a heartbeat.
+    HeartbeatAck,
+    /// A request to beat at once.
+    HeartbeatRequest,
+    /// "Reconnect and resume."
+    Reconnect,
+    /// "The session is gone: identify."
+    InvalidSession,
+}
+
+impl Notice {
+    pub const COUNT: usize = 4;
+
+    pub const fn json(self) -> &'static str {
+        match self {
+            Self::HeartbeatAck => r#"{"t":null,"s":null,"op":11,"d":null}"#,
+            Self::HeartbeatRequest => r#"{"t":null,"s":null,"op":1,"d":null}"#,
+            Self::Reconnect => r#"{"t":null,"s":null,"op":7,"d":null}"#,
+            Self::InvalidSession => r#"{"t":null,"s":null,"op":9,"d":false}"#,
+        }
+    }
+}
 
 /// The first payload: how often to beat.
-pub fn hello(heartbeat_interval_ms: u64) -> Bytes {
-    format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{heartbeat_interval_ms},"_trace":["starling"]}}}}"#)
-        .into()
+pub fn hello(heartbeat_interval_ms: u64) -> String {
+    format!(
+        r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{heartbeat_interval_ms},"_trace":["starling"]}}}}"#
+    )
 }
 
 impl Link {
@@ -126,19 +142,19 @@ impl Link {
     /// The session is not (or no longer) there. Answers what to send now; op 9 follows with [`Action::Refuse`] or
     /// [`Action::RefuseThen`], or from [`Self::refusal`], which is to be asked after [`limits::REFUSAL_WAIT_MS`].
     #[must_use]
-    pub fn refused(&mut self, now_ms: u64) -> Bytes {
+    pub fn refused(&mut self, now_ms: u64) -> Notice {
         self.phase = Phase::Refused;
         self.opened_at_ms = now_ms;
-        Bytes::from_static(HEARTBEAT_REQUEST)
+        Notice::HeartbeatRequest
     }
 
     /// Op 9, if the client was given the time to beat and did not.
-    pub fn refusal(&mut self, now_ms: u64) -> Option<Bytes> {
+    pub fn refusal(&mut self, now_ms: u64) -> Option<Notice> {
         if self.phase != Phase::Refused || now_ms < self.opened_at_ms + limits::REFUSAL_WAIT_MS {
             return None;
         }
         self.begin_again(now_ms);
-        Some(Bytes::from_static(INVALID_SESSION))
+        Some(Notice::InvalidSession)
     }
 
     fn begin_again(&mut self, now_ms: u64) {
@@ -215,7 +231,7 @@ impl Link {
                 Action::Refuse
             }
             (Phase::Ready, Some(seq)) => Action::Confirmed(seq),
-            _ => Action::Send(Bytes::from_static(HEARTBEAT_ACK)),
+            _ => Action::Send(Notice::HeartbeatAck),
         }
     }
 }
@@ -237,7 +253,7 @@ mod tests {
     #[test]
     fn before_identify_only_heartbeats_are_taken() {
         let mut link = Link::new(0);
-        let ack = Some(Action::Send(Bytes::from_static(HEARTBEAT_ACK)));
+        let ack = Some(Action::Send(Notice::HeartbeatAck));
         assert_eq!(link.payload(0, br#"{"op":1,"d":null}"#), ack);
         let typing = br#"{"op":100,"d":{"channel_id":"1"}}"#;
         assert_eq!(link.payload(0, typing), Some(Action::Close(CloseCode::NotAuthenticated)));
@@ -252,7 +268,7 @@ mod tests {
     fn refused(now_ms: u64) -> Link {
         let mut link = Link::new(0);
         assert!(matches!(link.payload(0, RESUME), Some(Action::Resume(_))));
-        assert_eq!(link.refused(now_ms), HEARTBEAT_REQUEST);
+        assert_eq!(link.refused(now_ms), Notice::HeartbeatRequest);
         link
     }
 
@@ -263,7 +279,7 @@ mod tests {
         assert_eq!(link.payload(6, voice), None, "the client has not heard of the end of its session");
         assert_eq!(link.payload(7, br#"{"op":1,"d":9}"#), Some(Action::Refuse));
         assert_eq!(link.refusal(10_000), None, "once");
-        assert_eq!(link.payload(8, br#"{"op":1,"d":9}"#), Some(Action::Send(HEARTBEAT_ACK.into())));
+        assert_eq!(link.payload(8, br#"{"op":1,"d":9}"#), Some(Action::Send(Notice::HeartbeatAck)));
         assert_eq!(link.payload(8, voice), None, "it was on its way");
         assert!(matches!(link.payload(9, IDENTIFY), Some(Action::Identify(_))));
         assert_eq!(link.payload(10, voice), Some(Action::Close(CloseCode::NotAuthenticated)));
@@ -274,7 +290,7 @@ mod tests {
         let mut link = refused(5);
         assert_eq!(link.refusal(5 + limits::REFUSAL_WAIT_MS - 1), None);
         let late_ms = 5 + limits::REFUSAL_WAIT_MS;
-        assert_eq!(link.refusal(late_ms), Some(Bytes::from_static(INVALID_SESSION)));
+        assert_eq!(link.refusal(late_ms), Some(Notice::InvalidSession));
         assert_eq!(link.deadline_ms(limits::ZOMBIE_MS), late_ms + limits::IDENTIFY_TIMEOUT_MS);
         assert!(matches!(link.payload(late_ms, IDENTIFY), Some(Action::Identify(_))));
     }

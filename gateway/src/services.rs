@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::chance::Chance;
-use crate::config::Settings;
+use crate::config::{Compressing, Settings};
+use crate::form::{FormsSeen, Streams};
 use crate::identify_limit::IdentifyLimit;
 use crate::interest::Interest;
 use crate::presence::Presences;
@@ -49,6 +50,8 @@ pub(crate) struct Services {
     pub(crate) stats: GatewayStats,
     /// Stored events that this pod has taken.
     pub(crate) events: AtomicU64,
+    pub(crate) forms: FormsSeen,
+    pub(crate) streams: Streams,
 }
 
 impl Services {
@@ -76,6 +79,14 @@ impl Services {
     pub(crate) fn heartbeat_interval_ms(&self) -> u64 {
         let interval = self.settings.heartbeat_interval_ms;
         interval - self.chance.below(limits::HEARTBEAT_JITTER_MS.min(interval / 2))
+    }
+
+    /// Connections that may have a compressor of their own. The operator who wants it so has memory for all.
+    pub(crate) fn streams_max(&self) -> usize {
+        match self.settings.compressing {
+            Compressing::Shared => limits::GATEWAY_STREAMS_MAX,
+            Compressing::Stream => self.settings.connections_max,
+        }
     }
 
     /// How long to wait before trying again for the `attempt`th time, with jitter.

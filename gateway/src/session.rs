@@ -12,8 +12,8 @@ use subtle::ConstantTimeEq;
 
 use crate::link::command::Shard;
 use crate::live::LiveEvent;
+use crate::made::Content;
 use crate::shared_ring::SharedRings;
-use crate::wire::SharedBody;
 
 mod guilds;
 mod id;
@@ -53,6 +53,8 @@ pub struct Profile {
     pub intents: Intents,
     pub large_threshold: u32,
     pub shard: Shard,
+    /// Large payloads may come compressed, on a connection that is not.
+    pub compress: bool,
 }
 
 /// What a session knows of a guild.
@@ -152,9 +154,9 @@ impl Session {
         self.profile.intents.contains(intent)
     }
 
-    /// The form of an event that this session may see: without content, unless it has the intent, wrote the message or
+    /// What this session may see of an event: not the content, unless it has the intent, wrote the message or
     /// is mentioned in it.
-    pub fn form<'a>(&self, event: &'a LiveEvent) -> &'a SharedBody {
+    pub(crate) fn content<'a>(&self, event: &'a LiveEvent) -> Content<'a> {
         let envelope = &event.envelope;
         let user = self.profile.user_id;
         let entitled = || envelope.user_id == Some(user) || envelope.mentions.contains(&user);

@@ -19,6 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Duration;
 
 use crate::audience::SessionKey;
+use crate::encoder::Encoder;
+use crate::form::{Form, Stream};
 use crate::link::command::Resume;
 use crate::live::LiveEvent;
 use crate::poller::Poller;
@@ -44,6 +46,7 @@ mod presences;
 mod private;
 mod pump;
 mod resume;
+mod send;
 mod serve;
 mod session;
 #[cfg(test)]
@@ -83,6 +86,9 @@ pub(crate) struct NewSocket {
     pub(crate) greeting: Bytes,
     /// What was read behind the handshake.
     pub(crate) rest: BytesMut,
+    pub(crate) form: Form,
+    /// Its own compressor, if it has one.
+    pub(crate) stream: Option<Box<Stream>>,
     pub(crate) start: SocketStart,
 }
 
@@ -135,6 +141,7 @@ pub(crate) struct Shard {
     spare_partial: Option<Box<Partial>>,
     /// Events that are given together at the end of a portion.
     gathered: Gathered,
+    encoder: Encoder,
     writes: WriteStats,
     /// What the counters have of `rings`: events and bytes.
     rings_told: (u64, u64),
@@ -180,6 +187,7 @@ impl Shard {
             scratch: vec![0; serve::READ_BYTES].into(),
             spare_partial: None,
             gathered: Gathered::default(),
+            encoder: Encoder::default(),
             writes: WriteStats::default(),
             rings_told: (0, 0),
             is_draining: false,

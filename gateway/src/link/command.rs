@@ -36,6 +36,8 @@ pub struct Identify {
     pub shard_given: bool,
     pub presence: Option<PresenceUpdate>,
     pub platform: Platform,
+    /// Whether large payloads may come compressed.
+    pub compress: bool,
 }
 
 /// Which part of a bot's guilds a session is for.
@@ -156,6 +158,7 @@ fn identify(d: &Map<String, Value>) -> Result<Command, CloseCode> {
         shard_given: shard.is_some(),
         presence,
         platform: platform(d),
+        compress: flag(d, "compress"),
     })))
 }
 
@@ -292,7 +295,7 @@ mod tests {
         let identify = r#"{"op":2,"d":{"token":"Bot t","intents":53608447,"properties":{"$os":"linux"},"compress":true,
             "large_threshold":250,"shard":[0,1],"capabilities":0,"presence":null}}"#;
         let Ok(Command::Identify(identify)) = parse(identify) else { panic!() };
-        assert_eq!((identify.large_threshold, identify.shard_given), (250, true));
+        assert_eq!((identify.large_threshold, identify.shard_given, identify.compress), (250, true, true));
     }
 
     proptest! {

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use model::{ChannelId, GuildId, limits};
 
 use crate::live::LiveEvent;
+use crate::made::OwnEvent;
 use crate::shared_ring::{EventRef, SharedRings};
-use crate::wire::SharedBody;
 
 /// One numbered event that is kept. A GUILD_CREATE is a recipe, made anew from the present snapshot each time that it is
 /// sent.
 #[derive(Debug, Clone)]
 pub enum Entry {
     Shared(EventRef),
-    Own(SharedBody, About),
+    Own(OwnEvent, About),
     GuildCreate(GuildId),
 }
 
@@ -38,7 +38,7 @@ pub enum About {
 #[derive(Debug)]
 pub enum Found {
     Shared(Arc<LiveEvent>),
-    Own(SharedBody, About),
+    Own(OwnEvent, About),
     GuildCreate(GuildId),
     /// The shared rings no longer have it.
     Gone,
@@ -53,7 +53,7 @@ struct Beside {
 
 #[derive(Debug)]
 enum Own {
-    Body(SharedBody, About),
+    Event(OwnEvent, About),
     GuildCreate(GuildId),
 }
 
@@ -90,7 +90,7 @@ impl Ring {
         self.held.as_ref().map_or(0, |held| held.bytes)
     }
 
-    /// What the allocator was asked for, without the bodies that stand beside.
+    /// What the allocator was asked for, without the events that stand beside.
     #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
         self.held.as_ref().map_or(0, |held| {
@@ -121,7 +121,7 @@ impl Ring {
                 held.entries.push_back(place.bits());
                 return seq;
             }
-            Entry::Own(body, about) => Own::Body(body, about),
+            Entry::Own(event, about) => Own::Event(event, about),
             Entry::GuildCreate(guild) => Own::GuildCreate(guild),
         };
         held.entries.push_back(BESIDE);
@@ -176,7 +176,7 @@ impl Held {
     fn beside(&self, seq: u64) -> Found {
         let index = self.beside.binary_search_by_key(&seq, |beside| beside.seq);
         match index.ok().map(|index| &self.beside[index].what) {
-            Some(Own::Body(body, about)) => Found::Own(body.clone(), *about),
+            Some(Own::Event(event, about)) => Found::Own(event.clone(), *about),
             Some(Own::GuildCreate(guild)) => Found::GuildCreate(*guild),
             None => Found::Gone,
         }
@@ -213,7 +213,7 @@ impl Held {
 impl Own {
     fn bytes(&self) -> usize {
         match self {
-            Self::Body(body, _) => body.frame_len(),
+            Self::Event(event, _) => event.bytes(),
             Self::GuildCreate(_) => 0,
         }
     }

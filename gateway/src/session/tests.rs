@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proto::{Envelope, Writer};
 
 use super::*;
+use crate::made::OwnEvent;
 use crate::shared_ring::EventRef;
 
 fn event(id: u64) -> Arc<LiveEvent> {
@@ -53,6 +54,7 @@ impl Driven {
 
 fn profile() -> Profile {
     Profile {
+        compress: false,
         id: SessionId::new(3, [7; 16]),
         user_id: UserId::new(1).unwrap(),
         is_bot: true,
@@ -171,7 +173,7 @@ fn the_ring_is_bounded_by_count_bytes_and_age() {
     rings.expire(late_ms);
     ring.push(late_ms, Entry::GuildCreate(GuildId::new(1).unwrap()), &rings);
     assert_eq!(ring.first_seq(), last + 1, "what is too old is gone");
-    let large = || Entry::Own(SharedBody::text(vec![b' '; limits::RING_BYTES_MAX / 2]), About::User);
+    let large = || Entry::Own(OwnEvent::new("T", &vec![b' '; limits::RING_BYTES_MAX / 2]), About::User);
     for _ in 0..4 {
         ring.push(late_ms, large(), &rings);
     }

@@ -13,7 +13,8 @@ use super::Shard;
 use super::conn::ConnId;
 use super::voice::VoiceTurn;
 use crate::audience::SessionKey;
-use crate::wire::{Class, SharedBody};
+use crate::made::{Fresh, OwnEvent};
+use crate::wire::Class;
 
 #[derive(Debug, Default)]
 pub(super) struct Aside {
@@ -28,7 +29,7 @@ pub(super) struct Aside {
 struct Waiting {
     /// Of a voice server: a later one takes its place.
     voice_in: Option<GuildId>,
-    body: SharedBody,
+    event: OwnEvent,
     is_sent: bool,
     beats: u8,
 }
@@ -48,12 +49,12 @@ impl Aside {
     }
 
     /// Something to be sent as soon as the session's socket is up to date.
-    pub(super) fn wait(&mut self, voice_in: Option<GuildId>, body: SharedBody) {
+    pub(super) fn wait(&mut self, voice_in: Option<GuildId>, event: OwnEvent) {
         if let Some(guild) = voice_in {
             self.forget_voice(guild);
         }
         if self.waiting.len() < limits::VOICE_SERVERS_WAITING_MAX {
-            self.waiting.push(Waiting { voice_in, body, is_sent: false, beats: 0 });
+            self.waiting.push(Waiting { voice_in, event, is_sent: false, beats: 0 });
         }
     }
 
@@ -62,15 +63,15 @@ impl Aside {
     }
 
     /// What is to be sent now.
-    pub(super) fn take_unsent(&mut self) -> Vec<SharedBody> {
+    pub(super) fn take_unsent(&mut self) -> Vec<OwnEvent> {
         let unsent = self.waiting.iter_mut().filter(|waiting| !waiting.is_sent);
-        let bodies = unsent.map(|waiting| {
+        let events = unsent.map(|waiting| {
             waiting.is_sent = true;
-            waiting.body.clone()
+            waiting.event.clone()
         });
-        let bodies = bodies.collect();
+        let events = events.collect();
         self.waiting.retain(|waiting| waiting.voice_in.is_some());
-        bodies
+        events
     }
 
     /// The client has beaten.
@@ -105,9 +106,9 @@ impl Shard {
         let (Some(conn), true, Some(aside)) = (slot.conn, slot.session.is_at_end(), &mut slot.aside) else {
             return;
         };
-        let (seq, bodies) = (slot.session.seq(), aside.take_unsent());
-        for body in bodies {
-            self.dispatch(conn, seq, body, Class::Durable);
+        let (seq, events) = (slot.session.seq(), aside.take_unsent());
+        for event in events {
+            self.dispatch(conn, seq, Fresh::from(event).content(), Class::Durable);
         }
     }
 
@@ -133,8 +134,8 @@ mod tests {
         GuildId::new(id).unwrap()
     }
 
-    fn body() -> SharedBody {
-        SharedBody::json("VOICE_SERVER_UPDATE", b"{}")
+    fn event() -> OwnEvent {
+        OwnEvent::new("VOICE_SERVER_UPDATE", b"{}")
     }
 
     #[test]
@@ -154,8 +155,8 @@ mod tests {
     #[test]
     fn a_voice_server_waits_and_comes_again_until_the_client_surely_has_it() {
         let mut aside = Aside::default();
-        aside.wait(Some(guild(1)), body());
-        aside.wait(Some(guild(1)), body());
+        aside.wait(Some(guild(1)), event());
+        aside.wait(Some(guild(1)), event());
         assert_eq!(aside.take_unsent().len(), 1, "the later one takes the place of the earlier");
         assert_eq!(aside.take_unsent().len(), 0);
         aside.beaten();
@@ -171,7 +172,7 @@ mod tests {
     #[test]
     fn what_is_no_voice_server_is_sent_once() {
         let mut aside = Aside::default();
-        aside.wait(None, body());
+        aside.wait(None, event());
         assert_eq!(aside.take_unsent().len(), 1);
         aside.resumed();
         assert_eq!(aside.take_unsent().len(), 0);
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn who_leaves_needs_no_server() {
         let mut aside = Aside::default();
-        aside.wait(Some(guild(1)), body());
+        aside.wait(Some(guild(1)), event());
         aside.forget_voice(guild(1));
         assert_eq!(aside.take_unsent().len(), 0);
     }

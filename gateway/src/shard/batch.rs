@@ -16,6 +16,7 @@ use tracing::Span;
 use super::Shard;
 use super::conn::ConnId;
 use crate::audience::SessionKey;
+use crate::form::Form;
 use crate::live::LiveEvent;
 use crate::session::Entry;
 use crate::stats::Count;
@@ -175,6 +176,8 @@ impl Shard {
     ) -> Option<Numbered> {
         let slot = self.sessions.get_mut(key)?;
         let session = &mut slot.session;
+        let conn = slot.conn.and_then(|id| self.conns.get(id.place as usize));
+        let form = conn.map_or(Form::Json, |conn| conn.form);
         let mut left = events;
         while left != 0 {
             let Given { event, guild, is_news_to_all } = given[left.trailing_zeros() as usize];
@@ -187,7 +190,8 @@ impl Shard {
                 None => (session.is_at_end().then(|| session.seq()), Class::Ephemeral),
             };
             if let Some(seq) = seq {
-                frames.push(Frame { seq, body: session.form(event), class });
+                let body = session.content(event).body(form, &mut self.encoder);
+                frames.push(Frame { seq, body, class });
             }
         }
         let is_over = session.is_exhausted() || session.is_beyond_resume();
@@ -202,7 +206,11 @@ impl Shard {
             Then::Write | Then::More => Ok(0),
         };
         let Ok(taken) = taken else { return self.kill(id) };
-        match conn.outbox.push_rest(frames, taken) {
+        let pushed = match conn.stream {
+            None => conn.outbox.push_rest(frames, taken),
+            Some(_) => frames.iter().try_for_each(|frame| conn.push(frame.seq, frame.body, frame.class)),
+        };
+        match pushed {
             Ok(()) if conn.outbox.is_empty() => {}
             Ok(()) => self.mark(id),
             Err(Full { .. }) => self.overflow(id),

@@ -1,6 +1,5 @@
 //! What a client asks for once it has a session: presence, voice, typing, members.
 
-use bytes::Bytes;
 use model::ChannelId;
 use proto::v1;
 use tracing::debug;
@@ -11,7 +10,7 @@ use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::link::activity;
 use crate::link::command::PresenceUpdate;
-use crate::link::{Action, HEARTBEAT_ACK, INVALID_SESSION};
+use crate::link::{Action, Notice};
 
 impl Shard {
     /// Does what a payload asks for.
@@ -19,10 +18,10 @@ impl Shard {
         match action {
             Action::Resume(resume) => return self.resume_here_or_there(me, conn, resume),
             Action::RefuseThen(next) => {
-                self.send(conn, Bytes::from_static(INVALID_SESSION));
+                self.send(conn, Notice::InvalidSession);
                 return self.act(me, conn, *next);
             }
-            Action::Send(payload) => self.send(conn, payload),
+            Action::Send(notice) => self.send(conn, notice),
             Action::Close(code) => self.close(conn, code),
             Action::Identify(identify) => self.identify(me, conn, *identify),
             Action::Confirmed(seq) => {
@@ -30,15 +29,15 @@ impl Shard {
                     self.sessions[key].session.confirmed(seq);
                 }
                 self.beaten(conn);
-                self.send(conn, Bytes::from_static(HEARTBEAT_ACK));
+                self.send(conn, Notice::HeartbeatAck);
             }
             Action::Presence(update) => self.set_presence(conn, *update),
             Action::Voice(update) => self.set_voice(me, conn, update),
             Action::Members(request) => self.request_members(me, conn, *request),
             Action::Typing(channel) => self.start_typing(conn, channel),
             Action::Refuse => {
-                self.send(conn, Bytes::from_static(HEARTBEAT_ACK));
-                self.send(conn, Bytes::from_static(INVALID_SESSION));
+                self.send(conn, Notice::HeartbeatAck);
+                self.send(conn, Notice::InvalidSession);
             }
         }
         Flow::Go

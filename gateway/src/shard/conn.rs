@@ -1,10 +1,9 @@
 //! Connections as the shard has them, and what is written to them.
 //!
-//! Whoever makes something for a connection puts it into its outbox and marks it; at the end of each batch all that is
+//! Whoever makes something for a connection puts it into its outbox ([`super::send`]) and marks it; at the end of each batch all that is
 //! pending is written with one `writev` per connection, right here. A socket that was full is written to when it is
 //! told to have room.
 
-use bytes::Bytes;
 use tasks::LocalTasks;
 use tokio::sync::oneshot;
 use tokio::time::Duration;
@@ -12,12 +11,13 @@ use tokio::time::Duration;
 use super::serve::{Partial, linger};
 use super::{Input, NewSocket, Shard, ShardRef, SocketStart};
 use crate::audience::SessionKey;
+use crate::form::{Form, Stream};
 use crate::growth::reserve_some;
-use crate::link::{self, Link};
+use crate::link::{Link, Notice};
 use crate::poller::Token;
 use crate::socket::Socket;
 use crate::stats::Count;
-use crate::wire::{Class, CloseCode, Outbox, Progress, SharedBody, write_pending};
+use crate::wire::{CloseCode, Outbox, Progress, write_pending};
 
 /// A connection's place, and which of the connections that had it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(super) struct Conn {
     pub(super) outbox: Outbox,
     pub(super) link: Link,
     pub(super) session: Option<SessionKey>,
+    pub(super) form: Form,
+    pub(super) stream: Option<Box<Stream>>,
     pub(super) is_blocked: bool,
     is_dirty: bool,
     /// It ends at the end of the batch.
@@ -61,9 +63,9 @@ impl Conn {
         self.serial == id.serial
     }
 
-    /// Whether frames may go straight to the socket: they overtake nothing, and it takes them.
+    /// Whether frames may go straight to the socket: they overtake nothing, it takes them, and they go as they are.
     pub(super) fn is_open_and_empty(&self) -> bool {
-        !self.is_blocked && self.outbox.is_empty() && !self.outbox.is_closing()
+        !self.is_blocked && self.stream.is_none() && self.outbox.is_empty() && !self.outbox.is_closing()
     }
 }
 
@@ -79,6 +81,8 @@ impl Shard {
             outbox: Outbox::new(self.services.settings.outbox_bytes_max),
             link: Link::new(now_ms),
             session: None,
+            form: new.form,
+            stream: new.stream,
             is_blocked: false,
             is_dirty: false,
             is_dead: false,
@@ -97,9 +101,9 @@ impl Shard {
         }
         match new.start {
             SocketStart::Hello => {
-                self.send(id, link::hello(self.services.heartbeat_interval_ms()));
+                self.greet(id);
                 if self.is_draining {
-                    self.send(id, Bytes::from_static(link::RECONNECT));
+                    self.send(id, Notice::Reconnect);
                     self.close(id, CloseCode::GoingAway);
                 }
             }
@@ -119,25 +123,6 @@ impl Shard {
     /// The connection, unless another has its place by now.
     pub(super) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
         self.conns.get_mut(id.place as usize).filter(|conn| conn.is(id))
-    }
-
-    /// Queues a payload without a sequence.
-    pub(super) fn send(&mut self, id: ConnId, payload: Bytes) {
-        let Some(conn) = self.conn(id) else { return };
-        if conn.outbox.push_text(payload, Class::Durable).is_err() {
-            return self.overflow(id);
-        }
-        self.mark(id);
-    }
-
-    /// Queues a dispatch.
-    pub(super) fn dispatch(&mut self, id: ConnId, seq: u32, body: SharedBody, class: Class) {
-        let Some(conn) = self.conn(id) else { return };
-        if conn.outbox.push_dispatch(seq, body, class).is_err() {
-            return self.overflow(id);
-        }
-        self.services.stats.dispatches.add(1);
-        self.mark(id);
     }
 
     /// The connection is written at the end of the batch.
@@ -240,8 +225,8 @@ impl Shard {
             Some(_) => self.detach(id),
             None => drop(self.end_identifying(id)),
         }
-        if let Some(socket) = self.forget_conn(id) {
-            self.tasks.spawn(linger(socket));
+        if let Some(conn) = self.forget_conn(id) {
+            self.tasks.spawn(linger(conn.socket));
         }
         self.services.stats.connections.sub(1);
     }
@@ -268,11 +253,11 @@ impl Shard {
     }
 
     /// Forgets a connection whose socket goes on elsewhere.
-    pub(super) fn forget_conn(&mut self, id: ConnId) -> Option<Socket> {
+    pub(super) fn forget_conn(&mut self, id: ConnId) -> Option<Conn> {
         self.conn(id)?;
         let conn = self.conns.try_remove(id.place as usize)?;
         self.poller.forget(&conn.socket);
-        Some(conn.socket)
+        Some(conn)
     }
 
     /// Hands a socket to the shard that has the session it wants to resume.
@@ -287,7 +272,7 @@ impl Shard {
         self.is_draining = true;
         let ids = self.conn_ids();
         for id in ids {
-            self.send(id, Bytes::from_static(link::RECONNECT));
+            self.send(id, Notice::Reconnect);
         }
         let me = me.clone();
         self.tasks.spawn(async move {

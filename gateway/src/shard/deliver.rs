@@ -19,9 +19,9 @@ use super::batch::Then;
 use super::{Shard, ShardRef};
 use crate::audience::{SessionKey, Shift};
 use crate::live::LiveEvent;
+use crate::made::Fresh;
 use crate::session::{About, GuildState};
 use crate::stats::Count;
-use crate::wire::SharedBody;
 
 impl Shard {
     /// Takes an event of a guild. One that goes to a whole audience waits for others of its portion.
@@ -184,8 +184,8 @@ impl Shard {
         self.leave_guild(key, guild);
         self.leave_voices(guild, |voice| voice.key == key);
         if was_open && wants {
-            let body = SharedBody::json("GUILD_DELETE", json!({"id": guild}).to_string().as_bytes());
-            self.give_own(key, body, About::User);
+            let deleted = Fresh::new("GUILD_DELETE", json!({"id": guild}).to_string().as_bytes());
+            self.give_own(key, &deleted, About::User);
         }
     }
 
@@ -266,10 +266,10 @@ impl Shard {
             EventKind::ChannelDelete => About::Guild(guild),
             _ => About::Channel(guild, channel),
         };
-        let body = SharedBody::json(kind.name(), json);
+        let event = Fresh::new(kind.name(), json);
         for key in sessions {
             if self.sessions.get(*key).is_some_and(|slot| slot.session.wants(Intents::GUILDS)) {
-                self.give_own(*key, body.clone(), about);
+                self.give_own(*key, &event, about);
             }
         }
     }

@@ -11,12 +11,13 @@ use super::{Shard, ShardRef, private};
 use crate::link::activity;
 use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
 use crate::live::LiveEvent;
+use crate::made::Fresh;
 use crate::presence::book::Page;
 use crate::render::Ready;
 use crate::services::Services;
 use crate::session::{Profile, Session, SessionId, TokenHash};
 use crate::stats::Count;
-use crate::wire::{CloseCode, SharedBody};
+use crate::wire::CloseCode;
 
 /// Why an IDENTIFY did not become a session.
 enum Refusal {
@@ -107,6 +108,7 @@ impl Shard {
             intents: authenticated.intents,
             large_threshold: identify.large_threshold,
             shard: identify.shard,
+            compress: identify.compress,
         };
         let ready = Ready {
             user: &authenticated.user,
@@ -117,12 +119,12 @@ impl Shard {
             private_channels: &places.private_channels,
             shard: identify.shard_given.then_some(identify.shard),
         };
-        let body = SharedBody::json("READY", &ready.json());
+        let ready = Fresh::new("READY", &ready.json());
         let mut session = Session::new(profile);
         session.attach();
         places.private_channels.iter().for_each(|channel| session.private.insert(channel.id));
         let key = self.insert_session(session, conn);
-        self.give_ready(key, body);
+        self.give_ready(key, &ready);
         self.announce(id, &authenticated.user, identify);
         self.sessions[key].to_open = places.guilds.into();
         self.open_more(me, key);

@@ -14,11 +14,11 @@ use super::conn::ConnId;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::link::command::{MembersRequest, Wanted};
+use crate::made::{Fresh, OwnEvent};
 use crate::render::{Chunk, to_json};
 use crate::services::Services;
 use crate::session::{About, GuildState, SessionId};
 use crate::stats::Count;
-use crate::wire::SharedBody;
 
 /// A session that is given chunks.
 struct Recipient {
@@ -62,7 +62,7 @@ impl Shard {
             meta["nonce"] = json!(nonce);
         }
         let data = json!({"opcode": 8, "retry_after": wait_ms as f64 / 1000.0, "meta": meta});
-        aside.wait(None, SharedBody::json("RATE_LIMITED", data.to_string().as_bytes()));
+        aside.wait(None, OwnEvent::new("RATE_LIMITED", data.to_string().as_bytes()));
         self.services.stats.members_refused.add(1);
         self.give_waiting(key);
         false
@@ -167,7 +167,7 @@ impl Recipient {
             presences,
             nonce: request.nonce.as_deref(),
         };
-        let body = SharedBody::json("GUILD_MEMBERS_CHUNK", &to_json(&chunk));
+        let chunk = Fresh::new("GUILD_MEMBERS_CHUNK", &to_json(&chunk));
         if !self.keeps_up().await {
             return false;
         }
@@ -177,7 +177,7 @@ impl Recipient {
         if !matches!(slot.session.guilds.get(&request.guild_id), Some(GuildState::Open { .. })) {
             return false;
         }
-        this.give_own(self.key, body, About::Guild(request.guild_id));
+        this.give_own(self.key, &chunk, About::Guild(request.guild_id));
         this.flush_dirty(&self.me);
         true
     }

@@ -20,11 +20,11 @@ use super::presences::Serial;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
+use crate::made::Fresh;
 use crate::render::Snapshot;
 use crate::services::Services;
 use crate::session::{GuildState, Session, SessionId};
 use crate::stats::Count;
-use crate::wire::SharedBody;
 
 /// A session that waits for a guild's snapshot.
 pub(super) struct Opening {
@@ -100,10 +100,10 @@ impl Request {
         }
     }
 
-    pub(super) fn body(&self, services: &Services, snapshot: &Snapshot) -> SharedBody {
+    pub(super) fn event(&self, services: &Services, snapshot: &Snapshot) -> Fresh {
         let data =
             snapshot.guild_create(services.wall(), self.large_threshold, self.with_presences, self.is_join);
-        SharedBody::json("GUILD_CREATE", &data)
+        Fresh::new("GUILD_CREATE", &data)
     }
 }
 
@@ -281,8 +281,8 @@ impl Shard {
             page.guild_ids.push(guild);
         });
         if wants {
-            let body = request.body(&self.services, snapshot);
-            self.give_guild_create(key, guild, body);
+            let event = request.event(&self.services, snapshot);
+            self.give_guild_create(key, guild, &event);
         }
         #[cfg(test)]
         self.note_admission(key, guild);

@@ -173,7 +173,7 @@ impl Shard {
                 }
                 return;
             }
-            self.dispatch(conn, seq, event.full().clone(), Class::Ephemeral);
+            self.dispatch(conn, seq, event.full(), Class::Ephemeral);
         }
     }
 }

@@ -18,9 +18,9 @@ use tracing::warn;
 use super::Shard;
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
+use crate::made::Fresh;
 use crate::services::Services;
 use crate::session::About;
-use crate::wire::SharedBody;
 
 /// What of a message says whom it is from.
 #[derive(Deserialize)]
@@ -43,9 +43,9 @@ impl Shard {
                 if !slot.session.private.has(channel)
                     && event.envelope.user_id != Some(slot.session.profile.user_id) =>
             {
-                let Some(body) = channel_create(channel, event) else { return };
+                let Some(created) = channel_create(channel, event) else { return };
                 slot.session.private.insert(channel);
-                self.give_own(key, body, About::User);
+                self.give_own(key, &created, About::User);
             }
             _ => {}
         }
@@ -53,12 +53,12 @@ impl Shard {
 }
 
 /// The CHANNEL_CREATE of a channel with the author of this message.
-fn channel_create(channel: ChannelId, event: &LiveEvent) -> Option<SharedBody> {
+fn channel_create(channel: ChannelId, event: &LiveEvent) -> Option<Fresh> {
     let message: Message<'_> = serde_json::from_slice(&event.envelope.data).ok()?;
     let author = serde_json::to_value(message.author).ok()?;
     let object =
         json!({"id": channel, "type": 1, "flags": 0, "last_message_id": null, "recipients": [author]});
-    Some(SharedBody::json(EventKind::ChannelCreate.name(), object.to_string().as_bytes()))
+    Some(Fresh::new(EventKind::ChannelCreate.name(), object.to_string().as_bytes()))
 }
 
 /// The private channels that a person has open.

@@ -1,5 +1,7 @@
 //! From a session's ring to its socket, as far as the socket keeps up: the rest of a start, and replays.
 
+use std::sync::Arc;
+
 use model::{EventKind, GuildId};
 use proto::Failure;
 
@@ -7,18 +9,25 @@ use super::guild::voices::has_left;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
+use crate::made::{Fresh, OwnEvent};
 use crate::session::{About, Found, GuildState, Next, SessionId};
 use crate::stats::Count;
-use crate::wire::{Class, CloseCode, SharedBody};
+use crate::wire::{Class, CloseCode};
 
 /// What the ring says is next, without a borrow of it.
 enum Step {
-    Send { seq: u32, body: SharedBody },
+    Send { seq: u32, event: Kept },
     Skip,
     Remake(GuildId),
     Resumed { seq: u32 },
     Overrun,
     Done,
+}
+
+/// What the ring had.
+enum Kept {
+    Shared(Arc<LiveEvent>),
+    Own(OwnEvent),
 }
 
 impl Shard {
@@ -32,20 +41,24 @@ impl Shard {
                 return;
             }
             match self.step(key) {
-                Step::Send { seq, body } => {
+                Step::Send { seq, event } => {
                     self.sessions[key].session.advance();
                     self.services.stats.replayed_events.add(1);
-                    self.dispatch(conn, seq, body, Class::Durable);
+                    match event {
+                        Kept::Shared(event) => {
+                            let content = self.sessions[key].session.content(&event);
+                            self.dispatch(conn, seq, content, Class::Durable);
+                        }
+                        Kept::Own(event) => {
+                            self.dispatch(conn, seq, Fresh::from(event).content(), Class::Durable);
+                        }
+                    }
                 }
                 Step::Skip => self.sessions[key].session.advance(),
                 Step::Resumed { seq } => {
                     self.sessions[key].session.advance();
-                    self.dispatch(
-                        conn,
-                        seq,
-                        SharedBody::json("RESUMED", br#"{"_trace":["starling"]}"#),
-                        Class::Durable,
-                    );
+                    let resumed = Fresh::new("RESUMED", br#"{"_trace":["starling"]}"#);
+                    self.dispatch(conn, seq, resumed.content(), Class::Durable);
                 }
                 Step::Remake(guild) => return self.remake(me, key, guild),
                 Step::Overrun => {
@@ -67,9 +80,9 @@ impl Shard {
             Next::Nothing => Step::Done,
             Next::Overrun | Next::Entry { entry: Found::Gone, .. } => Step::Overrun,
             Next::Resumed { seq } => Step::Resumed { seq },
-            Next::Entry { seq, entry: Found::Own(body, about) } => {
+            Next::Entry { seq, entry: Found::Own(event, about) } => {
                 if self.has_still(key, about) {
-                    Step::Send { seq, body }
+                    Step::Send { seq, event: Kept::Own(event) }
                 } else {
                     Step::Skip
                 }
@@ -83,7 +96,7 @@ impl Shard {
             }
             Next::Entry { seq, entry: Found::Shared(event) } => {
                 if self.is_visible_now(key, &event) {
-                    Step::Send { seq, body: session.form(&event).clone() }
+                    Step::Send { seq, event: Kept::Shared(event) }
                 } else {
                     Step::Skip
                 }
@@ -123,7 +136,7 @@ impl Shard {
         let (services, me) = (self.services.clone(), me.clone());
         self.tasks.spawn(async move {
             let snapshot = super::opening::load(&services, &request).await;
-            let made = snapshot.map(|snapshot| snapshot.map(|snapshot| request.body(&services, &snapshot)));
+            let made = snapshot.map(|snapshot| snapshot.map(|snapshot| request.event(&services, &snapshot)));
             let mut this = me.borrow_mut();
             this.remade(&me, key, id, (guild, known), made);
             this.flush_dirty(&me);
@@ -138,7 +151,7 @@ impl Shard {
         key: SessionKey,
         id: SessionId,
         (guild, known): (GuildId, Option<GuildState>),
-        made: Result<Option<SharedBody>, Failure>,
+        made: Result<Option<Fresh>, Failure>,
     ) {
         let Some(slot) = self.sessions.get_mut(key).filter(|slot| slot.session.profile.id == id) else {
             return;
@@ -150,9 +163,9 @@ impl Shard {
             && let Some(conn) = conn
         {
             match made {
-                Ok(Some(body)) => {
+                Ok(Some(made)) => {
                     slot.session.advance();
-                    self.dispatch(conn, seq, body, Class::Durable);
+                    self.dispatch(conn, seq, made.content(), Class::Durable);
                 }
                 Ok(None) => {
                     slot.session.advance();

@@ -7,10 +7,12 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
+use encoding::etf;
 use model::limits;
 
-use super::conn::{CLOSE_GRACE, ConnId};
+use super::conn::{CLOSE_GRACE, Conn, ConnId};
 use super::{NewSocket, Shard, ShardRef, SocketStart};
+use crate::link::Action;
 use crate::link::command::Resume;
 use crate::poller::Token;
 use crate::socket::Socket;
@@ -137,6 +139,11 @@ impl Shard {
             return Flow::Go;
         }
         let action = match message {
+            Message::Text(_) if conn.form.is_etf() => Some(Action::Close(CloseCode::DecodeError)),
+            Message::Binary(term) if conn.form.is_etf() => match etf::to_json(&term) {
+                Ok(payload) => conn.link.payload(now_ms, &payload),
+                Err(_) => Some(Action::Close(CloseCode::DecodeError)),
+            },
             Message::Text(payload) | Message::Binary(payload) => conn.link.payload(now_ms, &payload),
             Message::Ping(payload) => {
                 conn.outbox.push_pong(payload);
@@ -172,9 +179,9 @@ impl Shard {
         let partial = self.conn(id).and_then(|conn| conn.partial.take());
         let rest = partial.map(|partial| partial.buffer).unwrap_or_default();
         match self.forget_conn(id) {
-            Some(socket) => {
+            Some(Conn { socket, form, stream, .. }) => {
                 let (greeting, start) = (Bytes::new(), SocketStart::Resume(resume));
-                self.move_socket(NewSocket { socket, greeting, rest, start }, other);
+                self.move_socket(NewSocket { socket, greeting, rest, form, stream, start }, other);
             }
             None => self.services.stats.connections.sub(1),
         }

@@ -12,9 +12,10 @@ use super::presences::Heard;
 use crate::audience::SessionKey;
 use crate::growth::reserve_some;
 use crate::live::LiveEvent;
+use crate::made::{Content, Fresh};
 use crate::session::{About, Entry, GuildState, Session, SessionId};
 use crate::stats::Count;
-use crate::wire::{Class, CloseCode, SharedBody};
+use crate::wire::{Class, CloseCode};
 
 pub(super) struct SessionSlot {
     pub(super) session: Session,
@@ -143,46 +144,45 @@ impl Shard {
     pub(super) fn give(&mut self, key: SessionKey, event: &Arc<LiveEvent>) {
         let now_ms = self.services.now_ms();
         let Some(slot) = self.sessions.get_mut(key) else { return };
-        let form = slot.session.form(event).clone();
-        let conn = slot.conn;
+        let (content, conn) = (slot.session.content(event), slot.conn);
         if let Some(place) = event.place() {
             let sent = slot.session.push(now_ms, Entry::Shared(place), &self.rings);
-            self.after_push(key, conn, sent, form);
+            self.after_push(key, conn, sent, content);
         } else if slot.session.is_at_end()
             && let Some(conn) = conn
         {
             let seq = slot.session.seq();
-            self.dispatch(conn, seq, form, Class::Ephemeral);
+            self.dispatch(conn, seq, content, Class::Ephemeral);
         }
     }
 
     /// Gives a new session its READY.
-    pub(super) fn give_ready(&mut self, key: SessionKey, body: SharedBody) {
+    pub(super) fn give_ready(&mut self, key: SessionKey, ready: &Fresh) {
         let Some(slot) = self.sessions.get_mut(key) else { return };
         let (conn, seq) = (slot.conn, slot.session.push_ready());
-        self.after_push(key, conn, Some(seq), body);
+        self.after_push(key, conn, Some(seq), ready.content());
     }
 
     /// Gives a session something of its own, numbered.
-    pub(super) fn give_own(&mut self, key: SessionKey, body: SharedBody, about: About) {
+    pub(super) fn give_own(&mut self, key: SessionKey, event: &Fresh, about: About) {
         let now_ms = self.services.now_ms();
         let Some(slot) = self.sessions.get_mut(key) else { return };
-        let sent = slot.session.push(now_ms, Entry::Own(body.clone(), about), &self.rings);
+        let sent = slot.session.push(now_ms, Entry::Own(event.event().clone(), about), &self.rings);
         let conn = slot.conn;
-        self.after_push(key, conn, sent, body);
+        self.after_push(key, conn, sent, event.content());
     }
 
     /// Gives a session a GUILD_CREATE that was just made.
-    pub(super) fn give_guild_create(&mut self, key: SessionKey, guild: GuildId, body: SharedBody) {
+    pub(super) fn give_guild_create(&mut self, key: SessionKey, guild: GuildId, made: &Fresh) {
         let now_ms = self.services.now_ms();
         let Some(slot) = self.sessions.get_mut(key) else { return };
         let (conn, sent) = (slot.conn, slot.session.push(now_ms, Entry::GuildCreate(guild), &self.rings));
-        self.after_push(key, conn, sent, body);
+        self.after_push(key, conn, sent, made.content());
     }
 
-    fn after_push(&mut self, key: SessionKey, conn: Option<ConnId>, sent: Option<u32>, body: SharedBody) {
+    fn after_push(&mut self, key: SessionKey, conn: Option<ConnId>, sent: Option<u32>, content: Content<'_>) {
         if let (Some(conn), Some(seq)) = (conn, sent) {
-            self.dispatch(conn, seq, body, Class::Durable);
+            self.dispatch(conn, seq, content, Class::Durable);
         }
         self.end_if_over(key);
     }

@@ -17,9 +17,9 @@ use super::conn::ConnId;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::link::command::VoiceUpdate;
+use crate::made::OwnEvent;
 use crate::services::Services;
 use crate::session::{GuildState, SessionId};
-use crate::wire::SharedBody;
 
 mod leaving;
 
@@ -111,8 +111,8 @@ impl Shard {
         }
         if let Some(token) = &reply.token {
             let data = json!({"token": token, "guild_id": guild, "endpoint": reply.endpoint});
-            let body = SharedBody::json("VOICE_SERVER_UPDATE", data.to_string().as_bytes());
-            self.sessions[key].aside.get_or_insert_default().wait(Some(guild), body);
+            let server = OwnEvent::new("VOICE_SERVER_UPDATE", data.to_string().as_bytes());
+            self.sessions[key].aside.get_or_insert_default().wait(Some(guild), server);
             self.give_waiting(key);
         }
     }

@@ -7,7 +7,9 @@
 //! └────────── copied to the stack, the number filled in ────┘└─────── shared ─────────────┘
 //! ```
 //!
-//! The number is padded with spaces to ten characters, which JSON permits behind a value. So the length of the
+//! What stands before the shared bytes, and how the number is written into it, is the form's ([`encoding::Prefix`]): JSON
+//! pads it with spaces, ETF has four bytes for it, and in a compressed stream both stand in a block of their own. It has
+//! the same length for every number. So the length of the
 //! frame is the same for every session, the WebSocket header is known in advance, and a session's copy of an
 //! event is a pointer and a number. Frames without a number (HELLO, acknowledgements, control frames) are the
 //! same thing with a head that is the WebSocket header alone.
@@ -16,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use encoding::{Dispatch, Number, Prefix, Shared};
 
 /// The bytes of one frame up to the per-session number; cheap to clone.
 #[derive(Clone)]
@@ -23,8 +26,10 @@ pub struct SharedBody(Arc<Inner>);
 
 struct Inner {
     head: Head,
-    /// Where the sequence number goes in `head`; `None` for a frame that carries none.
-    seq_at: Option<u8>,
+    /// Where the WebSocket header ends in `head`.
+    payload_at: u8,
+    /// Where the sequence number goes in `head`, and how it is written; `None` for a frame that carries none.
+    seq: Option<(u8, Number)>,
     tail: Bytes,
 }
 
@@ -39,6 +44,7 @@ pub(super) struct Head {
 #[derive(Clone, Copy)]
 pub(super) enum Opcode {
     Text = 0x1,
+    Binary = 0x2,
     Close = 0x8,
     Pong = 0xA,
 }
@@ -46,22 +52,20 @@ pub(super) enum Opcode {
 // === impl SharedBody ===
 
 impl SharedBody {
-    /// A dispatch (op 0) of event `t` with the JSON value `d`, whose `s` is filled in for each session.
-    pub fn json(t: &str, d: &[u8]) -> Self {
-        debug_assert!(t.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'));
-        let mut tail = Vec::with_capacity(t.len() + d.len() + 12);
-        tail.extend_from_slice(b"\"t\":\"");
-        tail.extend_from_slice(t.as_bytes());
-        tail.extend_from_slice(b"\",\"d\":");
-        tail.extend_from_slice(d);
-        tail.push(b'}');
+    /// A dispatch (op 0), whose `s` is filled in for each session.
+    pub fn dispatch(shared: &Shared) -> Self {
+        let opcode = if shared.is_text() { Opcode::Text } else { Opcode::Binary };
+        let prefix = shared.prefix();
+        let mut head = Head::new(opcode, shared.message_len());
+        let payload_at = head.len;
+        head.extend(prefix.as_slice());
+        let seq = Some((payload_at + prefix.seq_at() as u8, prefix.number()));
+        Self(Arc::new(Inner { head, payload_at, seq, tail: shared.rest().clone() }))
+    }
 
-        let mut head = Head::new(Opcode::Text, DISPATCH_HEAD.len() + SEQ_WIDTH + 1 + tail.len());
-        head.extend(DISPATCH_HEAD);
-        let seq_at = head.len;
-        head.extend(&[b' '; SEQ_WIDTH]);
-        head.extend(b",");
-        Self(Arc::new(Inner { head, seq_at: Some(seq_at), tail: tail.into() }))
+    /// The dispatch of event `t` with the JSON value `d`, in JSON and uncompressed.
+    pub fn json(t: &str, d: &[u8]) -> Self {
+        Self::dispatch(&Dispatch::json(t, d).plain())
     }
 
     /// A text frame with exactly this payload.
@@ -69,14 +73,25 @@ impl SharedBody {
         Self::plain(Opcode::Text, payload.into())
     }
 
+    /// A binary frame with exactly this payload.
+    pub fn binary(payload: impl Into<Bytes>) -> Self {
+        Self::plain(Opcode::Binary, payload.into())
+    }
+
     /// Bytes as they are, without a header.
     pub(super) fn raw(bytes: Bytes) -> Self {
-        Self(Arc::new(Inner { head: Head::empty(), seq_at: None, tail: bytes }))
+        Self(Arc::new(Inner { head: Head::empty(), payload_at: 0, seq: None, tail: bytes }))
     }
 
     pub(super) fn plain(opcode: Opcode, payload: Bytes) -> Self {
         let head = Head::new(opcode, payload.len());
-        Self(Arc::new(Inner { head, seq_at: None, tail: payload }))
+        Self(Arc::new(Inner { head, payload_at: head.len, seq: None, tail: payload }))
+    }
+
+    /// What the client finds in the frame if its number for it is `seq`.
+    pub fn payload(&self, seq: u32) -> Vec<u8> {
+        let head = self.head(seq);
+        [&head.as_slice()[usize::from(self.0.payload_at)..], &self.0.tail].concat()
     }
 
     /// Bytes on the wire, WebSocket header included; the same for every session.
@@ -86,20 +101,20 @@ impl SharedBody {
 
     /// Whether a sequence number is filled in when the frame is written.
     pub fn is_dispatch(&self) -> bool {
-        self.0.seq_at.is_some()
+        self.0.seq.is_some()
     }
 
     /// The head of this frame with `seq` filled in.
     pub(super) fn head(&self, seq: u32) -> Head {
         let mut head = self.0.head;
-        if let Some(at) = self.0.seq_at {
-            write_seq(&mut head.bytes[usize::from(at)..][..SEQ_WIDTH], seq);
+        if let Some((at, number)) = self.0.seq {
+            number.write(&mut head.bytes[usize::from(at)..], seq);
         }
         head
     }
 
     /// The shared rest of this frame.
-    pub(super) fn tail(&self) -> &[u8] {
+    pub(crate) fn tail(&self) -> &[u8] {
         &self.0.tail
     }
 }
@@ -147,23 +162,8 @@ impl Head {
     }
 }
 
-/// Writes `seq` to the left of `field`, which is all spaces.
-fn write_seq(field: &mut [u8], seq: u32) {
-    let digits = seq.checked_ilog10().map_or(1, |log| log as usize + 1);
-    let mut rest = seq;
-    for place in field[..digits].iter_mut().rev() {
-        *place = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-}
-
-const DISPATCH_HEAD: &[u8] = b"{\"op\":0,\"s\":";
-
-/// Wide enough for every `u32`.
-const SEQ_WIDTH: usize = 10;
-
-/// The longest WebSocket header of a server, the constant start, the number and its comma.
-const HEAD_BYTES_MAX: usize = 10 + DISPATCH_HEAD.len() + SEQ_WIDTH + 1;
+/// The longest WebSocket header of a server, and what follows it up to the shared bytes.
+const HEAD_BYTES_MAX: usize = 10 + Prefix::BYTES_MAX;
 
 #[cfg(test)]
 mod tests {
@@ -184,6 +184,31 @@ mod tests {
             assert_eq!(text, padded);
             assert_eq!(frame[..2], [0x81, padded.len() as u8]);
         }
+    }
+
+    #[test]
+    fn each_form_has_its_own_number_and_kind_of_frame() {
+        let json = Dispatch::json("TYPING_START", br#"{"channel_id":"1"}"#);
+        let etf = Dispatch::etf("TYPING_START", br#"{"channel_id":"1"}"#).expect("it is JSON");
+        let mut zlib = encoding::zlib::Sharer::new();
+        let forms = [
+            (0x81, json.plain()),
+            (0x82, etf.plain()),
+            (0x82, zlib.share(&json)),
+            (0x82, zlib.share(&etf)),
+            (0x82, encoding::zstd::Sharer::new().share(&json)),
+        ];
+        for (opcode, shared) in forms {
+            let body = SharedBody::dispatch(&shared);
+            for seq in [1, 70_000, 2_000_000_000] {
+                let message = shared.message(seq);
+                let frame = frame(&body, seq);
+                assert_eq!((frame[0], usize::from(frame[1])), (opcode, message.len()));
+                assert_eq!(frame[2..], message);
+                assert_eq!((frame.len(), body.payload(seq)), (body.frame_len(), message));
+            }
+        }
+        assert_eq!(frame(&SharedBody::binary("x"), 1), [0x82, 1, b'x']);
     }
 
     #[test]

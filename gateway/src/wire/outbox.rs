@@ -97,7 +97,8 @@ impl Outbox {
         }
     }
 
-    /// Queues an event with the sequence number of this session, or with its present one for an unnumbered event.
+    /// Queues an event with the sequence number of this session, or with its present one for an unnumbered event; or
+    /// another frame, for which the number means nothing.
     ///
     /// Behind a close frame it is ignored.
     pub fn push_dispatch(&mut self, seq: u32, body: SharedBody, class: Class) -> Result<(), Full> {
@@ -112,7 +113,7 @@ impl Outbox {
                 return Err(Full { pending: self.pending, cap: self.cap });
             }
             Class::Ephemeral if !fits => {
-                self.dropped = self.dropped.saturating_add(1);
+                self.drop_one();
                 return Ok(());
             }
             _ => self.make_room(len),
@@ -144,11 +145,6 @@ impl Outbox {
             self.advance(std::mem::take(&mut taken));
         }
         Ok(())
-    }
-
-    /// Queues a text frame with exactly this payload. Behind a close frame it is ignored.
-    pub fn push_text(&mut self, payload: impl Into<Bytes>, class: Class) -> Result<(), Full> {
-        self.push_dispatch(0, SharedBody::text(payload), class)
     }
 
     /// Queues bytes that are no frame, before the first one.
@@ -320,6 +316,16 @@ impl Outbox {
     /// replay, a start with many guilds) paces itself by this.
     pub fn room(&self) -> usize {
         self.cap.saturating_sub(self.pending - self.droppable)
+    }
+
+    /// Whether at least half of what may wait does.
+    pub fn is_half_full(&self) -> bool {
+        self.pending >= self.cap / 2
+    }
+
+    /// Counts an ephemeral frame that the caller drops, as there is no room for it.
+    pub fn drop_one(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
     }
 
     /// Ephemeral frames dropped since the last call.

@@ -171,7 +171,7 @@ mod tests {
         timeout(PATIENCE, server.readable()).await.unwrap().unwrap();
         let mut outbox = Outbox::new(1 << 20);
         let mut stats = WriteStats::default();
-        outbox.push_text("x", Class::Durable).unwrap();
+        outbox.push_dispatch(0, SharedBody::text("x"), Class::Durable).unwrap();
         assert!(write_pending(&server, &mut outbox, &mut stats).is_err());
     }
 }

@@ -29,10 +29,10 @@ const ALLOWED: &[(&str, May)] = &[
     ("presence", May::Use(FOUNDATION)),
     ("fanout", May::Use(FOUNDATION)),
     ("encoding", May::Use(&["model"])),
-    ("gateway", May::Use(FOUNDATION)),
+    ("gateway", May::Use(&["model", "tasks", "proto", "backplane", "encoding"])),
     ("api", May::Use(FOUNDATION_AND_REDIS)),
     ("starling", May::UseAllBefore),
-    ("doubles", May::Use(FOUNDATION)),
+    ("doubles", May::Use(&["model", "tasks", "proto", "backplane", "encoding"])),
     ("testkit", May::UseAllBefore),
     ("loadtest", May::UseAllBefore),
 ];

@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
+use crate::made::Fresh;
 use crate::render::Snapshot;
 use crate::session::About;
 use crate::shard::Shard;
-use crate::wire::SharedBody;
 
 /// The members that are in voice channels.
 #[derive(Debug, Default)]
@@ -106,12 +106,12 @@ impl Shard {
     }
 
     fn tell_voice(&mut self, data: &[u8], about: About, sessions: &[SessionKey], except: Option<UserId>) {
-        let body = SharedBody::json(EventKind::VoiceStateUpdate.name(), data);
+        let event = Fresh::new(EventKind::VoiceStateUpdate.name(), data);
         for key in sessions {
             let Some(slot) = self.sessions.get(*key) else { continue };
             let is_excepted = except == Some(slot.session.profile.user_id);
             if !is_excepted && slot.session.wants(Intents::GUILD_VOICE_STATES) {
-                self.give_own(*key, body.clone(), about);
+                self.give_own(*key, &event, about);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A client: sends payloads, and notes what it is given, one line each.
 
 use bytes::{Buf, BytesMut};
+use doubles::{Reader, Speech};
 use serde_json::{Value, json};
 
 use crate::socket::pipe::ClientEnd;
@@ -11,6 +12,8 @@ pub struct Client {
     pub session_id: String,
     /// The last sequence that it was given.
     pub seq: u64,
+    speech: Speech,
+    reader: Reader,
     buffer: BytesMut,
     /// Every payload so far.
     pub payloads: Vec<Value>,
@@ -20,12 +23,14 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(end: ClientEnd, user: u64) -> Self {
+    pub fn new(end: ClientEnd, user: u64, speech: Speech) -> Self {
         Self {
             end,
             user,
             session_id: String::new(),
             seq: 0,
+            speech,
+            reader: Reader::new(speech),
             buffer: BytesMut::new(),
             payloads: Vec::new(),
             closed: None,
@@ -34,12 +39,20 @@ impl Client {
     }
 
     pub fn send(&self, payload: &Value) {
-        self.frame(1, payload.to_string().as_bytes());
+        let (is_text, payload) = self.speech.write(&payload.to_string());
+        self.frame(if is_text { 1 } else { 2 }, &payload);
     }
 
     pub fn identify(&self, intents: u32) {
         let token = self.user.to_string();
         self.send(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": {}}}));
+    }
+
+    /// The same, with leave to compress large payloads.
+    pub fn identify_compressing(&self, intents: u32) {
+        let token = self.user.to_string();
+        let d = json!({"token": token, "intents": intents, "compress": true, "properties": {}});
+        self.send(&json!({"op": 2, "d": d}));
     }
 
     pub fn resume(&self, session_id: &str, seq: u64) {
@@ -66,7 +79,7 @@ impl Client {
     }
 
     /// Masked with zeros.
-    fn frame(&self, opcode: u8, payload: &[u8]) {
+    pub fn frame(&self, opcode: u8, payload: &[u8]) {
         let mut frame = vec![0x80 | opcode];
         if payload.len() < 126 {
             frame.push(0x80 | payload.len() as u8);
@@ -84,7 +97,10 @@ impl Client {
         self.buffer.extend_from_slice(&self.end.read());
         while let Some((opcode, payload)) = take_frame(&mut self.buffer) {
             match opcode {
-                1 => self.take(serde_json::from_slice(&payload).expect("payloads are JSON")),
+                1 | 2 => {
+                    let json = self.reader.read(opcode == 1, &payload);
+                    self.take(serde_json::from_slice(&json).expect("payloads are JSON"));
+                }
                 8 => self.closed = Some(payload.as_ref().get_u16()),
                 other => panic!("the server sent opcode {other}"),
             }
@@ -111,6 +127,11 @@ impl Client {
             lines.push(format!("close {code}"));
         }
         lines
+    }
+
+    /// How many payloads have come compressed by themselves.
+    pub fn compressed_payloads(&self) -> usize {
+        self.reader.compressed_payloads
     }
 
     pub fn is_ended(&self) -> bool {

@@ -10,7 +10,7 @@ use backplane::{
     Subject, UserEvent,
 };
 use bytes::{Bytes, BytesMut};
-use doubles::Away;
+use doubles::{Away, Speech, Transport};
 use model::clock::{Clock, SharedClock};
 use model::{ChannelId, ChannelKind, GuildId, Intents, Permissions, UserId, limits};
 use parking_lot::{Mutex, MutexGuard};
@@ -27,6 +27,7 @@ use super::gated::{Flow, Gated};
 use super::world::{Change, Told, World, allow, channel_id, guild_id, hidden, role_id, user_id};
 use crate::chance::Chance;
 use crate::config::Settings;
+use crate::form::Form;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
 use crate::poller::Poller;
@@ -37,6 +38,7 @@ use crate::services::Services;
 use crate::shard::{self, Input, NewSocket, Shard, ShardRef, SocketStart};
 use crate::socket::{Socket, pipe};
 use crate::stats::{Count, GatewayStats};
+use crate::wire::{Compression, Encoding};
 
 pub const ALICE: u64 = 11;
 pub const BOB: u64 = 12;
@@ -144,6 +146,8 @@ impl Sim {
             book: PresenceBook::new(1),
             stats: GatewayStats::default(),
             events: Default::default(),
+            forms: Default::default(),
+            streams: Default::default(),
         });
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             (0..SHARDS).map(|_| mpsc::channel(limits::SHARD_QUEUE_MAX)).unzip();
@@ -199,6 +203,7 @@ impl Sim {
         assert_eq!(self.count("connections"), 0, "connections are counted wrong");
         assert_eq!(self.count("sessions"), 0, "sessions are counted wrong");
         assert_eq!(self.count("guilds_open"), 0, "guilds are counted wrong");
+        assert!(self.services.streams.open(Compression::Zlib, 1).is_some(), "compressors are left");
         self.tasks.stop();
         for sender in self.senders.iter() {
             sender.send(Input::Stop).await.unwrap();
@@ -227,21 +232,40 @@ impl Sim {
 impl Sim {
     /// A socket whose handshake is done.
     pub fn connect(&self, shard: usize, user: u64) -> Client {
+        self.connect_as(shard, user, Speech::JSON)
+    }
+
+    /// The same of a client that wants to be spoken to in this way.
+    pub fn connect_as(&self, shard: usize, user: u64, speech: Speech) -> Client {
         let (server, client) = pipe::pair();
+        let encoding = if speech.is_etf { Encoding::Etf } else { Encoding::Json };
+        let compression = match speech.transport {
+            Transport::Plain => None,
+            Transport::Zlib => Some(Compression::Zlib),
+            Transport::Zstd => Some(Compression::Zstd),
+        };
+        let (form, own) = Form::of(encoding, compression, self.services.settings.compressing);
+        let stream = own.and_then(|own| self.services.streams.open(own, self.services.streams_max()));
         self.services.stats.connections.add(1);
         let socket = NewSocket {
             socket: Socket::Pipe(server),
             greeting: Bytes::new(),
             rest: BytesMut::new(),
+            form,
+            stream,
             start: SocketStart::Hello,
         };
         assert!(self.senders[shard].try_send(Input::Socket(socket)).is_ok());
-        Client::new(client, user)
+        Client::new(client, user, speech)
     }
 
     /// A session with all its guilds; what came so far is not shown.
     pub async fn session(&self, shard: usize, user: u64) -> Client {
-        let mut client = self.connect(shard, user);
+        self.session_as(shard, user, Speech::JSON).await
+    }
+
+    pub async fn session_as(&self, shard: usize, user: u64, speech: Speech) -> Client {
+        let mut client = self.connect_as(shard, user, speech);
         client.identify(Intents::ALL.bits());
         self.settle().await;
         let news = client.news();
@@ -251,7 +275,11 @@ impl Sim {
 
     /// A new socket that resumes this client's session.
     pub fn resume(&self, shard: usize, client: &Client, seq: u64) -> Client {
-        let mut next = self.connect(shard, client.user);
+        self.resume_as(shard, client, seq, Speech::JSON)
+    }
+
+    pub fn resume_as(&self, shard: usize, client: &Client, seq: u64, speech: Speech) -> Client {
+        let mut next = self.connect_as(shard, client.user, speech);
         next.resume(&client.session_id, seq);
         (next.session_id, next.seq) = (client.session_id.clone(), seq);
         next

@@ -39,7 +39,7 @@ pub struct Params {
 /// How payloads are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// Text frames with JSON.
+    /// JSON; in text frames, if it is not compressed.
     Json,
     /// Binary frames with Erlang's external term format.
     Etf,

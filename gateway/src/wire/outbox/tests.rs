@@ -362,7 +362,7 @@ fn a_close_frame_overtakes_or_waits_as_told() {
     assert!(frames.len() == 3 && sink.outbox.is_closed());
 
     let mut sink = Sink::new(1000);
-    sink.outbox.push_text("{\"op\":7,\"d\":null}", Class::Durable).unwrap();
+    sink.outbox.push_dispatch(0, SharedBody::text("{\"op\":7,\"d\":null}"), Class::Durable).unwrap();
     sink.outbox.close_after_pending(CloseCode::GoingAway);
     let frames = sink.drain();
     assert_eq!(frames[0], (1, b"{\"op\":7,\"d\":null}".to_vec()));
