@@ -198,6 +198,7 @@ impl Role {
                 "gateway_connections_max",
                 "heartbeat_interval_ms",
                 "max_concurrency",
+                "compression",
             ],
             Self::Api => &[
                 "api_listen",

@@ -12,6 +12,7 @@ pub mod value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use gateway::Compressing;
 use model::limits;
 use storage::cassandra::Replication;
 use value::{
@@ -225,6 +226,8 @@ settings! {
             "IDENTIFYs of one bot that may come at once, in 5 seconds";
         guild_subjects_max: Number<0, { limits::GUILD_SUBJECTS_CEILING as u64 }> = Number::new(0), "STARLING_GUILD_SUBJECTS_MAX", "COUNT",
             "Open guilds of one stream that are subscribed to one by one on NATS; with more of them, the whole stream is. 0: always the whole stream";
+        compression: Compressing = Compressing::Shared, "STARLING_COMPRESSION", "HOW",
+            "How zlib-stream and zstd-stream are made: `shared`, each event once for all connections; or `stream`, by each connection, for less traffic and far more memory and time";
     }
     "Limits" {
         sends_per_window: Number<1, 1_000_000> = Number::new(limits::SENDS_PER_WINDOW as u64), "STARLING_SENDS_PER_WINDOW", "COUNT",

@@ -65,6 +65,7 @@ pub(super) async fn start(
             max_concurrency: settings.max_concurrency.get_u32(),
             connections_max: settings.gateway_connections_max.get() as usize,
             guild_subjects_max,
+            compressing: settings.compression,
             ..::gateway::Settings::default()
         },
     };

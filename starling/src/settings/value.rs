@@ -2,6 +2,7 @@
 
 mod cassandra;
 mod cluster;
+mod compression;
 mod list;
 mod log;
 mod secret;

@@ -104,6 +104,7 @@ fn every_setting_can_be_given_in_three_ways() {
         ("heartbeat_interval_ms", ("5000", "5000")),
         ("max_concurrency", ("7", "7")),
         ("guild_subjects_max", ("7", "7")),
+        ("compression", ("'stream'", "stream")),
         ("sends_per_window", ("7", "7")),
         ("sends_window_ms", ("700", "700")),
         ("requests_per_sec", ("7", "7")),
