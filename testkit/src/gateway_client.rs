@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use doubles::{Reader, Speech};
 use serde_json::{Value, json};
 use tokio::time::{self, Instant};
 
-use crate::ws::{Message, Socket};
+use crate::ws::{BINARY, Message, Socket, TEXT};
 
 /// Long enough for a busy machine; a test that waits for it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +33,8 @@ pub enum Incoming {
 #[derive(Debug)]
 pub struct GatewayClient {
     socket: Option<Socket>,
+    speech: Speech,
+    reader: Reader,
     token: String,
     /// The highest `s` so far.
     pub seq: u64,
@@ -48,14 +51,25 @@ pub struct GatewayClient {
 impl GatewayClient {
     /// Connects and takes HELLO. `url` is what `GET /gateway` says, or a proxy before it.
     pub async fn connect(url: &str) -> io::Result<Self> {
-        Self::connect_with(url, "/?v=10&encoding=json").await
+        Self::connect_as(url, Speech::JSON).await
     }
 
-    /// The same with another path and query.
+    /// The same, spoken to in another way.
+    pub async fn connect_as(url: &str, speech: Speech) -> io::Result<Self> {
+        Self::connect_speaking(url, &speech.path(), speech).await
+    }
+
+    /// The same with another path and query, in plain JSON.
     pub async fn connect_with(url: &str, path: &str) -> io::Result<Self> {
+        Self::connect_speaking(url, path, Speech::JSON).await
+    }
+
+    async fn connect_speaking(url: &str, path: &str, speech: Speech) -> io::Result<Self> {
         let socket = Socket::connect(&format!("{}{path}", url.trim_end_matches('/'))).await?;
         let mut client = Self {
             socket: Some(socket),
+            speech,
+            reader: Reader::new(speech),
             token: String::new(),
             seq: 0,
             session_id: String::new(),
@@ -73,7 +87,12 @@ impl GatewayClient {
 
     /// Connects, identifies, and waits for READY and the GUILD_CREATE of each guild in it.
     pub async fn login(url: &str, token: &str, intents: u64) -> Self {
-        let mut client = match Self::connect(url).await {
+        Self::login_as(url, token, intents, Speech::JSON).await
+    }
+
+    /// The same, spoken to in another way.
+    pub async fn login_as(url: &str, token: &str, intents: u64, speech: Speech) -> Self {
+        let mut client = match Self::connect_as(url, speech).await {
             Ok(client) => client,
             Err(error) => panic!("connecting to {url}: {error}"),
         };
@@ -99,7 +118,8 @@ impl GatewayClient {
 
     /// Sends `{"op":…,"d":…}`. A connection that is gone shows at the next read.
     pub async fn send(&mut self, op: u64, data: Value) {
-        self.send_text(&json!({ "op": op, "d": data }).to_string()).await;
+        let (is_text, payload) = self.speech.write(&json!({ "op": op, "d": data }).to_string());
+        let _ = self.socket().send_frame(if is_text { TEXT } else { BINARY }, &payload).await;
     }
 
     pub async fn send_text(&mut self, text: &str) {
@@ -122,7 +142,7 @@ impl GatewayClient {
         loop {
             let socket = self.socket.as_mut().expect("the test has not dropped the connection");
             match socket.next().await {
-                Ok(Some(Message::Text(text) | Message::Binary(text))) => return self.take(&text),
+                Ok(Some(message @ (Message::Text(_) | Message::Binary(_)))) => return self.take(&message),
                 Ok(Some(Message::Close(code, _))) => return Incoming::Closed(code),
                 Ok(None) | Err(_) => return Incoming::Closed(None),
                 Ok(Some(Message::Ping(_) | Message::Pong)) => {}
@@ -130,10 +150,15 @@ impl GatewayClient {
         }
     }
 
-    fn take(&mut self, text: &[u8]) -> Incoming {
-        let mut payload: Value = match serde_json::from_slice(text) {
+    fn take(&mut self, message: &Message) -> Incoming {
+        let text = match message {
+            Message::Text(payload) => self.reader.read(true, payload),
+            Message::Binary(payload) => self.reader.read(false, payload),
+            other => panic!("{other:?} is no payload"),
+        };
+        let mut payload: Value = match serde_json::from_slice(&text) {
             Ok(payload) => payload,
-            Err(error) => panic!("{error}: {}", String::from_utf8_lossy(text)),
+            Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&text)),
         };
         let data = payload["d"].take();
         if payload["op"] != 0 {
@@ -245,8 +270,16 @@ impl GatewayClient {
 
     /// A new connection to the same place, HELLO taken, nothing sent yet; the session's data is kept.
     pub async fn reconnect(&mut self, url: &str) {
-        match Self::connect(url).await {
-            Ok(mut client) => self.socket = client.socket.take(),
+        self.reconnect_as(url, self.speech).await;
+    }
+
+    /// The same, spoken to in another way.
+    pub async fn reconnect_as(&mut self, url: &str, speech: Speech) {
+        match Self::connect_as(url, speech).await {
+            Ok(mut client) => {
+                self.socket = client.socket.take();
+                (self.speech, self.reader) = (speech, client.reader);
+            }
             Err(error) => panic!("connecting to {url} again: {error}"),
         }
     }
@@ -259,7 +292,12 @@ impl GatewayClient {
 
     /// Reconnects, resumes, and gives what was replayed before RESUMED.
     pub async fn resume(&mut self, url: &str) -> Vec<(String, Value)> {
-        self.reconnect(url).await;
+        self.resume_as(url, self.speech).await
+    }
+
+    /// The same, spoken to in another way.
+    pub async fn resume_as(&mut self, url: &str, speech: Speech) -> Vec<(String, Value)> {
+        self.reconnect_as(url, speech).await;
         self.passed.clear();
         let seq = self.seq;
         self.send_resume(seq).await;
@@ -287,6 +325,11 @@ impl GatewayClient {
     /// The same, to the MESSAGE_CREATE with this content.
     pub async fn resume_to_message(&mut self, url: &str, content: &str) -> Vec<(String, Value)> {
         self.resume_to(url, "MESSAGE_CREATE", |message| message["content"] == content).await
+    }
+
+    /// How many payloads of this connection have come compressed by themselves.
+    pub fn compressed_payloads(&self) -> usize {
+        self.reader.compressed_payloads
     }
 
     /// The names of the dispatches that passed.

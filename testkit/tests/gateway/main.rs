@@ -5,6 +5,7 @@
 mod bad_clients;
 mod close_codes;
 mod doors;
+mod encodings;
 mod fuzz;
 mod lifecycle;
 mod private;
