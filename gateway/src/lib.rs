@@ -9,6 +9,7 @@
 //!
 //! - [`link`] is the protocol of a connection and [`session`] what outlives it; both without I/O. [`audience`] says who
 //!   sees what. These three hold the rules, and are tested by driving them.
+//! - `form` says how a connection is spoken to (JSON or ETF, compressed or not), and `encoder` makes each event so, once.
 //! - [`wire`] is RFC 6455; [`shard`] owns sockets and sessions, without locks, on one thread; [`intake`] decodes each event
 //!   once for all shards.
 //! - [`Gateway`] starts and stops it all.

@@ -49,7 +49,8 @@ impl LiveEvent {
         let count = usize::from(self.forms);
         let forms = |data: &Bytes| data.len() + count * (data.len() + BODY_BYTES);
         let envelope = &self.envelope;
-        let stripped = envelope.data_without_content.as_ref().map_or(0, forms);
+        let stripped =
+            envelope.data_without_content.as_ref().map_or(0, |data| forms(data) + size_of::<Forms>());
         EVENT_BYTES + forms(&envelope.data) + stripped + envelope.mentions.len() * size_of::<u64>()
     }
 
