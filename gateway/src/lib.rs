@@ -27,6 +27,7 @@ mod intake;
 mod interest;
 pub mod link;
 pub mod live;
+mod loads;
 mod made;
 mod poller;
 mod presence;

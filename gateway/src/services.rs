@@ -18,6 +18,7 @@ use crate::config::{Compressing, Settings};
 use crate::form::{FormsSeen, Streams};
 use crate::identify_limit::IdentifyLimit;
 use crate::interest::Interest;
+use crate::loads::Loads;
 use crate::presence::Presences;
 use crate::presence::book::PresenceBook;
 use crate::stats::GatewayStats;
@@ -45,6 +46,7 @@ pub(crate) struct Services {
     pub(crate) pod: PodName,
     pub(crate) started: Instant,
     pub(crate) interest: Interest,
+    pub(crate) loads: Loads,
     pub(crate) identify_limit: IdentifyLimit,
     pub(crate) book: PresenceBook,
     pub(crate) stats: GatewayStats,

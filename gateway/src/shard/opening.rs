@@ -4,15 +4,16 @@
 //! sequence of the guild's subject; then the snapshot, which holds everything up to L because storing precedes
 //! publishing; then GUILD_CREATE; then what has come meanwhile and lies above L and above the snapshot's revision. When
 //! a change of what can be seen has come meanwhile, the snapshot is loaded again, and so it is while the table that
-//! others have lacks what the snapshot shows: so GUILD_CREATE and the audience table always agree.
+//! others have lacks what the snapshot shows, or the snapshot what the member shows: so GUILD_CREATE and the audience table
+//! always agree.
+//!
+//! L and the snapshot come from [`crate::loads`], which loads once for all who open the guild meanwhile. The order holds for
+//! each of them, since nobody shares a load that began before their interest was there.
 
 use std::sync::Arc;
 
-use backplane::Subject;
-use model::presence::Presence;
 use model::view::ViewChange;
-use model::{GuildId, Intents, UserId, limits};
-use proto::{Failure, FailureKind, v1};
+use model::{GuildId, Intents, Member, limits};
 use tracing::warn;
 
 use super::guild::GuildTable;
@@ -20,8 +21,9 @@ use super::presences::Serial;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
-use crate::made::Fresh;
-use crate::render::Snapshot;
+use crate::loads::{Loaded, Wish};
+use crate::made::PartedFresh;
+use crate::render::{Snapshot, Wanted};
 use crate::services::Services;
 use crate::session::{GuildState, Session, SessionId};
 use crate::stats::Count;
@@ -54,7 +56,7 @@ impl Opening {
     fn is_behind(&self, request: &Request, revision: u64, table_revision: u64) -> bool {
         let is_missed = |event: &Arc<LiveEvent>| match &event.envelope.view {
             None => false,
-            Some(ViewChange::Member { id, .. }) if *id != request.user_id => false,
+            Some(ViewChange::Member { id, .. }) if *id != request.wanted.user => false,
             Some(_) => event.envelope.revision.is_some_and(|newer| newer > revision),
         };
         revision < table_revision || self.overflowed || self.events.iter().any(is_missed)
@@ -62,9 +64,10 @@ impl Opening {
 
     /// Whether the table that others have is still to learn what the snapshot has: the member as of the one among
     /// channels and roles as of the other could see what neither shows. The events are on their way; should one never
-    /// come, the guild opens all the same.
-    fn is_ahead(&mut self, revision: u64, reached: u64) -> bool {
-        let is_ahead = revision > reached && self.waits < WAITS_MAX;
+    /// come, the guild opens all the same. In the same way the member may be ahead of the snapshot.
+    fn is_ahead(&mut self, revision: u64, reached: u64, member: &Member) -> bool {
+        let is_ahead = revision > reached || member.revision > revision;
+        let is_ahead = is_ahead && self.waits < WAITS_MAX;
         self.waits += u32::from(is_ahead);
         is_ahead
     }
@@ -82,79 +85,31 @@ struct Ticket {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Request {
     pub(super) guild: GuildId,
-    user_id: UserId,
-    large_threshold: u32,
-    with_presences: bool,
-    is_join: bool,
+    wanted: Wanted,
 }
 
 impl Request {
     pub(super) fn new(session: &Session, guild: GuildId) -> Self {
         let profile = &session.profile;
-        Self {
-            guild,
-            user_id: profile.user_id,
+        let wanted = Wanted {
+            user: profile.user_id,
             large_threshold: profile.large_threshold,
             with_presences: profile.intents.contains(Intents::GUILD_PRESENCES),
             is_join: session.joined.contains(&guild),
-        }
+        };
+        Self { guild, wanted }
     }
 
-    pub(super) fn event(&self, services: &Services, snapshot: &Snapshot) -> Fresh {
-        let data =
-            snapshot.guild_create(services.wall(), self.large_threshold, self.with_presences, self.is_join);
-        Fresh::new("GUILD_CREATE", &data)
+    pub(super) fn wish(&self) -> Wish {
+        let Wanted { user, large_threshold, with_presences, .. } = self.wanted;
+        let members_max = if with_presences { large_threshold } else { 0 };
+        Wish { guild: self.guild, user, members_max, with_presences }
     }
-}
 
-/// Loads the guild as it is now; `None` when the user is no member.
-pub(super) async fn load(services: &Services, request: &Request) -> Result<Option<Snapshot>, Failure> {
-    let open = v1::OpenGuildRequest {
-        guild_id: request.guild.get(),
-        user_id: request.user_id.get(),
-        members_max: if request.with_presences { request.large_threshold } else { 0 },
-    };
-    let mut snapshot = match services.guilds.clone().open_guild(open).await {
-        Ok(reply) => reply.into_inner(),
-        Err(status) => {
-            let failure = Failure::from(status);
-            let is_gone = matches!(failure.kind, FailureKind::NotFound | FailureKind::Forbidden);
-            return if is_gone { Ok(None) } else { Err(failure) };
-        }
-    };
-    // Who is online and who speaks is shown if it is to be had; a guild opens without.
-    let presences =
-        if request.with_presences { presences(services, request.guild).await } else { Vec::new() };
-    let voice_states = services.presences.voices_in(request.guild).await;
-    snapshot
-        .members
-        .extend(members_in_voice(services, request.guild, &snapshot.members, &voice_states).await);
-    Ok(Snapshot::new(snapshot, presences, voice_states)?)
-}
-
-/// Members who are in voice channels are always shown, however few others are.
-async fn members_in_voice(
-    services: &Services,
-    guild: GuildId,
-    known: &[v1::Member],
-    voice_states: &[v1::VoiceState],
-) -> Vec<v1::Member> {
-    let is_known =
-        |user: u64| known.iter().any(|member| member.user.as_ref().is_some_and(|known| known.id == user));
-    let users = voice_states.iter().map(|state| state.user_id).filter(|user| !is_known(*user));
-    let user_ids: Vec<u64> = users.take(limits::MEMBERS_CHUNK_MAX).collect();
-    if user_ids.is_empty() {
-        return Vec::new();
+    /// GUILD_CREATE; `None` when the user is no member.
+    pub(super) fn event(&self, loaded: &Loaded) -> Option<PartedFresh> {
+        loaded.snapshot.as_ref()?.guild_create(&self.wanted)
     }
-    let request = v1::GetMembersRequest { guild_id: guild.get(), user_ids };
-    let reply = services.guilds.clone().get_members(request).await;
-    reply.map(|reply| reply.into_inner().members).unwrap_or_default()
-}
-
-async fn presences(services: &Services, guild: GuildId) -> Vec<Presence> {
-    let shown = services.presences.in_guild(guild, limits::PRESENCES_PER_GUILD_MAX).await;
-    services.stats.presences_stale.add(u64::from(shown.is_stale));
-    shown.presences
 }
 
 impl Shard {
@@ -209,14 +164,7 @@ impl Shard {
     }
 
     /// Takes the snapshot; false when it has to be loaded again.
-    fn opened(
-        &mut self,
-        me: &ShardRef,
-        ticket: Ticket,
-        request: &Request,
-        last: u64,
-        snapshot: Option<Snapshot>,
-    ) -> bool {
+    fn opened(&mut self, me: &ShardRef, ticket: Ticket, request: &Request, loaded: &Loaded) -> bool {
         let (guild, key) = (request.guild, ticket.key);
         let (table_revision, reached) = self
             .guilds
@@ -226,9 +174,11 @@ impl Shard {
             self.drop_if_unused(guild);
             return true;
         };
-        if let Some(snapshot) = &snapshot
+        let found = loaded.snapshot.as_ref();
+        let found = found.and_then(|snapshot| Some((snapshot, snapshot.member(request.wanted.user)?)));
+        if let Some((snapshot, member)) = found
             && (openings[index].is_behind(request, snapshot.guild.revision, table_revision)
-                || openings[index].is_ahead(snapshot.guild.revision, reached))
+                || openings[index].is_ahead(snapshot.guild.revision, reached, member))
         {
             openings[index].events.clear();
             openings[index].overflowed = false;
@@ -237,12 +187,12 @@ impl Shard {
         }
         let opening = openings.swap_remove(index);
         self.sessions[key].opening_count -= 1;
-        match snapshot {
+        match found {
             None => {
                 self.sessions[key].session.guilds.remove(&guild);
             }
-            Some(snapshot) => {
-                self.admit(key, request, &snapshot, last, &opening);
+            Some((snapshot, member)) => {
+                self.admit(key, request, (snapshot, member), loaded.last, &opening);
                 self.catch_up(me, key, guild, opening);
             }
         }
@@ -255,7 +205,7 @@ impl Shard {
         &mut self,
         key: SessionKey,
         request: &Request,
-        snapshot: &Snapshot,
+        (snapshot, member): (&Snapshot, &Member),
         after: u64,
         opening: &Opening,
     ) {
@@ -265,23 +215,17 @@ impl Shard {
             stats.guilds_open.add(1);
             let mut table = GuildTable::new(snapshot);
             opening.events.iter().filter(|event| event.sequence > after).for_each(|event| table.note(event));
-            table
+            Box::new(table)
         });
         table.opened(revision, after);
         let slot = &mut self.sessions[key];
         let intents = slot.session.profile.intents;
-        let shifts = table.audience.join(request.user_id, (&snapshot.member).into(), revision, key, intents);
+        let shifts = table.audience.join(member.user.id, member.into(), revision, key, intents);
         slot.session.guilds.insert(guild, GuildState::Open { revision, after });
         slot.heard.lacks_from(opening.presences_from);
         let (id, wants) = (slot.session.profile.id, slot.session.wants(Intents::GUILDS));
-        self.services.book.update(id, |page| {
-            if page.guild_ids.len() == page.guild_ids.capacity() {
-                page.guild_ids.reserve_exact((page.guild_ids.len() / 4).max(1));
-            }
-            page.guild_ids.push(guild);
-        });
-        if wants {
-            let event = request.event(&self.services, snapshot);
+        self.services.book.opened(id, guild);
+        if wants && let Some(event) = snapshot.guild_create(&request.wanted) {
             self.give_guild_create(key, guild, &event);
         }
         #[cfg(test)]
@@ -302,18 +246,10 @@ impl Shard {
 async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Request) {
     let mut failures = 0;
     loop {
-        let last = async {
-            services.interest.stands(request.guild).await?;
-            services.backplane.last(Subject::Guild(request.guild)).await
-        };
-        let loaded = match last.await {
-            Ok(last) => load(&services, &request).await.map(|snapshot| (last, snapshot)),
-            Err(unavailable) => Err(Failure::unavailable(unavailable.to_string(), 1000)),
-        };
-        match loaded {
-            Ok((last, snapshot)) => {
+        match services.loads.load(&services, request.wish()).await {
+            Ok(loaded) => {
                 let mut this = me.borrow_mut();
-                let is_done = this.opened(&me, ticket, &request, last, snapshot);
+                let is_done = this.opened(&me, ticket, &request, &loaded);
                 this.flush_dirty(&me);
                 if is_done {
                     return;

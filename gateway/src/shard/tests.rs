@@ -25,6 +25,7 @@ mod replay;
 mod resume;
 mod revocation;
 mod schedule;
+mod sharing;
 mod slow;
 mod voice;
 

@@ -3,6 +3,8 @@
 /// How long a chunk of members waits for a client that reads slowly.
 pub const CHUNK_WAIT_MS: u64 = 30_000;
 pub const CONNECTIONS_MAX: usize = 100_000;
+/// Users for whom one load of a guild is; who asks when there are so many has the next.
+pub const GUILD_LOAD_USERS_MAX: usize = 500;
 pub const HANDSHAKES_MAX: usize = 4096;
 pub const IDENTIFY_KEYS_MAX: usize = 65_536;
 pub const OPENING_EVENTS_MAX: usize = 4096;
@@ -63,5 +65,5 @@ pub const RING_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const RING_EVENTS_MAX: usize = 4096;
 pub const SEQUENCE_MAX: u64 = 2_000_000_000;
 pub const SHARD_GUILDS_MAX: usize = 2500;
-/// Frames that one `writev` of the gateway covers: twice as many slices, far below the 1,024 that the system takes.
+/// Frames that one `writev` of the gateway covers: up to three times as many slices, far below the 1,024 that the system takes.
 pub const WRITE_FRAMES_MAX: usize = 64;

@@ -143,6 +143,7 @@ impl Sim {
             pod: PodName::new("sim"),
             started: Instant::now(),
             interest: Default::default(),
+            loads: Default::default(),
             book: PresenceBook::new(1),
             stats: GatewayStats::default(),
             events: Default::default(),
@@ -194,6 +195,7 @@ impl Sim {
             assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
             assert!(shard.voices.is_empty(), "voice channels are left");
         }
+        assert!(self.services.loads.is_empty(), "loads of guilds are left");
         assert_eq!(self.services.presences.copies.guilds(), [], "copies of presences are left");
         let interest = &self.services.interest;
         assert_eq!(interest.users(), [], "interest in users is left");
