@@ -57,6 +57,8 @@ pub const MEMBERS_ALL_MS: u64 = 30_000;
 pub const MEMBERS_NONCE_BYTES_MAX: usize = 32;
 pub const MEMBERS_QUERY_MAX: usize = 100;
 pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Frames that wait for a client: half of what its session's ring holds, so that it can resume after it was sent away.
+pub const OUTBOX_FRAMES_MAX: usize = RING_EVENTS_MAX / 2;
 /// A refusal waits this long for the client's heartbeat, then op 9 comes without.
 pub const REFUSAL_WAIT_MS: u64 = 1_000;
 pub const RING_BYTES_MAX: usize = 8 * 1024 * 1024;
