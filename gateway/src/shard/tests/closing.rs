@@ -1,7 +1,6 @@
 //! Connections end, whatever the client does, and leave nothing behind.
 
 use model::limits;
-use serde_json::json;
 
 use super::client::token_of;
 use super::fakes::Call;
@@ -207,18 +206,4 @@ fn whoever_the_token_claims_identify_gives_the_same_session() {
             });
         }
     }
-}
-
-#[test]
-fn a_draining_shard_says_so_and_closes_resumably() {
-    simulate(async |sim| {
-        let mut client = sim.session(0, BOB).await;
-        client.send(&json!({"op": 1, "d": null}));
-        let (done, drained) = tokio::sync::oneshot::channel();
-        sim.drain(0, 2_000, done);
-        sim.settle().await;
-        assert_eq!(client.news(), ["op 7"]);
-        drained.await.unwrap();
-        assert_eq!(client.news(), ["close 1001"]);
-    });
 }
