@@ -18,6 +18,7 @@ mod acceptor;
 pub mod audience;
 mod chance;
 mod config;
+mod drain;
 mod encoder;
 mod form;
 mod gateway;

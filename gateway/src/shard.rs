@@ -36,6 +36,7 @@ mod batch;
 mod command;
 mod conn;
 mod deliver;
+mod drain;
 mod guild;
 mod identify;
 mod members;
@@ -56,6 +57,7 @@ mod wheel;
 
 use batch::{Gathered, Then};
 use conn::{Conn, ConnId};
+use drain::Drain;
 use guild::GuildTable;
 use opening::Opening;
 use presences::Presences;
@@ -74,7 +76,7 @@ pub(crate) enum Input {
     /// Events of these guilds' partition are lost: what was built from them is void.
     Lost(Arc<dyn Fn(GuildId) -> bool + Send + Sync>),
     Socket(NewSocket),
-    /// Send op 7 to everybody and close what remains after this time.
+    /// Tell everybody to leave, over this time; answered when nobody is left.
     Drain(Duration, oneshot::Sender<()>),
     Stop,
 }
@@ -145,7 +147,8 @@ pub(crate) struct Shard {
     writes: WriteStats,
     /// What the counters have of `rings`: events and bytes.
     rings_told: (u64, u64),
-    is_draining: bool,
+    /// Boxed, as there is none nearly all of the time.
+    drain: Option<Box<Drain>>,
     is_stopped: bool,
     /// Every opening that ended with a GUILD_CREATE.
     #[cfg(test)]
@@ -190,7 +193,7 @@ impl Shard {
             encoder: Encoder::default(),
             writes: WriteStats::default(),
             rings_told: (0, 0),
-            is_draining: false,
+            drain: None,
             is_stopped: false,
             #[cfg(test)]
             admissions: Vec::new(),
@@ -216,7 +219,7 @@ impl Shard {
             Input::MissedUserEvent(user, event) => self.on_missed_user_event(me, user, &event),
             Input::Lost(is_lost) => self.lost(&*is_lost),
             Input::Socket(socket) => self.on_socket(me, socket),
-            Input::Drain(grace, done) => self.drain(me, grace, done),
+            Input::Drain(spread, done) => self.drain(me, spread, done),
             Input::Stop => self.is_stopped = true,
         }
     }

@@ -14,6 +14,7 @@ mod world;
 
 mod batch;
 mod closing;
+mod drain;
 mod forms;
 mod gap;
 mod membership;

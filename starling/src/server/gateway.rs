@@ -2,13 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::gateway::{Config, Gateway as Service};
 use anyhow::Context as _;
 use backplane::{Backplane, PodName, Registry, Roster};
 use model::clock::{SharedClock, SystemClock};
-use model::limits::GATEWAY_STOP_MS;
 use proto::clients::remote_messages;
 use tasks::Ended;
 use tokio::net::TcpListener;
@@ -66,6 +64,8 @@ pub(super) async fn start(
             connections_max: settings.gateway_connections_max.get() as usize,
             guild_subjects_max,
             compressing: settings.compression,
+            drain_window_ms: settings.drain_window_ms.get(),
+            drain_sessions_per_sec: settings.drain_sessions_per_sec.get(),
             ..::gateway::Settings::default()
         },
     };
@@ -115,7 +115,7 @@ impl Part for Gateway {
     }
 
     async fn shutdown(self) -> anyhow::Result<()> {
-        self.service.shutdown(Duration::from_millis(GATEWAY_STOP_MS)).await;
+        self.service.shutdown().await;
         Ok(())
     }
 }
