@@ -90,11 +90,14 @@ pub struct Received {
     pub wire_bytes: usize,
 }
 
+/// What was received of each run, and what it took to be connected.
+type Noted = (Vec<Received>, Journeys);
+
 /// Connected members.
 pub struct Receivers {
     pub counters: Arc<Counters>,
     pub crowd: Crowd,
-    threads: Vec<JoinHandle<anyhow::Result<(Vec<Received>, Journeys)>>>,
+    threads: Vec<JoinHandle<anyhow::Result<Noted>>>,
     orders: watch::Sender<Orders>,
 }
 
@@ -241,8 +244,8 @@ impl Receivers {
         }
     }
 
-    /// Disconnects everybody. Answers what was received of each run, and what it took to be connected.
-    pub fn finish(self) -> anyhow::Result<(Vec<Received>, Journeys)> {
+    /// Disconnects everybody.
+    pub fn finish(self) -> anyhow::Result<Noted> {
         // The threads may have ended already.
         self.orders.send_modify(|orders| orders.is_over = true);
         let mut received: Vec<Received> = (0..self.crowd.runs).map(|_| Received::empty(0, &[])).collect();
@@ -266,7 +269,7 @@ fn run(
     crowd: Crowd,
     counters: Arc<Counters>,
     heard: watch::Receiver<Orders>,
-) -> anyhow::Result<(Vec<Received>, Journeys)> {
+) -> anyhow::Result<Noted> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let places = members.len();
     let notes = Rc::new(Notes::new(members, target.run, &crowd, counters));
