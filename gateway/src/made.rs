@@ -132,7 +132,7 @@ impl PartedFresh {
     pub(crate) fn body(&self, form: Form, encoder: &mut Encoder) -> SharedBody {
         let PartedEvent { t, list, object, array, made } = &*self.shared;
         let shared =
-            made[form as usize].get_or_init(|| encoder.shared_part(form, *t, *list, Part { object, array }));
+            made[form as usize].get_or_init(|| encoder.shared_part(form, t, list, Part { object, array }));
         shared.with(Part { object: &self.object, array: &self.array })
     }
 }

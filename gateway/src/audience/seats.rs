@@ -19,7 +19,7 @@ pub(super) enum Seats {
     #[default]
     None,
     One(Seat),
-    /// In a box of its own, so that the others take half as much.
+    #[expect(clippy::box_collection, reason = "those with one session take 16 bytes, not 24")]
     Many(Box<Vec<Seat>>),
 }
 

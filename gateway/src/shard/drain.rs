@@ -49,7 +49,8 @@ impl Drain {
 
     /// Somebody whose time to leave is over.
     fn take_late(&mut self, now_ms: u64) -> Option<ConnId> {
-        self.leaving.pop_front_if(|(at_ms, _)| now_ms >= *at_ms).map(|(_, conn)| conn)
+        let is_late = self.leaving.front().is_some_and(|(at_ms, _)| now_ms >= *at_ms);
+        if is_late { self.leaving.pop_front().map(|(_, conn)| conn) } else { None }
     }
 }
 
