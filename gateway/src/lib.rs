@@ -28,6 +28,7 @@ mod interest;
 pub mod link;
 pub mod live;
 mod made;
+mod parcel;
 mod poller;
 mod presence;
 mod registration;

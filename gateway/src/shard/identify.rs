@@ -15,7 +15,7 @@ use crate::made::Fresh;
 use crate::presence::book::Page;
 use crate::render::Ready;
 use crate::services::Services;
-use crate::session::{Profile, Session, SessionId, TokenHash};
+use crate::session::{PodTag, Profile, Session, SessionId, TokenHash};
 use crate::stats::Count;
 use crate::wire::CloseCode;
 
@@ -98,7 +98,7 @@ impl Shard {
         };
         connection.link.accepted();
         self.services.stats.identifies.add(1);
-        let id = SessionId::new(self.index as u8, self.services.chance.bytes());
+        let id = SessionId::new(PodTag::of(&self.services.pod), self.index as u8, self.services.chance.bytes());
         let profile = Profile {
             id,
             user_id: authenticated.user.id,
