@@ -139,7 +139,7 @@ impl Parcel {
 
     /// What of it a client lacks that has received everything up to `seq`; `None` when it does not reach back so far, or
     /// the client can't have received so much.
-    pub(crate) fn from(mut self, seq: u64) -> Option<Self> {
+    pub(crate) fn above(mut self, seq: u64) -> Option<Self> {
         match &mut self.entries {
             Some(entries) => {
                 let first = self.seq + 1 - entries.len() as u64;
@@ -324,7 +324,7 @@ fn user(field: &'static str, number: u64) -> Result<UserId, Malformed> {
 
 /// An event that was made for one session.
 fn own_event(name: &str, data: &[u8]) -> Result<OwnEvent, Malformed> {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_legal = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     if name.is_empty() || name.len() > limits::EVENT_NAME_BYTES_MAX || !name.bytes().all(is_legal) {
         return Err(Malformed::new("own_event.name", "no event is called so"));
     }

@@ -151,7 +151,13 @@ impl Session {
     }
 
     /// A session that has come from elsewhere, with what is kept of its last numbers, the oldest first; nobody is attached.
-    pub(crate) fn restored(profile: Profile, seq: u64, entries: Vec<Entry>, now_ms: u64, rings: &SharedRings) -> Self {
+    pub(crate) fn restored(
+        profile: Profile,
+        seq: u64,
+        entries: Vec<Entry>,
+        now_ms: u64,
+        rings: &SharedRings,
+    ) -> Self {
         let first = seq + 1 - entries.len() as u64;
         let mut ring = Ring::beginning_at(first);
         for entry in entries {
