@@ -46,6 +46,10 @@ pub struct Settings {
     /// Guilds of one partition that are listened to one by one, rather than the whole partition; 0: none ever is.
     pub guild_subjects_max: usize,
     pub compressing: Compressing,
+    /// When the gateway goes away: over how long its clients are told at most.
+    pub drain_window_ms: u64,
+    /// And how many of them each other gateway takes in a second.
+    pub drain_sessions_per_sec: u64,
 }
 
 /// How `zlib-stream` and `zstd-stream` are made.
@@ -67,6 +71,8 @@ impl Default for Settings {
             resume_ms: limits::RESUME_MS,
             guild_subjects_max: 0,
             compressing: Compressing::Shared,
+            drain_window_ms: limits::DRAIN_MS,
+            drain_sessions_per_sec: limits::DRAIN_SESSIONS_PER_SEC,
         }
     }
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use backplane::{GuildMode, OpenGuilds, Unavailable};
 use model::limits;
 use tasks::{Ended, Spawner, Tasks};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 
 use crate::acceptor::Acceptor;
 use crate::chance::Chance;
 use crate::config::Config;
+use crate::drain;
 use crate::giver::Giver;
 use crate::history::History;
 use crate::identify_limit::IdentifyLimit;
@@ -165,19 +166,10 @@ impl Gateway {
         move || services.stats.all()
     }
 
-    /// Stops accepting, sends op 7 to everybody, waits at most `grace` for them to go, closes the rest with 1001.
-    pub async fn shutdown(self, grace: Duration) {
+    /// Stops accepting, tells everybody to leave (see `drain`), and ends once they have.
+    pub async fn shutdown(self) {
         self.door.stop();
-        let mut drained = Vec::new();
-        for shard in self.shards.iter() {
-            let (done, wait) = oneshot::channel();
-            if shard.send(Input::Drain(grace, done)).await.is_ok() {
-                drained.push(wait);
-            }
-        }
-        for wait in drained {
-            let _ = tokio::time::timeout(grace + Duration::from_secs(1), wait).await;
-        }
+        drain::run(&self.services, &self.shards).await;
         let stop = Duration::from_secs(5);
         tokio::join!(self.door.shutdown(stop), self.tasks.shutdown(stop));
         // The shards hold senders to each other, so they are told.

@@ -19,6 +19,7 @@ mod arrival;
 pub mod audience;
 mod chance;
 mod config;
+mod drain;
 mod encoder;
 mod form;
 mod gateway;

@@ -9,6 +9,8 @@
 //! Again ── IDENTIFY or RESUME ─────┘ │                      │
 //!   ▲                                │                      │
 //!   └── op 9 ──── Refused ◀── op 1 ──┴──────────────────────┘   (the socket stays: some libraries IDENTIFY again on it)
+//!
+//! any ── op 7 ──▶ Leaving
 //! ```
 //!
 //! A refusal is op 1, then op 9: as the first thing it hears, one library would wait for ever on op 9. And op 9 waits
@@ -57,6 +59,8 @@ enum Phase {
     Refused,
     /// Op 9 was sent. What was on its way for the ended session is no mistake of the client's.
     Again,
+    /// Op 7 was sent: the client goes elsewhere, and so does its session.
+    Leaving,
 }
 
 /// The state of one connection's protocol. Times are milliseconds of any clock that does not go backwards.
@@ -134,6 +138,15 @@ impl Link {
         self.phase = Phase::Pending;
     }
 
+    /// The client is told to go elsewhere: from now on only its heartbeats are answered.
+    pub fn leave(&mut self) {
+        self.phase = Phase::Leaving;
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.phase == Phase::Leaving
+    }
+
     /// IDENTIFY or RESUME was accepted.
     pub fn accepted(&mut self) {
         self.phase = Phase::Ready;
@@ -167,7 +180,7 @@ impl Link {
         let zombie = self.beaten_at_ms + zombie_ms;
         match self.phase {
             Phase::Fresh | Phase::Again => zombie.min(self.opened_at_ms + limits::IDENTIFY_TIMEOUT_MS),
-            Phase::Pending | Phase::Ready | Phase::Refused => zombie,
+            Phase::Pending | Phase::Ready | Phase::Refused | Phase::Leaving => zombie,
         }
     }
 
@@ -194,6 +207,7 @@ impl Link {
     fn command(&mut self, now_ms: u64, command: Command) -> Option<Action> {
         match (command, self.phase) {
             (Command::Heartbeat(seq), phase) => Some(self.heartbeat(now_ms, seq, phase)),
+            (_, Phase::Leaving) => None,
             (command @ (Command::Identify(_) | Command::Resume(_)), Phase::Refused) => {
                 self.begin_again(now_ms);
                 self.command(now_ms, command).map(|action| Action::RefuseThen(Box::new(action)))
@@ -316,6 +330,19 @@ mod tests {
         }
         assert_eq!(link.payload(59_999, beat), Some(Action::Close(CloseCode::RateLimited)));
         assert_eq!(link.payload(60_000, beat), Some(Action::Confirmed(7)));
+    }
+
+    #[test]
+    fn who_was_told_to_leave_is_answered_nothing_but_heartbeats() {
+        let mut link = ready();
+        link.leave();
+        let ack = Some(Action::Send(Notice::HeartbeatAck));
+        assert_eq!(link.payload(1, br#"{"op":1,"d":7}"#), ack);
+        for payload in [IDENTIFY, RESUME, br#"{"op":4,"d":{"guild_id":"1"}}"#] {
+            assert_eq!(link.payload(2, payload), None);
+        }
+        assert_eq!(link.payload(3, b"{"), Some(Action::Close(CloseCode::DecodeError)));
+        assert_eq!(link.refusal(limits::ZOMBIE_MS), None);
     }
 
     #[test]

@@ -98,7 +98,8 @@ pub(crate) enum ParcelError {
 // === impl Parcel ===
 
 impl Parcel {
-    /// As it is stored.
+    /// As it is stored. Nothing but tests stores it yet.
+    #[cfg(test)]
     pub(crate) fn encode(&self) -> Result<Bytes, ParcelError> {
         let message = self.message()?;
         Ok(message.encode_to_vec().into())

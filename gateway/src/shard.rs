@@ -38,6 +38,7 @@ mod batch;
 mod command;
 mod conn;
 mod deliver;
+mod drain;
 mod giving;
 mod guild;
 mod identify;
@@ -60,6 +61,7 @@ mod wheel;
 
 use batch::{Gathered, Then};
 use conn::{Conn, ConnId};
+use drain::Drain;
 use giving::Departed;
 use guild::GuildTable;
 use opening::Opening;
@@ -83,7 +85,7 @@ pub(crate) enum Input {
     /// The session goes on elsewhere, in a later epoch than this one.
     Overtaken(SessionId, u64),
     Socket(NewSocket),
-    /// Send op 7 to everybody and close what remains after this time.
+    /// Tell everybody to leave, over this time; answered when nobody is left.
     Drain(Duration, oneshot::Sender<()>),
     Stop,
 }
@@ -168,7 +170,8 @@ pub(crate) struct Shard {
     writes: WriteStats,
     /// What the counters have of `rings`: events and bytes.
     rings_told: (u64, u64),
-    is_draining: bool,
+    /// Boxed, as there is none nearly all of the time.
+    drain: Option<Box<Drain>>,
     is_stopped: bool,
     /// Every opening that ended with a GUILD_CREATE.
     #[cfg(test)]
@@ -216,7 +219,7 @@ impl Shard {
             encoder: Encoder::default(),
             writes: WriteStats::default(),
             rings_told: (0, 0),
-            is_draining: false,
+            drain: None,
             is_stopped: false,
             #[cfg(test)]
             admissions: Vec::new(),
@@ -244,7 +247,7 @@ impl Shard {
             Input::Give(ask) => self.give_away(*ask),
             Input::Overtaken(id, epoch) => self.overtaken(id, epoch),
             Input::Socket(socket) => self.on_socket(me, socket),
-            Input::Drain(grace, done) => self.drain(me, grace, done),
+            Input::Drain(spread, done) => self.drain(me, spread, done),
             Input::Stop => self.is_stopped = true,
         }
     }

@@ -80,6 +80,12 @@ stats! {
     presences_corrected,
     /// Requests for all members of a guild that came too soon after another.
     members_refused,
+    /// When the gateway began to tell its clients to leave, in seconds since 1970; 0 before.
+    drain_started_at,
+    /// Clients that are still to be told.
+    drain_waiting,
+    /// Clients that were told.
+    drained,
 }
 
 pub(crate) trait Count {

@@ -203,6 +203,8 @@ impl Role {
                 "heartbeat_interval_ms",
                 "max_concurrency",
                 "compression",
+                "drain_window_ms",
+                "drain_sessions_per_sec",
             ],
             Self::Api => &[
                 "api_listen",

@@ -32,7 +32,7 @@ use std::time::Duration;
 use ::api::Api;
 use ::gateway::Gateway;
 use anyhow::Context as _;
-use model::limits::{API_STOP_MS, GATEWAY_STOP_MS};
+use model::limits::API_STOP_MS;
 use tasks::Tasks;
 use tokio::net::TcpListener;
 
@@ -204,7 +204,7 @@ impl Running for Server {
         if let Some(grpc) = &self.grpc {
             grpc.set_serving(false).await;
         }
-        self.gateway.shutdown(Duration::from_millis(GATEWAY_STOP_MS)).await;
+        self.gateway.shutdown().await;
         self.api.shutdown(Duration::from_millis(API_STOP_MS)).await;
         if let Some(grpc) = self.grpc {
             grpc.shutdown().await;

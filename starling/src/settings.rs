@@ -228,6 +228,10 @@ settings! {
             "Open guilds of one stream that are subscribed to one by one on NATS; with more of them, the whole stream is. 0: always the whole stream";
         compression: Compressing = Compressing::Shared, "STARLING_COMPRESSION", "HOW",
             "How zlib-stream and zstd-stream are made: `shared`, each event once for all connections; or `stream`, by each connection, for less traffic and far more memory and time";
+        drain_window_ms: Number<0, { limits::DRAIN_MS }> = Number::new(limits::DRAIN_MS), "STARLING_DRAIN_WINDOW_MS", "MS",
+            "When the gateway ends: over how long its clients are told to connect to another one, at most";
+        drain_sessions_per_sec: Number<1, 1_000_000> = Number::new(limits::DRAIN_SESSIONS_PER_SEC), "STARLING_DRAIN_SESSIONS_PER_SEC", "COUNT",
+            "Likewise: how many of them each other gateway takes in a second; without another gateway all are told at once";
     }
     "Limits" {
         sends_per_window: Number<1, 1_000_000> = Number::new(limits::SENDS_PER_WINDOW as u64), "STARLING_SENDS_PER_WINDOW", "COUNT",

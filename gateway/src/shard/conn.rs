@@ -5,7 +5,6 @@
 //! told to have room.
 
 use tasks::LocalTasks;
-use tokio::sync::oneshot;
 use tokio::time::Duration;
 
 use super::serve::{Partial, linger};
@@ -63,6 +62,11 @@ impl Conn {
         self.serial == id.serial
     }
 
+    /// Whether an IDENTIFY that has come through still matters to it.
+    pub(super) fn takes_a_session(&self) -> bool {
+        !self.outbox.is_closing() && !self.link.is_leaving()
+    }
+
     /// Whether frames may go straight to the socket: they overtake nothing, it takes them, and they go as they are.
     pub(super) fn is_open_and_empty(&self) -> bool {
         !self.is_blocked && self.stream.is_none() && self.outbox.is_empty() && !self.outbox.is_closing()
@@ -102,14 +106,15 @@ impl Shard {
         match new.start {
             SocketStart::Hello => {
                 self.greet(id);
-                if self.is_draining {
+                if self.is_draining() {
                     self.send(id, Notice::Reconnect);
-                    self.close(id, CloseCode::GoingAway);
+                    self.close(id, CloseCode::UnknownError);
                 }
             }
             SocketStart::Resume(resume) => {
                 self.conns[place].link.moved_for_resume();
                 self.resume(me, id, resume);
+                self.leaves_later(id);
             }
             SocketStart::Close(code) => self.close(id, code),
         }
@@ -268,34 +273,8 @@ impl Shard {
         }
     }
 
-    pub(super) fn drain(&mut self, me: &ShardRef, grace: Duration, done: oneshot::Sender<()>) {
-        self.is_draining = true;
-        let ids = self.conn_ids();
-        for id in ids {
-            self.send(id, Notice::Reconnect);
-        }
-        let me = me.clone();
-        self.tasks.spawn(async move {
-            let deadline = tokio::time::Instant::now() + grace;
-            while tokio::time::Instant::now() < deadline && !me.borrow().conns.is_empty() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            me.borrow_mut().close_all(&me);
-            // The closes are written by now, or nobody reads them.
-            let _ = done.send(());
-        });
-    }
-
-    fn conn_ids(&self) -> Vec<ConnId> {
+    pub(super) fn conn_ids(&self) -> Vec<ConnId> {
         self.conns.iter().map(|(place, conn)| ConnId { place: place as u32, serial: conn.serial }).collect()
-    }
-
-    fn close_all(&mut self, me: &ShardRef) {
-        let ids = self.conn_ids();
-        for id in ids {
-            self.close(id, CloseCode::GoingAway);
-        }
-        self.flush_dirty(me);
     }
 
     /// The shard ends, and with it every connection.

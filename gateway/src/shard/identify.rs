@@ -104,7 +104,7 @@ impl Shard {
         authenticated: Authenticated,
         places: Places,
     ) {
-        let Some(connection) = self.conn(conn).filter(|conn| !conn.outbox.is_closing()) else {
+        let Some(connection) = self.conn(conn).filter(|conn| conn.takes_a_session()) else {
             self.end_identifying(conn);
             return;
         };

@@ -236,7 +236,7 @@ impl Shard {
     pub(super) fn keeps_up(&self, key: SessionKey) -> bool {
         let Some(slot) = self.sessions.get(key) else { return false };
         let Some(conn) = slot.conn.and_then(|conn| self.conns.get(conn.place as usize)) else { return true };
-        slot.session.is_at_end() && conn.outbox.pending_bytes() <= self.services.settings.outbox_bytes_max / 2
+        slot.session.is_at_end() && !conn.outbox.is_half_full()
     }
 
     /// The opening's place, if it is still wanted.

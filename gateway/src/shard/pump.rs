@@ -43,8 +43,7 @@ impl Shard {
         loop {
             let Some(slot) = self.sessions.get(key) else { return };
             let Some(conn) = slot.conn else { return };
-            let half = self.services.settings.outbox_bytes_max / 2;
-            if slot.is_remaking || self.conn(conn).is_none_or(|conn| conn.outbox.pending_bytes() > half) {
+            if slot.is_remaking || self.conn(conn).is_none_or(|conn| conn.outbox.is_half_full()) {
                 return;
             }
             match self.step(key) {

@@ -70,7 +70,7 @@ impl Shard {
                 }
             }
             for (conn, resume) in this.taking.remove(&id).unwrap_or_default() {
-                if this.conn(conn).is_some_and(|conn| !conn.outbox.is_closing()) {
+                if this.conn(conn).is_some_and(|conn| conn.takes_a_session()) {
                     this.resume_if_here(&me, conn, &resume);
                 }
             }

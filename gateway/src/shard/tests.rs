@@ -15,6 +15,7 @@ mod world;
 
 mod batch;
 mod closing;
+mod drain;
 mod forms;
 mod gap;
 mod membership;

@@ -2,7 +2,7 @@
 //!
 //! The decisions that hang on a code sit on the type, so that no caller keeps a list of its own. What clients
 //! really do on each code differs from library to library; two facts bind the server: a drain must never use
-//! 1000 (some clients drop their session on it), and 4007 or 4009 alone never answer a failed RESUME (some
+//! 1000 or 1001 (some clients drop their session on these), and 4007 or 4009 alone never answer a failed RESUME (some
 //! clients would resume again for ever).
 
 /// A close code that the gateway sends. 4006 is not in use.
@@ -11,15 +11,14 @@
 pub enum CloseCode {
     /// The client is done, and so is the session: only ever an answer to the client's own 1000.
     Normal = 1000,
-    /// This pod goes away; the session can be resumed elsewhere.
-    GoingAway = 1001,
     /// The client broke RFC 6455.
     ProtocolError = 1002,
     /// A text message or a close reason was not UTF-8.
     InvalidUtf8 = 1007,
     /// Something failed on our side.
     InternalError = 1011,
-    /// Something went wrong that has no better code; also ends the older of two sockets of one session.
+    /// Something went wrong that has no better code; also ends the older of two sockets of one session, and those of a pod
+    /// that goes away.
     UnknownError = 4000,
     /// An opcode that does not exist, or a payload that does not fit its opcode.
     UnknownOpcode = 4001,
@@ -51,9 +50,8 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// Every code, in order.
-    pub const ALL: [CloseCode; 19] = [
+    pub const ALL: [CloseCode; 18] = [
         CloseCode::Normal,
-        CloseCode::GoingAway,
         CloseCode::ProtocolError,
         CloseCode::InvalidUtf8,
         CloseCode::InternalError,
@@ -106,7 +104,6 @@ impl CloseCode {
         use CloseCode::*;
         match self {
             Normal => "Normal closure.",
-            GoingAway => "The server is going away, please resume.",
             ProtocolError => "WebSocket protocol error.",
             InvalidUtf8 => "Text is not valid UTF-8.",
             InternalError => "Internal error, please resume.",
@@ -147,7 +144,7 @@ mod tests {
         assert_eq!(codes(|c| !c.can_reconnect()), [4004, 4010, 4011, 4012, 4013, 4014]);
         assert_eq!(
             codes(CloseCode::can_resume),
-            [1001, 1002, 1007, 1011, 4000, 4001, 4002, 4005, 4008],
+            [1002, 1007, 1011, 4000, 4001, 4002, 4005, 4008],
             "codes that keep the session"
         );
     }

@@ -1,6 +1,7 @@
 //! What waits to be written to one connection.
 //!
-//! The outbox is bounded by bytes on the wire. When a frame does not fit, ephemeral frames (typing, presence) make
+//! The outbox is bounded by bytes on the wire, and by frames: what waits for a client must all be in its session's ring, or
+//! the client could not resume after it was sent away. When a frame does not fit, ephemeral frames (typing, presence) make
 //! room, oldest first; a durable frame that still does not fit is refused, and the caller closes the connection so
 //! that the client resumes. A durable frame larger than the whole cap is taken when no other durable frame waits:
 //! refusing it would only bring the client back for the same frame again.
@@ -15,7 +16,7 @@ use std::io::IoSlice;
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
-use model::limits::WRITE_FRAMES_MAX;
+use model::limits::{OUTBOX_FRAMES_MAX, WRITE_FRAMES_MAX};
 
 use super::body::{Head, Opcode, SharedBody};
 use super::close::CloseCode;
@@ -43,12 +44,17 @@ pub struct Frame<'a> {
 
 /// A durable frame that does not fit: the client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("outbox is full ({pending} of {cap} bytes wait), close the connection so that the client resumes")]
+#[error(
+    "outbox is full ({pending} of {cap} bytes, {frames} of {OUTBOX_FRAMES_MAX} frames wait), close the connection so that \
+     the client resumes"
+)]
 pub struct Full {
     /// Bytes that wait.
     pub pending: usize,
     /// Bytes that may wait.
     pub cap: usize,
+    /// Frames that wait.
+    pub frames: usize,
 }
 
 /// The outgoing queue of one connection.
@@ -61,6 +67,8 @@ pub struct Outbox {
     written: usize,
     /// Bytes of the ephemeral frames that have not begun.
     droppable: usize,
+    /// How many those are.
+    droppable_frames: usize,
     dropped: u32,
     phase: Phase,
 }
@@ -92,6 +100,7 @@ impl Outbox {
             pending: 0,
             written: 0,
             droppable: 0,
+            droppable_frames: 0,
             dropped: 0,
             phase: Phase::Open,
         }
@@ -107,10 +116,11 @@ impl Outbox {
         }
         let len = body.frame_len();
         let lasting = self.pending - self.droppable;
-        let fits = lasting + len <= self.cap;
+        let lasting_frames = self.queue.len() - self.droppable_frames;
+        let fits = lasting + len <= self.cap && lasting_frames < OUTBOX_FRAMES_MAX;
         match class {
             Class::Durable if !fits && lasting > 0 => {
-                return Err(Full { pending: self.pending, cap: self.cap });
+                return Err(Full { pending: self.pending, cap: self.cap, frames: self.queue.len() });
             }
             Class::Ephemeral if !fits => {
                 self.drop_one();
@@ -125,6 +135,7 @@ impl Outbox {
         self.pending += len;
         if kind == Kind::Ephemeral {
             self.droppable += len;
+            self.droppable_frames += 1;
         }
         self.queue.push_back(Item { body, seq, kind });
         Ok(())
@@ -215,23 +226,28 @@ impl Outbox {
         self.queue.clear(begun);
         self.pending = self.queue.front().map_or(0, |item| item.body.frame_len() - self.written);
         self.droppable = 0;
+        self.droppable_frames = 0;
     }
 
-    /// Drops ephemeral frames, oldest first, until `len` fits or none is left.
+    /// Drops ephemeral frames, oldest first, until one more of `len` bytes fits or none is left.
     fn make_room(&mut self, len: usize) {
         let mut excess = (self.pending + len).saturating_sub(self.cap);
-        if excess == 0 || self.droppable == 0 {
+        let mut excess_frames = (self.queue.len() + 1).saturating_sub(OUTBOX_FRAMES_MAX);
+        if (excess == 0 && excess_frames == 0) || self.droppable_frames == 0 {
             return;
         }
         let (pending, droppable, dropped) = (&mut self.pending, &mut self.droppable, &mut self.dropped);
+        let droppable_frames = &mut self.droppable_frames;
         self.queue.retain(self.written > 0, |item| {
-            if excess == 0 || item.kind != Kind::Ephemeral {
+            if (excess == 0 && excess_frames == 0) || item.kind != Kind::Ephemeral {
                 return true;
             }
             let len = item.body.frame_len();
             excess = excess.saturating_sub(len);
+            excess_frames = excess_frames.saturating_sub(1);
             *pending -= len;
             *droppable -= len;
+            *droppable_frames -= 1;
             *dropped = dropped.saturating_add(1);
             false
         });
@@ -288,6 +304,7 @@ impl Outbox {
             let len = front.body.frame_len();
             if self.written == 0 && front.kind == Kind::Ephemeral {
                 self.droppable -= len;
+                self.droppable_frames -= 1;
             }
             let left = len - self.written;
             if n < left {
@@ -312,15 +329,15 @@ impl Outbox {
         self.pending
     }
 
-    /// Bytes that a durable frame may have to be taken now. Whoever makes many frames for one session at once (a
-    /// replay, a start with many guilds) paces itself by this.
+    /// Bytes that a durable frame may have to be taken now.
     pub fn room(&self) -> usize {
         self.cap.saturating_sub(self.pending - self.droppable)
     }
 
-    /// Whether at least half of what may wait does.
+    /// Whether at least half of what may wait does. Whoever makes many frames for one session at once (a replay, a start with
+    /// many guilds) paces itself by this.
     pub fn is_half_full(&self) -> bool {
-        self.pending >= self.cap / 2
+        self.pending >= self.cap / 2 || self.queue.len() >= OUTBOX_FRAMES_MAX / 2
     }
 
     /// Counts an ephemeral frame that the caller drops, as there is no room for it.

@@ -35,6 +35,10 @@ impl Queue {
         self.front.is_none()
     }
 
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.front.is_some()) + self.rest.len()
+    }
+
     pub(super) fn front(&self) -> Option<&Item> {
         self.front.as_ref()
     }

@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_socket_blocks_and_goes_on_where_it_stopped() {
-        const FRAMES: u32 = 3_000;
+        const FRAMES: u32 = 2_000;
         let (server, mut client) = pair().await;
         let body = SharedBody::json("MESSAGE_CREATE", &[b'1'; 10_000]);
         let total = FRAMES as usize * body.frame_len();

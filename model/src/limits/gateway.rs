@@ -3,6 +3,18 @@
 /// How long a chunk of members waits for a client that reads slowly.
 pub const CHUNK_WAIT_MS: u64 = 30_000;
 pub const CONNECTIONS_MAX: usize = 100_000;
+/// How long a gateway that goes away waits to hear which others there are.
+pub const DRAIN_ASK_MS: u64 = 500;
+/// After the last client was told, the gateway ends at the latest.
+pub const DRAIN_END_MS: u64 = 10_000;
+/// How long a client may take to leave, once it is told to.
+pub const DRAIN_LEAVE_MS: u64 = 3_000;
+/// Clients that each other gateway takes in a second.
+pub const DRAIN_SESSIONS_PER_SEC: u64 = 1_000;
+/// Clients are told in portions, this often.
+pub const DRAIN_STEP_MS: u64 = 20;
+/// How often it is said how far the drain is.
+pub const DRAIN_TELL_MS: u64 = 5_000;
 pub const HANDSHAKES_MAX: usize = 4096;
 pub const IDENTIFY_KEYS_MAX: usize = 65_536;
 pub const OPENING_EVENTS_MAX: usize = 4096;
@@ -57,6 +69,8 @@ pub const MEMBERS_ALL_MS: u64 = 30_000;
 pub const MEMBERS_NONCE_BYTES_MAX: usize = 32;
 pub const MEMBERS_QUERY_MAX: usize = 100;
 pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Frames that wait for a client: half of what its session's ring holds, so that it can resume after it was sent away.
+pub const OUTBOX_FRAMES_MAX: usize = RING_EVENTS_MAX / 2;
 /// A refusal waits this long for the client's heartbeat, then op 9 comes without.
 pub const REFUSAL_WAIT_MS: u64 = 1_000;
 pub const RING_BYTES_MAX: usize = 8 * 1024 * 1024;

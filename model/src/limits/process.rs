@@ -15,8 +15,6 @@ pub const API_STOP_MS: u64 = 5_000;
 pub const CHECK_PATIENCE_MS: u64 = 5_000;
 /// How often a role that starts tries again what it needs of a server that is not ready.
 pub const CLUSTER_RETRY_MS: u64 = 500;
-/// What clients get to leave at the end of the process, once they are told to.
-pub const GATEWAY_STOP_MS: u64 = 3_000;
 /// How long accepting rests after it failed, most likely for want of file descriptors.
 pub const LISTENER_PAUSE_MS: u64 = 50;
 /// How often a role looks whether those that it calls are there.

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Over how long the clients of a gateway that goes away are told to leave, at most.
 pub const DRAIN_MS: u64 = 60_000;
 /// A publish with the same event id within it is a repeat.
 pub const DUPLICATE_WINDOW_MS: u64 = 120_000;

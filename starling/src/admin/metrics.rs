@@ -36,7 +36,8 @@ pub enum Value {
 pub type Readings = Arc<dyn Fn() -> Vec<Reading> + Send + Sync>;
 
 /// Those of the gateway's numbers that say what is there now.
-const GATEWAY_GAUGES: [&str; 3] = ["connections", "sessions", "guilds_open"];
+const GATEWAY_GAUGES: [&str; 5] =
+    ["connections", "sessions", "guilds_open", "drain_started_at", "drain_waiting"];
 
 /// The text of one scrape.
 pub fn render(readings: &[Readings]) -> String {

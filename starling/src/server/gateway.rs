@@ -2,13 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::gateway::{Config, Gateway as Service, Neighbours};
 use anyhow::Context as _;
 use backplane::{Backplane, PodName, Registry, Roster, Sessions};
 use model::clock::{SharedClock, SystemClock};
-use model::limits::GATEWAY_STOP_MS;
 use proto::clients::{gateway_server, remote_messages};
 use proto::serving::Services;
 use tasks::Ended;
@@ -72,6 +70,8 @@ pub(super) async fn start(
             connections_max: settings.gateway_connections_max.get() as usize,
             guild_subjects_max,
             compressing: settings.compression,
+            drain_window_ms: settings.drain_window_ms.get(),
+            drain_sessions_per_sec: settings.drain_sessions_per_sec.get(),
             ..::gateway::Settings::default()
         },
     };
@@ -120,6 +120,10 @@ impl Part for Gateway {
         Some(Services::new().with(gateway_server(self.service.giver())))
     }
 
+    fn is_called_to_the_end(&self) -> bool {
+        true
+    }
+
     fn readings(&self) -> Readings {
         Arc::new(metrics::gateway(self.service.stats_reader()))
     }
@@ -133,7 +137,7 @@ impl Part for Gateway {
     }
 
     async fn shutdown(self) -> anyhow::Result<()> {
-        self.service.shutdown(Duration::from_millis(GATEWAY_STOP_MS)).await;
+        self.service.shutdown().await;
         Ok(())
     }
 }

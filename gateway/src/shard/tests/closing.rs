@@ -1,7 +1,6 @@
 //! Connections end, whatever the client does, and leave nothing behind.
 
 use model::limits;
-use serde_json::json;
 
 use super::fakes::Call;
 use super::rig::*;
@@ -170,19 +169,5 @@ fn a_token_that_is_revoked_during_identify_gives_no_session() {
         sim.settle().await;
         assert_eq!(client.news().last().map(String::as_str), Some("close 4004"));
         assert_eq!(sim.count("sessions"), 0);
-    });
-}
-
-#[test]
-fn a_draining_shard_says_so_and_closes_resumably() {
-    simulate(async |sim| {
-        let mut client = sim.session(0, BOB).await;
-        client.send(&json!({"op": 1, "d": null}));
-        let (done, drained) = tokio::sync::oneshot::channel();
-        sim.drain(0, 2_000, done);
-        sim.settle().await;
-        assert_eq!(client.news(), ["op 7"]);
-        drained.await.unwrap();
-        assert_eq!(client.news(), ["close 1001"]);
     });
 }

@@ -477,10 +477,12 @@ impl Sim {
         self.settle().await;
     }
 
-    /// The pod goes away: `done` is answered when everybody was told.
-    pub fn drain(&self, shard: usize, grace_ms: u64, done: oneshot::Sender<()>) {
-        let sent = self.senders[shard].try_send(Input::Drain(Duration::from_millis(grace_ms), done));
+    /// The pod goes away: everybody is told over this time. Answers when nobody is left.
+    pub fn drain(&self, shard: usize, spread_ms: u64) -> oneshot::Receiver<()> {
+        let (done, drained) = oneshot::channel();
+        let sent = self.senders[shard].try_send(Input::Drain(Duration::from_millis(spread_ms), done));
         assert!(sent.is_ok());
+        drained
     }
 
     /// How many calls wait there.

@@ -1,7 +1,11 @@
 //! A client that reads too slowly loses typing first, then its socket, and nothing else.
 
+use doubles::Speech;
+use model::limits;
+
+use super::client::Client;
 use super::rig::*;
-use crate::config::Settings;
+use crate::config::{Compressing, Settings};
 
 fn narrow() -> Setup {
     Setup { settings: Settings { outbox_bytes_max: 4096, ..Settings::default() }, ..Setup::default() }
@@ -66,4 +70,61 @@ fn a_replay_waits_for_a_slow_reader() {
         assert_eq!(news, said);
         assert_eq!(sim.count("slow_consumers"), 0);
     });
+}
+
+/// However it is spoken to: what it had been sent, what waited for it and what came after are one sequence.
+#[test]
+fn in_every_form_a_slow_client_has_everything_after_its_resume() {
+    let modes = [Compressing::Shared, Compressing::Stream];
+    for (compressing, speech) in modes.into_iter().flat_map(|mode| Speech::ALL.map(|speech| (mode, speech))) {
+        let mut setup = narrow();
+        setup.settings.compressing = compressing;
+        simulate_with(setup, async |sim| {
+            let mut client = sim.session_as(0, BOB, speech).await;
+            client.end.set_capacity(200);
+            let mut said = Vec::new();
+            while sim.count("slow_consumers") == 0 {
+                let number = said.len();
+                assert!(number < 1000, "{speech:?}: the cap is never reached");
+                said.push(format!("MESSAGE_CREATE {number}"));
+                sim.typing(GENERAL).await;
+                sim.say(GENERAL, &number.to_string()).await;
+            }
+            let mut read: Vec<String> = messages(&mut client);
+            assert!(read.len() < said.len(), "{speech:?}: it has read everything");
+            let mut again = sim.resume_as(0, &client, client.seq, speech);
+            sim.settle().await;
+            read.extend(messages(&mut again));
+            assert_eq!(read, said, "{speech:?} {compressing:?}");
+            assert!(again.news().is_empty() && again.payloads.last().unwrap()["t"] == "RESUMED");
+            sim.typing(GENERAL).await;
+            assert_eq!(again.news(), ["TYPING_START"], "{speech:?}");
+        });
+    }
+}
+
+/// Small events fill the session's ring long before they fill the outbox: whoever is sent away only then has lost some.
+#[test]
+fn what_waits_is_never_more_than_the_ring_holds() {
+    simulate(async |sim| {
+        let mut client = sim.session(0, BOB).await;
+        client.end.set_capacity(100);
+        let mut said = Vec::new();
+        while sim.count("slow_consumers") == 0 {
+            let number = said.len();
+            assert!(number < limits::RING_EVENTS_MAX, "its ring no longer has what waits for it");
+            said.push(format!("MESSAGE_CREATE {number}"));
+            sim.say(GENERAL, &number.to_string()).await;
+        }
+        let mut read = messages(&mut client);
+        let mut again = sim.resume(0, &client, client.seq);
+        sim.settle().await;
+        read.extend(messages(&mut again));
+        assert_eq!(read, said);
+        assert_eq!(sim.count("slow_consumers"), 1, "the replay is paced");
+    });
+}
+
+fn messages(client: &mut Client) -> Vec<String> {
+    client.news().into_iter().filter(|line| line.starts_with("MESSAGE")).collect()
 }

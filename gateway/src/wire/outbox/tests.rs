@@ -280,7 +280,7 @@ fn the_cap_counts_every_byte() {
         push(&mut sink, seq, Class::Durable).unwrap();
     }
     assert_eq!((sink.outbox.pending_bytes(), sink.outbox.room()), (300, 0));
-    assert_eq!(push(&mut sink, 4, Class::Durable), Err(Full { pending: 300, cap: 300 }));
+    assert_eq!(push(&mut sink, 4, Class::Durable), Err(Full { pending: 300, cap: 300, frames: 3 }));
     sink.take(99);
     assert_eq!(sink.outbox.room(), 99);
     assert!(push(&mut sink, 4, Class::Durable).is_err());
@@ -363,7 +363,7 @@ fn a_close_frame_overtakes_or_waits_as_told() {
 
     let mut sink = Sink::new(1000);
     sink.outbox.push_dispatch(0, SharedBody::text("{\"op\":7,\"d\":null}"), Class::Durable).unwrap();
-    sink.outbox.close_after_pending(CloseCode::GoingAway);
+    sink.outbox.close_after_pending(CloseCode::UnknownError);
     let frames = sink.drain();
     assert_eq!(frames[0], (1, b"{\"op\":7,\"d\":null}".to_vec()));
     assert_eq!((frames.len(), frames[1].0), (2, 8));
@@ -391,7 +391,7 @@ fn the_answer_to_a_handshake_comes_before_the_first_frame_and_in_one_write() {
     let mut sink = Sink::new(1 << 20);
     sink.outbox.push_raw(Bytes::from_static(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"));
     push(&mut sink, 1, Class::Durable).unwrap();
-    sink.outbox.close_after_pending(CloseCode::GoingAway);
+    sink.outbox.close_after_pending(CloseCode::UnknownError);
     sink.take(usize::MAX);
     let rest = sink.received.split_off(36);
     assert_eq!(sink.received, b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
@@ -423,4 +423,23 @@ fn an_event_that_has_begun_is_finished_even_if_there_is_no_room_for_it() {
         sink.straight(&mut log, 1, &[200], class, 10);
         assert_eq!(seqs(&sink.drain()), [1], "{class:?}");
     }
+}
+
+#[test]
+fn frames_are_bounded_in_number_too_and_ephemeral_ones_make_room() {
+    let mut sink = Sink::new(usize::MAX / 2);
+    push(&mut sink, 1, Class::Ephemeral).unwrap();
+    for seq in 2..=OUTBOX_FRAMES_MAX as u32 {
+        push(&mut sink, seq, Class::Durable).unwrap();
+    }
+    push(&mut sink, 9_000, Class::Durable).unwrap();
+    assert_eq!(sink.outbox.take_dropped(), 1, "the ephemeral one has made room");
+    let full = push(&mut sink, 9_001, Class::Durable).unwrap_err();
+    assert_eq!(full.frames, OUTBOX_FRAMES_MAX);
+    push(&mut sink, 9_002, Class::Ephemeral).unwrap();
+    assert_eq!(sink.outbox.take_dropped(), 1);
+    let mut expected: Vec<u32> = (2..=OUTBOX_FRAMES_MAX as u32).collect();
+    expected.push(9_000);
+    assert_eq!(seqs(&sink.drain()), expected);
+    push(&mut sink, 9_003, Class::Durable).unwrap();
 }

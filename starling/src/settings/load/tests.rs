@@ -105,6 +105,8 @@ fn every_setting_can_be_given_in_three_ways() {
         ("max_concurrency", ("7", "7")),
         ("guild_subjects_max", ("7", "7")),
         ("compression", ("'stream'", "stream")),
+        ("drain_window_ms", ("7000", "7000")),
+        ("drain_sessions_per_sec", ("7", "7")),
         ("sends_per_window", ("7", "7")),
         ("sends_window_ms", ("700", "700")),
         ("requests_per_sec", ("7", "7")),
