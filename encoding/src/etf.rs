@@ -29,5 +29,7 @@ mod tag;
 pub use decode::{DecodeError, to_json};
 pub use encode::{NotJson, from_json};
 
-pub(crate) use encode::{DISPATCH_HEAD, dispatch_rest};
-pub(crate) use tag::VERSION;
+pub(crate) use encode::{
+    DISPATCH_HEAD, dispatch_name, dispatch_rest, elements, push_binary, push_list_head, push_map_head,
+};
+pub(crate) use tag::{NIL, VERSION};

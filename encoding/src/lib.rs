@@ -13,6 +13,8 @@
 //! | `compress=zstd-stream` and ETF, or each connection by itself | – | [`zstd::Stream`] |
 //! | `compress: true` in IDENTIFY | [`zlib::payload`], each payload by itself | nothing |
 //!
+//! Of some events ([`Parted`]) a session has a part of its own, which goes between the two as it is.
+//!
 //! A connection is served in one of these ways from its first message to its last. In the shared ones that first message
 //! (HELLO) is made by `opening`, as it begins the stream; payloads without a number, and those made for one session, by
 //! `whole`. Every message is complete for its receiver: the streams are flushed behind it and never end.
@@ -21,12 +23,14 @@
 
 pub mod etf;
 mod fuzz;
+mod parted;
 mod payload;
 mod prefix;
 pub mod zlib;
 pub mod zstd;
 
 pub use fuzz::{fuzz_etf, fuzz_zlib, fuzz_zstd};
+pub use parted::{Part, Parted};
 pub use payload::{Dispatch, Etf, Format, Json, Payload, Shared};
 pub use prefix::{Number, Prefix};
 

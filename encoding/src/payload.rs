@@ -77,6 +77,12 @@ impl Dispatch<Etf> {
     }
 }
 
+impl<F> Dispatch<F> {
+    pub(crate) fn of_rest(rest: Vec<u8>) -> Self {
+        Self { rest: rest.into(), format: PhantomData }
+    }
+}
+
 impl<F: Format> Dispatch<F> {
     /// To be sent without compression.
     pub fn plain(&self) -> Shared {
@@ -152,7 +158,7 @@ impl Shared {
 }
 
 /// Names of events need no escape.
-fn is_name(t: &str) -> bool {
+pub(crate) fn is_name(t: &str) -> bool {
     t.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 

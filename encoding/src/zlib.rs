@@ -68,7 +68,7 @@ impl Sharer {
     /// The event in the form in which every connection can send it.
     pub fn share<F: Format>(&mut self, dispatch: &Dispatch<F>) -> Shared {
         let rest = self.compress(dispatch.rest());
-        Shared::compressed(stored(F::PREFIX), rest)
+        Shared::compressed(stored_prefix(F::PREFIX), rest)
     }
 
     /// A whole message for a connection that has been sent its first.
@@ -88,11 +88,28 @@ impl Sharer {
     }
 }
 
-/// A stored block, not the last, that holds the prefix.
-const fn stored(prefix: crate::Prefix) -> crate::Prefix {
-    let len = (prefix.len() as u16).to_le_bytes();
-    prefix.behind(&[0, len[0], len[1], !len[0], !len[1]])
+/// What is a session's own of an event that is shared, between the prefix and the rest: in stored blocks, none the last.
+pub fn stored(bytes: &[u8]) -> Bytes {
+    let count = bytes.len().div_ceil(usize::from(u16::MAX));
+    let mut blocks = Vec::with_capacity(bytes.len() + count * STORED_HEADER_BYTES);
+    for content in bytes.chunks(u16::MAX.into()) {
+        blocks.extend(stored_header(content.len()));
+        blocks.extend(content);
+    }
+    blocks.into()
 }
+
+/// A stored block, not the last, that holds the prefix.
+const fn stored_prefix(prefix: crate::Prefix) -> crate::Prefix {
+    prefix.behind(&stored_header(prefix.len()))
+}
+
+const fn stored_header(len: usize) -> [u8; STORED_HEADER_BYTES] {
+    let len = (len as u16).to_le_bytes();
+    [0, len[0], len[1], !len[0], !len[1]]
+}
+
+const STORED_HEADER_BYTES: usize = 5;
 
 // === For each connection ===
 

@@ -118,7 +118,7 @@ impl Sharer {
 
     /// The event in the form in which every connection can send it.
     pub fn share(&mut self, dispatch: &Dispatch<Json>) -> Shared {
-        const PREFIX: Prefix = raw(Json::PREFIX);
+        const PREFIX: Prefix = raw_prefix(Json::PREFIX);
         Shared::compressed(PREFIX, self.compress(dispatch.rest()).into())
     }
 
@@ -148,8 +148,13 @@ impl Sharer {
     }
 }
 
+/// What is a session's own of an event that is shared, between the prefix and the rest: in raw blocks, none the last.
+pub fn raw(bytes: &[u8]) -> Bytes {
+    blocks::raw(bytes).into()
+}
+
 /// A raw block, not the last, that holds the prefix.
-const fn raw(prefix: Prefix) -> Prefix {
+const fn raw_prefix(prefix: Prefix) -> Prefix {
     prefix.behind(&blocks::header(blocks::Kind::Raw, prefix.len()))
 }
 

@@ -5,7 +5,8 @@
 //! a client asked for has to be a legal stream in any case, and compressing for one costs no more than its own compressor
 //! would.
 
-use encoding::{Dispatch, Etf, Payload, zlib, zstd};
+use bytes::Bytes;
+use encoding::{Dispatch, Etf, Json, Part, Parted, Payload, Shared, zlib, zstd};
 use tracing::error;
 
 use crate::form::Form;
@@ -21,7 +22,56 @@ pub(crate) struct Encoder {
     notices: [[Option<SharedBody>; Notice::COUNT]; Form::COUNT],
 }
 
+/// What all share of an event, in one form.
+pub(crate) struct SharedPart {
+    parted: Format,
+    shared: Shared,
+    /// Blocks for what stands before it, in a compressed form.
+    blocks: fn(&[u8]) -> Bytes,
+}
+
+enum Format {
+    Json(Parted<Json>),
+    Etf(Parted<Etf>),
+}
+
+impl SharedPart {
+    /// The whole for a session with this part of its own.
+    pub(crate) fn with(&self, own: Part<'_>) -> SharedBody {
+        let own = match &self.parted {
+            Format::Json(parted) => parted.own(own),
+            Format::Etf(parted) => parted.own(own).expect("parts of ours are JSON"),
+        };
+        SharedBody::parted(&self.shared, (self.blocks)(&own))
+    }
+}
+
 impl Encoder {
+    /// What all share of an event named `t`.
+    pub(crate) fn shared_part(
+        &mut self,
+        form: Form,
+        t: &'static str,
+        list: &'static str,
+        part: Part<'_>,
+    ) -> SharedPart {
+        if form.is_etf() {
+            let parted = Parted::etf(t, list, part).expect("parts of ours are JSON");
+            let (shared, blocks): (_, fn(&[u8]) -> Bytes) = match form {
+                Form::EtfZlib => (self.zlib().share(parted.rest()), zlib::stored),
+                _ => (parted.rest().plain(), Bytes::copy_from_slice),
+            };
+            return SharedPart { parted: Format::Etf(parted), shared, blocks };
+        }
+        let parted = Parted::json(t, list, part);
+        let (shared, blocks): (_, fn(&[u8]) -> Bytes) = match form {
+            Form::JsonZlib => (self.zlib().share(parted.rest()), zlib::stored),
+            Form::JsonZstd => (self.zstd().share(parted.rest()), zstd::raw),
+            _ => (parted.rest().plain(), Bytes::copy_from_slice),
+        };
+        SharedPart { parted: Format::Json(parted), shared, blocks }
+    }
+
     /// An event named `t` with the JSON value `d`.
     pub(crate) fn event(&mut self, form: Form, t: &str, d: &[u8]) -> SharedBody {
         SharedBody::dispatch(&match form {

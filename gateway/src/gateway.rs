@@ -103,6 +103,7 @@ impl Gateway {
             pod: config.pod,
             started: tokio::time::Instant::now(),
             interest: Interest::new(open_guilds),
+            loads: Default::default(),
             stats: GatewayStats::default(),
             events: Default::default(),
             forms: Default::default(),

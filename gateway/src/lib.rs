@@ -31,6 +31,7 @@ mod intake;
 mod interest;
 pub mod link;
 pub mod live;
+mod loads;
 mod made;
 mod neighbours;
 mod ownership;

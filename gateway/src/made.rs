@@ -1,8 +1,10 @@
 //! Events as they are sent: in each form once, made when somebody first takes it in that form.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use crate::encoder::Encoder;
+use encoding::Part;
+
+use crate::encoder::{Encoder, SharedPart};
 use crate::form::Form;
 use crate::wire::SharedBody;
 
@@ -32,6 +34,24 @@ pub struct OwnEvent {
 pub(crate) struct Fresh {
     event: OwnEvent,
     made: Forms,
+}
+
+/// An event that all share but for a part (see [`encoding::Parted`]).
+pub(crate) struct PartedEvent {
+    t: &'static str,
+    /// The list that begins with what is each session's own.
+    list: &'static str,
+    /// In JSON, as the own parts are: members of `d`, elements of the list.
+    object: Vec<u8>,
+    array: Vec<u8>,
+    made: [OnceLock<SharedPart>; Form::COUNT],
+}
+
+/// Such an event with the part of one session.
+pub(crate) struct PartedFresh {
+    shared: Arc<PartedEvent>,
+    object: Vec<u8>,
+    array: Vec<u8>,
 }
 
 // === impl Content ===
@@ -103,6 +123,28 @@ impl From<OwnEvent> for Fresh {
     }
 }
 
+// === impl PartedEvent ===
+
+impl PartedEvent {
+    /// An event named `t` whose list is named `list`.
+    pub(crate) fn new(t: &'static str, list: &'static str, object: Vec<u8>, array: Vec<u8>) -> Self {
+        Self { t, list, object, array, made: Default::default() }
+    }
+}
+
+impl PartedFresh {
+    pub(crate) fn new(shared: Arc<PartedEvent>, object: Vec<u8>, array: Vec<u8>) -> Self {
+        Self { shared, object, array }
+    }
+
+    pub(crate) fn body(&self, form: Form, encoder: &mut Encoder) -> SharedBody {
+        let PartedEvent { t, list, object, array, made } = &*self.shared;
+        let shared =
+            made[form as usize].get_or_init(|| encoder.shared_part(form, *t, *list, Part { object, array }));
+        shared.with(Part { object: &self.object, array: &self.array })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +153,21 @@ mod tests {
     fn an_own_event_gives_back_what_it_was_made_of() {
         for (t, d) in [("READY", &br#"{"t":"x","d":"}"}"#[..]), ("RESUMED", b"{}"), ("T", b"null")] {
             assert_eq!(OwnEvent::new(t, d).parts(), (t, d));
+        }
+    }
+
+    #[test]
+    fn what_is_shared_of_a_parted_event_is_made_once_in_each_form() {
+        let event = Arc::new(PartedEvent::new("T", "list", br#"{"a":1}"#.to_vec(), b"[2]".to_vec()));
+        let mut encoder = Encoder::default();
+        for form in [Form::Json, Form::JsonZlib, Form::JsonZstd, Form::Etf, Form::EtfZlib] {
+            let mut body = |own: &str| {
+                let fresh = PartedFresh::new(event.clone(), own.into(), b"[]".to_vec());
+                fresh.body(form, &mut encoder)
+            };
+            let (one, other) = (body(r#"{"b":"one"}"#), body(r#"{"b":"another"}"#));
+            assert_eq!(one.tail().as_ptr(), other.tail().as_ptr(), "{form:?}");
+            assert_ne!(one.frame_len(), other.frame_len());
         }
     }
 

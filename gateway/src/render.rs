@@ -1,22 +1,15 @@
-//! The JSON of what the gateway itself makes for one session: READY, GUILD_CREATE, member chunks.
+//! The JSON of what the gateway itself makes: READY, member chunks, and GUILD_CREATE ([`snapshot`]).
 
-use bytes::Bytes;
-use model::guild::GuildObject;
-use model::presence::Presence;
 use model::user::CurrentUser;
-use model::view::{GuildView, MemberView};
-use model::voice::VoiceState;
-use model::{
-    ApplicationId, Channel, ChannelId, Guild, GuildId, Intents, Member, Permissions, Role, Timestamp, User,
-    UserId,
-};
-use proto::convert::{self, Malformed, required};
+use model::{ApplicationId, Channel, GuildId, Intents, Member, User, UserId};
 use proto::v1;
-use rustc_hash::FxHashMap;
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::link::command::Shard;
+
+mod snapshot;
+
+pub(crate) use snapshot::{Snapshot, Wanted};
 
 /// What READY is made of.
 pub(crate) struct Ready<'a> {
@@ -105,125 +98,6 @@ impl Ready<'_> {
             (Intents::MESSAGE_CONTENT, 1 << 18),
         ];
         flags.iter().filter(|(intent, _)| granted.contains(*intent)).map(|(_, flag)| flag).sum()
-    }
-}
-
-/// A guild as it is opened for one user.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) guild: Guild,
-    pub(crate) roles: Vec<Role>,
-    pub(crate) channels: Vec<Channel>,
-    pub(crate) member: Member,
-    pub(crate) members: Vec<Member>,
-    pub(crate) presences: Vec<Presence>,
-    pub(crate) voice_states: Vec<VoiceState>,
-}
-
-impl Snapshot {
-    /// `None` when the user is no member.
-    pub(crate) fn new(
-        snapshot: v1::GuildSnapshot,
-        presences: Vec<Presence>,
-        voice_states: Vec<v1::VoiceState>,
-    ) -> Result<Option<Self>, Malformed> {
-        let Some(member) = snapshot.member else { return Ok(None) };
-        let details = required("snapshot.details", snapshot.details)?;
-        Ok(Some(Self {
-            guild: required("details.guild", details.guild)?.try_into()?,
-            roles: convert::all(details.roles)?,
-            channels: convert::all(details.channels)?,
-            member: member.try_into()?,
-            members: convert::all(snapshot.members)?,
-            presences,
-            voice_states: convert::all(voice_states)?,
-        }))
-    }
-
-    pub(crate) fn view(&self) -> GuildView {
-        GuildView::new(self.guild.id, self.guild.owner_id, self.guild.revision, &self.roles, &self.channels)
-    }
-
-    /// The JSON of each channel, as CHANNEL_CREATE shows it.
-    pub(crate) fn channel_bodies(&self) -> impl Iterator<Item = (ChannelId, Bytes)> + '_ {
-        self.channels.iter().map(|channel| (channel.id, to_json(channel).into()))
-    }
-
-    /// Who is in which voice channel, with the `d` of a VOICE_STATE_UPDATE that says so.
-    pub(crate) fn voice_bodies(&self) -> impl Iterator<Item = (UserId, ChannelId, Bytes)> + '_ {
-        let members: FxHashMap<UserId, &Member> =
-            self.members.iter().map(|member| (member.user.id, member)).collect();
-        self.voice_states.iter().filter_map(move |state| {
-            let member = members.get(&state.user_id).copied();
-            Some((state.user_id, state.channel_id?, to_json(&state.object(member)).into()))
-        })
-    }
-
-    /// The `d` of GUILD_CREATE: channels that the user sees, voice states in them, members as asked for.
-    ///
-    /// Libraries tell a guild that was just joined from one that READY listed by the absence of `unavailable`.
-    pub(crate) fn guild_create(
-        &self,
-        now: Timestamp,
-        large_threshold: u32,
-        with_presences: bool,
-        is_join: bool,
-    ) -> Vec<u8> {
-        let view = self.view();
-        let user_id = self.member.user.id;
-        let member = MemberView::from(&self.member);
-        let sees = |channel: ChannelId| {
-            view.in_channel(user_id, &member, channel, now).contains(Permissions::VIEW_CHANNEL)
-        };
-        let channels: Vec<&Channel> = self.channels.iter().filter(|channel| sees(channel.id)).collect();
-        let voice_states: Vec<&VoiceState> =
-            self.voice_states.iter().filter(|state| state.channel_id.is_some_and(sees)).collect();
-        let in_voice = |user: UserId| voice_states.iter().any(|state| state.user_id == user);
-        let large = self.guild.member_count > u64::from(large_threshold);
-        let listed = |member: &&Member| {
-            member.user.id == user_id || in_voice(member.user.id) || (with_presences && !large)
-        };
-        let mut members: Vec<&Member> = self.members.iter().filter(listed).collect();
-        if !members.iter().any(|member| member.user.id == user_id) {
-            members.push(&self.member);
-        }
-        let presences: Vec<&Presence> = self.presences.iter().filter(|_| with_presences).collect();
-        to_json(&GuildCreate { snapshot: self, channels, members, presences, voice_states, large, is_join })
-    }
-}
-
-struct GuildCreate<'a> {
-    snapshot: &'a Snapshot,
-    channels: Vec<&'a Channel>,
-    members: Vec<&'a Member>,
-    presences: Vec<&'a Presence>,
-    voice_states: Vec<&'a VoiceState>,
-    large: bool,
-    is_join: bool,
-}
-
-impl Serialize for GuildCreate<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let snapshot = self.snapshot;
-        let mut map = serializer.serialize_map(None)?;
-        GuildObject { guild: &snapshot.guild, roles: &snapshot.roles }.write(&mut map)?;
-        map.serialize_entry("joined_at", &snapshot.member.joined_at)?;
-        map.serialize_entry("large", &self.large)?;
-        if !self.is_join {
-            map.serialize_entry("unavailable", &false)?;
-        }
-        map.serialize_entry("member_count", &snapshot.guild.member_count)?;
-        let voice_states: Vec<_> = self.voice_states.iter().map(|state| state.object(None)).collect();
-        map.serialize_entry("voice_states", &voice_states)?;
-        map.serialize_entry("members", &self.members)?;
-        map.serialize_entry("channels", &self.channels)?;
-        map.serialize_entry("threads", &[(); 0])?;
-        let presences: Vec<_> = self.presences.iter().map(|presence| presence.object(None)).collect();
-        map.serialize_entry("presences", &presences)?;
-        map.serialize_entry("stage_instances", &[(); 0])?;
-        map.serialize_entry("guild_scheduled_events", &[(); 0])?;
-        map.serialize_entry("soundboard_sounds", &[(); 0])?;
-        map.end()
     }
 }
 

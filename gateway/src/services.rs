@@ -19,6 +19,7 @@ use crate::form::{FormsSeen, Streams};
 use crate::history::History;
 use crate::identify_limit::IdentifyLimit;
 use crate::interest::Interest;
+use crate::loads::Loads;
 use crate::neighbours::Neighbours;
 use crate::positions::Positions;
 use crate::presence::Presences;
@@ -55,6 +56,7 @@ pub(crate) struct Services {
     pub(crate) pod: PodName,
     pub(crate) started: Instant,
     pub(crate) interest: Interest,
+    pub(crate) loads: Loads,
     pub(crate) identify_limit: IdentifyLimit,
     pub(crate) book: PresenceBook,
     pub(crate) stats: GatewayStats,

@@ -150,7 +150,7 @@ pub(crate) struct Shard {
     /// The events that sessions can be given again.
     rings: SharedRings,
     presences: Presences,
-    guilds: FxHashMap<GuildId, GuildTable>,
+    guilds: FxHashMap<GuildId, Box<GuildTable>>,
     openings: FxHashMap<GuildId, Vec<Opening>>,
     opening_serial: u64,
     conn_timers: Wheel<ConnId>,

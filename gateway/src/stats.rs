@@ -66,6 +66,8 @@ stats! {
     written_bytes,
     /// Guilds with a session on this pod, counted once per shard.
     guilds_open,
+    /// Loads of guilds, each for all who waited for it.
+    guild_loads,
     openings_repeated,
     user_events,
     /// Users whose entry in the session registry was gone when it was to be renewed.

@@ -2,7 +2,7 @@
 
 use model::limits::{MEMBERS_LIST_MAX, MEMBERS_QUERY_MAX, USER_GUILDS_MAX};
 use model::{Channel, ChannelId, GuildId, Member, Permissions, UserId};
-use proto::convert::{id, ids, wire};
+use proto::convert::{id, ids, numbers, wire};
 use proto::{Failure, FailureKind, v1};
 use std::sync::Arc;
 
@@ -55,6 +55,25 @@ impl Directory {
             vec![member.clone()]
         };
         Ok(v1::GuildSnapshot { details, member: Some((&member).into()), members: wire(&members) })
+    }
+
+    /// Whose token it is, and then where they are: a token that was revoked before is refused.
+    pub(crate) async fn identify(&self, token: &str, with_places: bool) -> Result<v1::Identity, Failure> {
+        let mut identity = self.accounts.authenticate(token).await?;
+        if let Some(user) = identity.user.as_ref().filter(|_| with_places) {
+            identity.places = Some(self.places(user.id, user.bot).await?);
+        }
+        Ok(identity)
+    }
+
+    async fn places(&self, user_id: u64, is_bot: bool) -> Result<v1::Places, Failure> {
+        let all = v1::ListUserGuildsRequest { user_id, ..v1::ListUserGuildsRequest::default() };
+        let guilds = self.guild_ids(id("user_id", user_id)?, &all).await?;
+        let private_channels = match is_bot {
+            true => Vec::new(),
+            false => self.list_private_channels(v1::ListPrivateChannelsRequest { user_id }).await?.channels,
+        };
+        Ok(v1::Places { guild_ids: numbers(&guilds), private_channels })
     }
 
     pub(crate) async fn list_user_guilds(

@@ -13,6 +13,17 @@ const DUE_DIGITS: usize = 12;
 /// Length of the marker.
 pub const LENGTH: usize = BEGIN.len() + RUN_DIGITS + INDEX_DIGITS + DUE_DIGITS;
 
+/// Of Knuth's generator.
+const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
+
+/// Some of the commonest of English, and some that people say to one another.
+const WORDS: [&str; 48] = [
+    "the", "be", "to", "of", "and", "in", "that", "have", "it", "for", "not", "on", "with", "you", "this",
+    "but", "from", "they", "say", "will", "would", "there", "what", "about", "which", "when", "make", "like",
+    "time", "just", "know", "people", "think", "really", "tomorrow", "build", "server", "again", "thanks",
+    "maybe", "broken", "channel", "yes", "sorry", "release", "works", "game", "tonight",
+];
+
 static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BEGIN));
 
 /// One message of a run.
@@ -31,8 +42,20 @@ impl Marker {
     pub fn content(self, size: usize) -> String {
         let Self { run, index, due_us } = self;
         let mut content = format!("{BEGIN}{:08}{index:08}{due_us:012}", run % 100_000_000);
-        content.extend(std::iter::repeat_n('.', size.saturating_sub(LENGTH)));
+        self.words(&mut content, size);
         content
+    }
+
+    /// Fills the content up to `size` bytes with words, other ones for each message: to a compressor that remembers what came
+    /// before, the same text again would cost nothing.
+    fn words(self, content: &mut String, size: usize) {
+        let mut state = (u64::from(self.run) << 32 | u64::from(self.index)).wrapping_mul(MULTIPLIER);
+        while content.len() < size {
+            state = state.wrapping_mul(MULTIPLIER).wrapping_add(1);
+            content.push(' ');
+            content.push_str(WORDS[(state >> 33) as usize % WORDS.len()]);
+        }
+        content.truncate(size.max(LENGTH));
     }
 
     /// The marker in an event, if it has one.
@@ -65,5 +88,9 @@ mod tests {
         assert_eq!(Marker::find(b"~load~123"), None);
         assert_eq!(Marker::find(b"nothing"), None);
         assert_eq!(marker.content(0).len(), LENGTH);
+        let next = Marker { index: 43, ..marker }.content(100);
+        assert_eq!((content.len(), next.len()), (100, 100));
+        assert_ne!(content[LENGTH..], next[LENGTH..]);
+        assert!(content[LENGTH..].chars().all(|c| c == ' ' || c.is_ascii_lowercase()), "{content}");
     }
 }

@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const COUNTED_SECONDS: u64 = 2;
 /// More receivers with a decoder each would measure the generator.
 const COMPRESSED_RECEIVERS_MAX: usize = 1000;
+/// What people write at once.
+const CONTENT_BYTES_MIN: usize = marker::LENGTH + 60;
 /// Content with which the length of Starling's events is found out.
 const PROBE_BYTES: usize = 100;
 
@@ -144,7 +146,7 @@ impl Peers<'_> {
         let outcome = load::run(&target, &plan).await?;
         let bytes = outcome.reports.first().and_then(|report| report.event_bytes);
         let around = bytes.context("the first message did not come")?.saturating_sub(PROBE_BYTES);
-        self.content_bytes = self.event_bytes.saturating_sub(around).max(marker::LENGTH);
+        self.content_bytes = self.event_bytes.saturating_sub(around).max(CONTENT_BYTES_MIN);
         self.event_bytes = around + self.content_bytes;
         server.stop().await
     }

@@ -33,6 +33,8 @@ pub struct SoakReport {
     forms: Vec<Form>,
     guilds: usize,
     processes: usize,
+    /// Those who were connected at the end, and listened to what was said.
+    receivers: usize,
     steps: Vec<Step>,
     /// What a connection of the last step cost, as a multiple of one of the steps before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,16 +86,19 @@ pub async fn run(target: &TargetOptions, options: &SoakOptions) -> anyhow::Resul
     let proof = Schedule { messages: guilds, gap: Duration::from_millis(5), size: 100 };
     let (run, target) = (target.run, std::sync::Arc::new(target));
     let sent = senders::send(&target, run, guilds, proof, time::Instant::now(), senders::never()).await?;
-    let mut faults = Faults::default();
-    let processes = parts.len();
+    let (mut receivers, mut faults, processes) = (0, Faults::default(), parts.len());
     for part in parts {
-        faults = faults.and(part.finish(&sent.orders).await?);
+        let (of_part, faults_of_part) = part.finish(&sent.orders).await?;
+        receivers += of_part;
+        faults = faults.and(faults_of_part);
     }
+    ensure!(receivers == options.receivers, "{receivers} of {} were connected", options.receivers);
     Ok(SoakReport {
         kind: "soak",
         forms: target.forms.clone(),
         guilds,
         processes,
+        receivers,
         growth: growth(&steps),
         steps,
         cpu_percent_idle,

@@ -3,11 +3,12 @@
 //! Events carry the view-relevant part of an object before and after ([`ViewChange`]); applying them in the order of
 //! the guild's revisions keeps a [`GuildView`] equal to the directory's. Objects older than what is there are ignored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::permissions::{self, Standing};
 use crate::{
-    Channel, ChannelId, ChannelKind, GuildId, Member, Overwrite, Permissions, Role, RoleId, Timestamp, UserId,
+    Channel, ChannelId, ChannelKind, GuildId, Member, Overwrite, Permissions, Role, RoleId, SortedMap,
+    Timestamp, UserId,
 };
 
 /// What of a channel matters for permissions and sending.
@@ -77,10 +78,10 @@ pub struct GuildView {
     pub owner_id: UserId,
     /// The highest revision that is in it.
     pub revision: u64,
-    pub roles: BTreeMap<RoleId, Permissions>,
+    pub roles: SortedMap<RoleId, Permissions>,
     /// Those of the roles that everybody may mention.
     pub mentionable: BTreeSet<RoleId>,
-    pub channels: BTreeMap<ChannelId, ChannelView>,
+    pub channels: SortedMap<ChannelId, ChannelView>,
 }
 
 impl GuildView {

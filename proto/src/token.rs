@@ -26,7 +26,7 @@ impl v1::AuthenticateRequest {
     /// Asks the replica that owns the user whom the token claims.
     pub fn of(token: String) -> Self {
         let user_id = claimed_user(bare(&token)).map(UserId::get);
-        Self { token, user_id }
+        Self { token, user_id, with_places: false }
     }
 }
 

@@ -50,7 +50,7 @@ impl Fakes {
             "bot-token" => (BOT, Some(application())),
             _ => return Err(Failure::unauthenticated().into()),
         };
-        Ok(Response::new(v1::Identity { user: Some(user(id)), token_id: 1, application }))
+        Ok(Response::new(v1::Identity { user: Some(user(id)), token_id: 1, application, places: None }))
     }
 
     fn known_users(

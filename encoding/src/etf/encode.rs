@@ -29,13 +29,61 @@ pub(crate) const DISPATCH_HEAD: &[u8] = b"\x83t\0\0\0\x04m\0\0\0\x02opa\0m\0\0\0
 
 /// A dispatch behind its number: `t` and `d`.
 pub(crate) fn dispatch_rest(t: &str, d: &[u8]) -> Result<Vec<u8>, NotJson> {
-    let mut rest = Vec::with_capacity(t.len() + d.len() + d.len() / 4 + 32);
-    push_binary(&mut rest, b"t");
-    push_binary(&mut rest, t.as_bytes());
-    push_binary(&mut rest, b"d");
+    let mut rest = dispatch_name(t);
+    rest.reserve(d.len() + d.len() / 4 + 16);
     push_json(&mut rest, d)?;
     Ok(rest)
 }
+
+/// The same up to the value of `d`.
+pub(crate) fn dispatch_name(t: &str) -> Vec<u8> {
+    let mut name = Vec::with_capacity(t.len() + 32);
+    push_binary(&mut name, b"t");
+    push_binary(&mut name, t.as_bytes());
+    push_binary(&mut name, b"d");
+    name
+}
+
+/// The pairs of an object, or the elements of an array, without what stands before and behind them.
+pub(crate) struct Elements {
+    pub(crate) count: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The elements of a JSON object or array. Another value has none.
+pub(crate) fn elements(json: &[u8]) -> Result<Elements, NotJson> {
+    let mut bytes = Vec::with_capacity(json.len() + json.len() / 4 + 16);
+    push_json(&mut bytes, json)?;
+    let Some((&[tag, a, b, c, d], _)) =
+        bytes.split_first_chunk::<HEAD_BYTES>().filter(|(head, _)| is_head(head[0]))
+    else {
+        return Ok(Elements { count: 0, bytes: Vec::new() });
+    };
+    if tag == tag::LIST {
+        bytes.pop();
+    }
+    bytes.drain(..HEAD_BYTES);
+    Ok(Elements { count: u32::from_be_bytes([a, b, c, d]), bytes })
+}
+
+/// What stands before the pairs of a map.
+pub(crate) fn push_map_head(term: &mut Vec<u8>, count: u32) {
+    term.push(tag::MAP);
+    term.extend(count.to_be_bytes());
+}
+
+/// What stands before the elements of a list that is not empty; [`tag::NIL`] stands behind them.
+pub(crate) fn push_list_head(term: &mut Vec<u8>, count: u32) {
+    term.push(tag::LIST);
+    term.extend(count.to_be_bytes());
+}
+
+fn is_head(tag: u8) -> bool {
+    matches!(tag, tag::LIST | tag::MAP)
+}
+
+/// A tag and a count.
+const HEAD_BYTES: usize = 5;
 
 fn push_json(term: &mut Vec<u8>, json: &[u8]) -> Result<(), NotJson> {
     let mut reader = serde_json::Deserializer::from_slice(json);
@@ -165,7 +213,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 }
 
-fn push_binary(term: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn push_binary(term: &mut Vec<u8>, bytes: &[u8]) {
     let len = u32::try_from(bytes.len()).expect("a payload is far below 4 GiB");
     term.push(tag::BINARY);
     term.extend(len.to_be_bytes());

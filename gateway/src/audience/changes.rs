@@ -1,6 +1,6 @@
 //! Changes of a guild: which members see other channels for them.
 
-use model::view::{GuildView, MemberView, ViewChange};
+use model::view::{ChannelView, GuildView, MemberView, ViewChange};
 use model::{ChannelId, OverwriteKind, Permissions, RoleId, Timestamp, UserId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -14,7 +14,8 @@ impl Audience {
         if let ViewChange::Member { id, after, .. } = change {
             return self.apply_member(*id, revision, after.as_ref());
         }
-        if self.has(revision) || !self.view.apply(revision, change) {
+        let is_sight_changed = self.changes_sight(change);
+        if self.has(revision) || !self.view.apply(revision, change) || !is_sight_changed {
             return Vec::new();
         }
         match change {
@@ -28,6 +29,21 @@ impl Audience {
             }
             ViewChange::Channel { id, .. } => self.channel_changed(*id),
             ViewChange::Member { .. } | ViewChange::Deleted => Vec::new(),
+        }
+    }
+
+    /// Whether somebody might see other channels for it: most edits of roles and channels are about something else.
+    fn changes_sight(&self, change: &ViewChange) -> bool {
+        match change {
+            ViewChange::Role { id, after, .. } => {
+                let before = self.view.roles.get(id).copied();
+                sight_of_role(before) != sight_of_role(*after)
+            }
+            ViewChange::Channel { id, after, .. } => {
+                let before = self.view.channels.get(id).map(sight_of_channel);
+                before != after.as_ref().map(sight_of_channel)
+            }
+            ViewChange::Owner { .. } | ViewChange::Member { .. } | ViewChange::Deleted => true,
         }
     }
 
@@ -49,7 +65,8 @@ impl Audience {
         let before = self.local(index).class;
         self.drop_roles(index);
         let local = self.local_mut(index);
-        (local.revision, local.view) = (revision, view);
+        (local.revision, local.roles) = (revision, view.roles.into());
+        self.note_time_out(index, view.timed_out_until);
         self.hold_roles(index);
         self.move_to_class(index);
         let shifts = self.shift(sessions, before, self.local(index).class);
@@ -118,23 +135,33 @@ impl Audience {
 
     /// Which roles and users matter for viewing.
     pub(super) fn find_relevant(&mut self) {
-        let view = Permissions::VIEW_CHANNEL;
-        let grants = |permissions: Permissions| {
-            permissions.contains(view) || permissions.contains(Permissions::ADMINISTRATOR)
-        };
-        self.relevant =
-            self.view.roles.iter().filter(|(_, granted)| grants(**granted)).map(|(id, _)| *id).collect();
+        let grants = |granted: Permissions| !sight_of_role(Some(granted)).is_empty();
+        // `@everyone` is had by all, so it tells nobody apart.
+        let everyone = self.view.id.cast();
+        let granting = self.view.roles.iter().filter(|(id, granted)| **id != everyone && grants(**granted));
+        self.relevant = granting.map(|(id, _)| *id).collect();
         self.named.clear();
-        for overwrite in self.view.channels.values().flat_map(|channel| &channel.overwrites) {
-            if (overwrite.allow | overwrite.deny).contains(view) {
-                match overwrite.target {
-                    OverwriteKind::Role(role) => self.relevant.insert(role),
-                    OverwriteKind::Member(user) => self.named.insert(user),
-                };
+        for (target, _) in self.view.channels.values().flat_map(sight_of_channel) {
+            match target {
+                OverwriteKind::Role(role) => self.relevant.extend((role != everyone).then_some(role)),
+                OverwriteKind::Member(user) => self.named.extend([user]),
             }
         }
-        self.relevant.remove(&self.view.id.cast());
     }
+}
+
+/// What of a role's permissions matters for viewing.
+fn sight_of_role(permissions: Option<Permissions>) -> Permissions {
+    permissions.unwrap_or_default() & (Permissions::VIEW_CHANNEL | Permissions::ADMINISTRATOR)
+}
+
+/// The overwrites of a channel that matter for viewing: for whom, and whether they allow it, or deny it.
+fn sight_of_channel(channel: &ChannelView) -> Vec<(OverwriteKind, [bool; 2])> {
+    let view = Permissions::VIEW_CHANNEL;
+    let overwrites = channel.overwrites.iter();
+    let sights = overwrites
+        .map(|overwrite| (overwrite.target, [overwrite.allow.contains(view), overwrite.deny.contains(view)]));
+    sights.filter(|(_, sight)| *sight != [false; 2]).collect()
 }
 
 pub(super) fn visible_channels(view: &GuildView, signature: &Signature) -> Vec<ChannelId> {

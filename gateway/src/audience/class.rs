@@ -1,15 +1,18 @@
 //! Visibility classes: interned sets of visible channels, and the sessions of the members who have them.
 
-use model::{ChannelId, GuildId, Intents, RoleId, UserId};
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+
+use model::{ChannelId, GuildId, Intents, RoleId, SortedMap, UserId};
+use rustc_hash::FxHashSet;
 use slab::Slab;
 
 use super::{MemberIndex, SessionIndex, SessionKey};
+use crate::growth::{make_room, reserve_some};
 
-pub(super) type ClassIndex = usize;
+pub(super) type ClassIndex = u32;
 
 /// All that a member's visible channels follow from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Signature {
     is_owner: bool,
     roles: Box<[RoleId]>,
@@ -47,7 +50,7 @@ impl Signature {
 struct Class {
     /// In ascending order of their intents; none is empty.
     groups: Vec<Group>,
-    visible: Box<[ChannelId]>,
+    visible: Arc<[ChannelId]>,
 }
 
 /// Sessions of a class that ask for the same events: an event that they do not want passes them all by at once.
@@ -68,9 +71,12 @@ pub(super) struct Occupant {
 #[derive(Debug, Default)]
 pub(super) struct Classes {
     classes: Slab<Class>,
-    by_signature: FxHashMap<Signature, ClassIndex>,
-    by_visible: FxHashMap<Box<[ChannelId]>, ClassIndex>,
-    by_channel: FxHashMap<ChannelId, Vec<ClassIndex>>,
+    by_signature: SortedMap<Signature, ClassIndex>,
+    by_visible: SortedMap<Arc<[ChannelId]>, ClassIndex>,
+    by_channel: SortedMap<ChannelId, Vec<ClassIndex>>,
+    /// How often it was worked out what a signature sees: all channels, or one.
+    #[cfg(test)]
+    pub(super) sights: std::cell::Cell<[usize; 2]>,
 }
 
 impl Classes {
@@ -87,19 +93,26 @@ impl Classes {
         if let Some(class) = self.by_signature.get(&signature) {
             return *class;
         }
+        #[cfg(test)]
+        self.sights.update(|[all, one]| [all + 1, one]);
         let class = self.intern(visible(&signature).into());
         self.by_signature.insert(signature, class);
         class
     }
 
-    fn intern(&mut self, visible: Box<[ChannelId]>) -> ClassIndex {
+    fn intern(&mut self, visible: Arc<[ChannelId]>) -> ClassIndex {
         if let Some(class) = self.by_visible.get(&visible) {
             return *class;
         }
-        let class = self.classes.insert(Class { groups: Vec::new(), visible: visible.clone() });
-        for channel in &visible {
-            self.by_channel.entry(*channel).or_default().push(class);
+        reserve_some(&mut self.classes);
+        let entry = self.classes.vacant_entry();
+        let class = entry.key() as ClassIndex;
+        for channel in &*visible {
+            let classes = self.by_channel.get_or_insert_with(*channel, Vec::new);
+            make_room(classes);
+            classes.push(class);
         }
+        entry.insert(Class { groups: Vec::new(), visible: visible.clone() });
         self.by_visible.insert(visible, class);
         class
     }
@@ -111,7 +124,7 @@ impl Classes {
         intent: Intents,
     ) -> impl Iterator<Item = SessionKey> + '_ {
         let classes = self.by_channel.get(&channel).into_iter().flatten();
-        classes.flat_map(move |class| self.classes[*class].wanting(intent))
+        classes.flat_map(move |class| self.classes[*class as usize].wanting(intent))
     }
 
     /// The sessions that ask for events of this intent.
@@ -121,28 +134,39 @@ impl Classes {
 
     /// The members of a class, each as often as it has sessions.
     pub(super) fn members(&self, class: ClassIndex) -> impl Iterator<Item = MemberIndex> + '_ {
-        self.classes[class].groups.iter().flat_map(|group| &group.occupants).map(|occupant| occupant.member)
+        self.classes[class as usize]
+            .groups
+            .iter()
+            .flat_map(|group| &group.occupants)
+            .map(|occupant| occupant.member)
+    }
+
+    /// In ascending order.
+    pub(super) fn visible(&self, class: ClassIndex) -> &[ChannelId] {
+        &self.classes[class as usize].visible
     }
 
     pub(super) fn sees(&self, class: ClassIndex, channel: ChannelId) -> bool {
-        self.classes[class].visible.binary_search(&channel).is_ok()
+        self.classes[class as usize].visible.binary_search(&channel).is_ok()
     }
 
     /// Adds a session with these intents and answers its place among those that have the same.
     pub(super) fn enter(&mut self, class: ClassIndex, intents: Intents, occupant: Occupant) -> u32 {
-        let groups = &mut self.classes[class].groups;
+        let groups = &mut self.classes[class as usize].groups;
         let index = position(groups, intents).unwrap_or_else(|index| {
+            make_room(groups);
             groups.insert(index, Group { intents, occupants: Vec::new() });
             index
         });
         let occupants = &mut groups[index].occupants;
+        make_room(occupants);
         occupants.push(occupant);
         occupants.len() as u32 - 1
     }
 
     /// Removes the session at a place; answers the one that has moved there, if one has.
     pub(super) fn exit(&mut self, class: ClassIndex, intents: Intents, place: u32) -> Option<Occupant> {
-        let groups = &mut self.classes[class].groups;
+        let groups = &mut self.classes[class as usize].groups;
         let index = position(groups, intents).expect("a group lives as long as somebody is in it");
         let occupants = &mut groups[index].occupants;
         occupants.swap_remove(place as usize);
@@ -159,7 +183,7 @@ impl Classes {
         before: ClassIndex,
         after: ClassIndex,
     ) -> (Vec<ChannelId>, Vec<ChannelId>) {
-        let (before, after) = (&self.classes[before].visible, &self.classes[after].visible);
+        let (before, after) = (&self.classes[before as usize].visible, &self.classes[after as usize].visible);
         let only = |these: &[ChannelId], those: &[ChannelId]| {
             these.iter().filter(|channel| those.binary_search(channel).is_err()).copied().collect()
         };
@@ -181,7 +205,9 @@ impl Classes {
         let mut stale = FxHashSet::default();
         let classes = &self.classes;
         self.by_signature.retain(|signature, class| {
-            let saw = classes[*class].visible.binary_search(&channel).is_ok();
+            #[cfg(test)]
+            self.sights.update(|[all, one]| [all, one + 1]);
+            let saw = classes[*class as usize].visible.binary_search(&channel).is_ok();
             let is_stale = saw != sees(signature);
             if is_stale {
                 stale.insert(*class);
@@ -197,15 +223,16 @@ impl Classes {
             .classes
             .iter()
             .filter(|(_, class)| class.groups.is_empty())
-            .map(|(index, _)| index)
+            .map(|(index, _)| index as ClassIndex)
             .collect();
         if empty.is_empty() {
             return;
         }
         self.by_signature.retain(|_, class| !empty.contains(class));
         for index in empty {
-            let class = self.classes.remove(index);
-            for channel in &class.visible {
+            let class = self.classes.remove(index as usize);
+            self.by_visible.remove(&class.visible);
+            for channel in &*class.visible {
                 if let Some(classes) = self.by_channel.get_mut(channel) {
                     classes.retain(|class| *class != index);
                     if classes.is_empty() {
@@ -213,7 +240,6 @@ impl Classes {
                     }
                 }
             }
-            self.by_visible.remove(&class.visible);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::view::{ChannelView, ViewChange};
-use model::{ChannelKind, GuildId, Overwrite, OverwriteKind};
+use model::{ChannelKind, GuildId, Overwrite, OverwriteKind, SortedMap};
 use proptest::prelude::*;
 
 use super::*;
@@ -45,9 +45,9 @@ fn guild() -> GuildView {
         id: GuildId::new(GUILD).unwrap(),
         owner_id: user(OWNER),
         revision: 1,
-        roles: BTreeMap::from([(role(GUILD), Permissions::DEFAULT), (role(2), Permissions::NONE)]),
+        roles: SortedMap::from([(role(GUILD), Permissions::DEFAULT), (role(2), Permissions::NONE)]),
         mentionable: BTreeSet::new(),
-        channels: BTreeMap::from([
+        channels: SortedMap::from([
             (channel(10), text(Vec::new())),
             (channel(11), hidden_but_for(OverwriteKind::Role(role(2)))),
         ]),
@@ -188,6 +188,65 @@ fn classes_stay_few_in_a_large_guild_and_a_role_edit_touches_only_its_holders() 
         audience.apply(2, &admin).into_iter().flat_map(|shift| shift.sessions).collect();
     assert_eq!(touched, holders);
     assert!(!holders.is_empty() && holders.len() < 10_000, "{} holders", holders.len());
+}
+
+/// What a change made the audience do: members looked at, signatures of which all channels were worked out, and one.
+fn work(audience: &mut Audience, revision: u64, change: &ViewChange) -> ([usize; 3], usize) {
+    let count = |audience: &Audience| {
+        let [all, one] = audience.classes.sights.get();
+        [audience.members_looked_at, all, one]
+    };
+    let before = count(audience);
+    let told = audience.apply(revision, change).iter().map(|shift| shift.sessions.len()).sum();
+    let after = count(audience);
+    ([0, 1, 2].map(|place| after[place] - before[place]), told)
+}
+
+/// 10,000 members, of whom every tenth has the role that opens its channel, and one of ten others.
+#[test]
+fn a_change_is_as_much_work_as_what_it_changes() {
+    let mut view = guild();
+    for id in 1_000..1_010_u64 {
+        view.roles.insert(role(id), Permissions::NONE);
+        view.channels.insert(channel(id), hidden_but_for(OverwriteKind::Role(role(id))));
+    }
+    let opened = |id: u64| hidden_but_for(OverwriteKind::Role(role(id)));
+    let mut audience = Audience::new(view);
+    for id in 0..10_000_u64 {
+        let roles: &[u64] = if id % 10 == 0 { &[2, 1_000 + id / 10 % 10] } else { &[1_000 + id % 10] };
+        let _ = audience.join(user(10_000 + id), member(roles), 1, id as usize, Intents::ALL);
+    }
+    let signatures = 10 + 9;
+    let of_member =
+        |roles: &[u64]| ViewChange::Member { id: user(10_001), before: None, after: Some(member(roles)) };
+    let of_channel =
+        |id: u64, view: ChannelView| ViewChange::Channel { id: channel(id), before: None, after: Some(view) };
+    let slow = ChannelView { rate_limit_per_user: 5, ..opened(1_001) };
+    let everyone = |permissions| role_change(GUILD, Some(permissions));
+    let rows = [
+        ("one member has another role", of_member(&[1_002]), [1, 0, 0], 1),
+        ("one member has a role that others have not", of_member(&[1_002, 1_003]), [1, 1, 0], 1),
+        ("a channel is slow", of_channel(1_001, slow), [0, 0, 0], 0),
+        ("a role may kick", role_change(1_001, Some(Permissions::KICK_MEMBERS)), [0, 0, 0], 0),
+        ("nobody may send", everyone(Permissions::VIEW_CHANNEL), [0, 0, 0], 0),
+        (
+            "an overwrite opens a channel to another role",
+            of_channel(11, opened(1_005)),
+            [2_100, 3, 20],
+            2_000,
+        ),
+    ];
+    for (number, (what, change, expected, told)) in rows.into_iter().enumerate() {
+        let done = work(&mut audience, number as u64 + 2, &change);
+        println!("{what}: {done:?}");
+        if number < 5 {
+            assert_eq!(done, (expected, told), "{what}");
+        } else {
+            let ([members, all, one], sessions) = done;
+            assert!(members <= 3_000 && all <= signatures && one <= signatures + 1, "{what}: {done:?}");
+            assert!(sessions > 1_000);
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -19,6 +19,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use super::replicas::place;
+use crate::growth::make_room;
 use crate::session::SessionId;
 use ledger::Ledger;
 pub(super) use ledger::{Claim, Sent};
@@ -124,6 +125,16 @@ impl PresenceBook {
             ledgers[place].change(id);
             self.changed[place].notify_one();
         }
+    }
+
+    /// The session has opened a guild; one that has come from another pod names its guilds from the beginning.
+    pub(crate) fn opened(&self, id: SessionId, guild: GuildId) {
+        self.update(id, |page| {
+            if !page.guild_ids.contains(&guild) {
+                make_room(&mut page.guild_ids);
+                page.guild_ids.push(guild);
+            }
+        });
     }
 
     /// What a session says, and the voice states that it holds.
@@ -246,6 +257,16 @@ impl PresenceBook {
         let Pages { sessions, ledgers, .. } = &mut *pages;
         let refused = refused.iter().filter_map(|id| id.parse().ok()).collect();
         ledgers[place].taken(sent, &refused, sessions);
+    }
+
+    /// As if the replicas had taken everything.
+    #[cfg(test)]
+    pub(crate) fn settle(&self) {
+        for place in 0..self.changed.len() {
+            while let Some((_, sent)) = self.batch(place, "pod") {
+                self.taken(place, sent, &[]);
+            }
+        }
     }
 
     /// Whether the replica has taken what was sent is not known: it is to be told again, except what has changed since.

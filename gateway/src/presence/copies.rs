@@ -36,7 +36,13 @@ struct Guild {
     /// Those who are not offline, each with the digest of what was told here.
     users: FxHashMap<UserId, u64>,
     is_filled: bool,
-    /// Questions that are under way, and whom events have told of since the first of them was asked.
+    /// While there are any.
+    asking: Option<Box<Asking>>,
+}
+
+/// Questions that are under way, and whom events have told of since the first of them was asked.
+#[derive(Default)]
+struct Asking {
     questions: u32,
     told: FxHashSet<UserId>,
 }
@@ -70,10 +76,19 @@ impl Copies {
         let Some(presence) = events::parse(data) else { return };
         let mut state = self.state.lock();
         let Some(entry) = state.guilds.get_mut(&guild) else { return };
-        if entry.questions > 0 {
-            entry.told.insert(presence.user_id);
+        if let Some(asking) = &mut entry.asking {
+            asking.told.insert(presence.user_id);
         }
         state.set(guild, Arc::new(presence));
+    }
+
+    /// As if a replica had answered that this user is seen in the guild, and nobody else.
+    #[cfg(test)]
+    pub(crate) fn fill(&self, guild: GuildId, presence: Presence) {
+        let covers = |_: UserId| true;
+        let answer = Answer { presences: vec![presence], covers: &covers, is_whole: true };
+        let question = self.ask(guild).expect("there is room");
+        question.load(vec![answer]);
     }
 
     pub(super) fn has(&self, guild: GuildId) -> bool {
@@ -86,7 +101,7 @@ impl Copies {
         if state.count >= limits::PRESENCE_COPIES_MAX && !state.guilds.contains_key(&guild) {
             return None;
         }
-        state.guilds.entry(guild).or_default().questions += 1;
+        state.guilds.entry(guild).or_default().asking.get_or_insert_default().questions += 1;
         Some(Question { copies: self, guild })
     }
 
@@ -128,7 +143,7 @@ impl Copies {
         let closed: Vec<GuildId> = state
             .guilds
             .iter()
-            .filter(|(guild, entry)| entry.questions == 0 && !is_open(**guild))
+            .filter(|(guild, entry)| entry.asking.is_none() && !is_open(**guild))
             .map(|(guild, _)| *guild)
             .collect();
         for guild in closed {
@@ -199,10 +214,12 @@ impl State {
     }
 
     fn answered(&mut self, guild: GuildId) {
-        if let Some(entry) = self.guilds.get_mut(&guild) {
-            entry.questions -= 1;
-            if entry.questions == 0 {
-                entry.told = FxHashSet::default();
+        if let Some(entry) = self.guilds.get_mut(&guild)
+            && let Some(asking) = &mut entry.asking
+        {
+            asking.questions -= 1;
+            if asking.questions == 0 {
+                entry.asking = None;
             }
         }
     }
@@ -226,7 +243,11 @@ impl Guild {
     /// Whether the sessions were told something else, and no event has told of the user since the question was asked.
     fn is_wrong(&self, presence: &Presence) -> bool {
         let user = &presence.user_id;
-        !self.told.contains(user) && self.users.get(user) != Some(&presence.digest())
+        !self.was_told(user) && self.users.get(user) != Some(&presence.digest())
+    }
+
+    fn was_told(&self, user: &UserId) -> bool {
+        self.asking.as_ref().is_some_and(|asking| asking.told.contains(user))
     }
 
     /// Users who are missing in a whole answer.
@@ -235,9 +256,8 @@ impl Guild {
             return Vec::new();
         }
         let present: FxHashSet<UserId> = answer.presences.iter().map(|presence| presence.user_id).collect();
-        let is_absent = |user: &&UserId| {
-            (answer.covers)(**user) && !present.contains(*user) && !self.told.contains(*user)
-        };
+        let is_absent =
+            |user: &&UserId| (answer.covers)(**user) && !present.contains(*user) && !self.was_told(user);
         self.users.keys().filter(is_absent).copied().collect()
     }
 }

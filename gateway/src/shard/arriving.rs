@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use model::view::{MemberView, ViewChange};
 use model::voice::VoiceState;
-use model::{Channel, GuildId, Intents, limits};
+use model::{Channel, GuildId, Intents, Member, limits};
 use proto::{Envelope, v1};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
@@ -207,7 +207,7 @@ impl Shard {
         &mut self,
         key: SessionKey,
         request: &Request,
-        snapshot: &Snapshot,
+        (snapshot, now): (&Snapshot, &Member),
         (missed, last): (&[Past], u64),
         opening: Opening,
     ) {
@@ -220,15 +220,15 @@ impl Shard {
             .map(|past| &past.envelope)
             .chain(since.iter().map(|event| &event.envelope))
             .collect();
-        let (view, member) = (snapshot.view(), MemberView::from(&snapshot.member));
-        let user = snapshot.member.user.id;
+        let (view, member) = (snapshot.view(), MemberView::from(now));
+        let user = now.user.id;
         let steps = match plan(&Now { view: &view, user, member: &member }, &envelopes) {
             Plan::Steps(steps) => steps,
-            Plan::Rejoined => return self.begin_again(key, request, snapshot, last, opening),
+            Plan::Rejoined => return self.begin_again(key, request, (snapshot, now), last, opening),
         };
         let revision = crate::arrival::reached(known.revision, envelopes.iter().copied());
         self.forget_arrival(key, guild);
-        let shifts = self.seat(key, request, snapshot, last, &opening);
+        let shifts = self.seat(key, guild, (snapshot, now), last, &opening);
         let slot = &mut self.sessions[key];
         slot.session.guilds.insert(guild, GuildState::Open { revision: known.revision, after: known.after });
         slot.heard.lacks_from(opening.presences_from);
@@ -273,15 +273,15 @@ impl Shard {
         &mut self,
         key: SessionKey,
         request: &Request,
-        snapshot: &Snapshot,
+        found: (&Snapshot, &Member),
         last: u64,
         opening: Opening,
     ) {
         self.gone_meanwhile(key, request.guild);
         let Some(slot) = self.sessions.get_mut(key) else { return };
         slot.session.joined.insert(request.guild);
-        self.admit(key, &request.joined(), snapshot, last, &opening);
-        let user = snapshot.member.user.id;
+        self.admit(key, &request.joined(), found, last, &opening);
+        let user = found.1.user.id;
         let joins = |event: &Arc<LiveEvent>| {
             let change = event.envelope.view.as_ref();
             matches!(change, Some(ViewChange::Member { id, before: None, .. }) if *id == user)

@@ -221,7 +221,8 @@ impl Shard {
         let Some(change) = &event.envelope.view else { return };
         let old = match event.envelope.kind {
             EventKind::ChannelDelete => table.channels.remove(&channel),
-            _ => table.channels.insert(channel, event.envelope.data.clone()),
+            // A copy, so that the rest of the envelope is not kept with it.
+            _ => table.channels.insert(channel, Bytes::copy_from_slice(&event.envelope.data)),
         };
         let shifts = table.audience.apply(revision, change);
         let moved: FxHashSet<SessionKey> =

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use model::{ChannelId, EventKind, GuildId, UserId, limits};
-use rustc_hash::{FxHashMap, FxHashSet};
+use model::{ChannelId, EventKind, GuildId, SortedMap, UserId, limits};
+use rustc_hash::FxHashSet;
 
 use super::Shard;
 use crate::audience::{Audience, SessionKey};
@@ -25,7 +25,7 @@ pub(super) struct GuildTable {
     /// The highest revision and the highest sequence that a GUILD_CREATE here had: what is above them is news to all.
     opened_at: (u64, u64),
     /// The JSON of each channel, for the CHANNEL_CREATE and CHANNEL_DELETE of those who gain or lose sight of it.
-    pub(super) channels: FxHashMap<ChannelId, Bytes>,
+    pub(super) channels: SortedMap<ChannelId, Bytes>,
     pub(super) voices: GuildVoices,
     /// Voice channels that are gone, and who saw them: they hear of those who thereby left.
     deleted: VecDeque<DeletedChannel>,

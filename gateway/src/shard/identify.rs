@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use backplane::Subject;
 use model::{Channel, GuildId, Intents, User, UserId, limits};
+use proto::token::{bare, claimed_user};
 use proto::{Failure, FailureKind, v1};
 use tracing::warn;
 
@@ -158,6 +159,10 @@ impl Shard {
 }
 
 /// Everything that has to be asked before a session can begin.
+///
+/// A token that is revoked ends its sessions by an event for its user. So the user is registered here before the directory is
+/// asked about the token: a revocation that its answer does not know yet will be heard of. Who the user is the token
+/// claims; one that claims nobody, or somebody else than it belongs to, is asked about twice.
 async fn start(
     me: &ShardRef,
     services: &Services,
@@ -165,13 +170,40 @@ async fn start(
     index: usize,
     identify: &Identify,
 ) -> Result<(Authenticated, Places), Refusal> {
-    let authenticated = authenticate(services, identify).await?;
-    if authenticated.user.bot
-        && !services.identify_limit.admit(services.now_ms(), authenticated.user.id, identify.shard)
-    {
-        return Err(Refusal::Later);
+    let mut registered = claimed_user(bare(&identify.token));
+    let mut user_floor = 0;
+    for _ in 0..2 {
+        if let Some(user) = registered {
+            register(me, services, conn, index, user).await?;
+            // What was stored by now everything that is asked for from here on holds. Should this fail, nothing is lost.
+            user_floor = services.backplane.last(Subject::User(user)).await.unwrap_or_default();
+        }
+        let identity = authenticate(services, identify).await?;
+        let authenticated = Authenticated::new(&identity, identify)?;
+        let user = authenticated.user.id;
+        if registered == Some(user) {
+            if authenticated.user.bot
+                && !services.identify_limit.admit(services.now_ms(), user, identify.shard)
+            {
+                return Err(Refusal::Later);
+            }
+            let places = places(services, identity, &authenticated.user, identify.shard).await?;
+            return Ok((authenticated, Places { user_floor, ..places }));
+        }
+        me.borrow_mut().end_identifying(conn);
+        registered = Some(user);
     }
-    let user = authenticated.user.id;
+    Err(Refusal::Close(CloseCode::AuthenticationFailed))
+}
+
+/// From when this answers what comes for the user is heard of.
+async fn register(
+    me: &ShardRef,
+    services: &Services,
+    conn: ConnId,
+    index: usize,
+    user: UserId,
+) -> Result<(), Refusal> {
     let was_here = !services.interest.user(user).is_empty();
     if !me.borrow_mut().begin_identifying(conn, user) {
         return Err(Refusal::Close(CloseCode::UnknownError));
@@ -186,55 +218,72 @@ async fn start(
             warn!(%error, shard = index, "user could not be registered");
         }
     }
-    // What was stored by now everything that is asked for from here on holds. Should this fail, nothing is lost by it.
-    let user_floor = services.backplane.last(Subject::User(user)).await.unwrap_or_default();
-    // From here on a revocation of the token would be heard of; before, it may have passed unheard.
-    let authenticated = authenticate(services, identify).await?;
-    let guilds = guilds(services, user, identify.shard).await?;
-    if authenticated.user.bot && guilds.len() > limits::SHARD_GUILDS_MAX {
+    Ok(())
+}
+
+async fn authenticate(services: &Services, identify: &Identify) -> Result<v1::Identity, Refusal> {
+    let request = v1::AuthenticateRequest::of(identify.token.clone());
+    let request = v1::AuthenticateRequest { with_places: true, ..request };
+    let identity = services.accounts.clone().authenticate(request).await;
+    identity.map(tonic::Response::into_inner).map_err(|status| refusal(&status.into()))
+}
+
+impl Authenticated {
+    fn new(identity: &v1::Identity, identify: &Identify) -> Result<Self, Refusal> {
+        let user = identity.user.clone().and_then(|user| User::try_from(user).ok());
+        let user = user.ok_or(Refusal::Close(CloseCode::UnknownError))?;
+        let intents = match identify.intents {
+            Some(intents) => intents,
+            None if user.bot => return Err(Refusal::Close(CloseCode::InvalidIntents)),
+            None => Intents::ALL,
+        };
+        let application = identity.application.clone();
+        let granted = match &application {
+            Some(application) => {
+                Intents::from_bits(application.privileged_intents.into()).unwrap_or_default()
+            }
+            None => Intents::PRIVILEGED,
+        };
+        if !granted.contains(intents.intersection(Intents::PRIVILEGED)) {
+            return Err(Refusal::Close(CloseCode::DisallowedIntents));
+        }
+        Ok(Self { user, token_id: identity.token_id, application, intents })
+    }
+}
+
+/// Where the user is, as far as this shard of theirs goes.
+async fn places(
+    services: &Services,
+    identity: v1::Identity,
+    user: &User,
+    shard: ClientShard,
+) -> Result<Places, Refusal> {
+    let places = match identity.places {
+        Some(places) => places,
+        None => ask_places(services, user).await.map_err(|failure| refusal(&failure))?,
+    };
+    let ids = places.guild_ids.into_iter().filter_map(GuildId::new);
+    let guilds: Vec<GuildId> = ids.filter(|guild| shard.has(*guild)).collect();
+    if user.bot && guilds.len() > limits::SHARD_GUILDS_MAX {
         return Err(Refusal::Close(CloseCode::ShardingRequired));
     }
-    let private_channels = match authenticated.user.bot {
-        true => Vec::new(),
-        false => private::load(services, user).await.map_err(|failure| refusal(&failure))?,
-    };
-    Ok((authenticated, Places { guilds, private_channels, user_floor }))
+    let private_channels = private::open_ones(services, places.private_channels).await;
+    let private_channels = private_channels.map_err(|failure| refusal(&failure))?;
+    Ok(Places { guilds, private_channels, user_floor: 0 })
 }
 
-async fn authenticate(services: &Services, identify: &Identify) -> Result<Authenticated, Refusal> {
-    let request = v1::AuthenticateRequest::of(identify.token.clone());
-    let identity =
-        services.accounts.clone().authenticate(request).await.map_err(|status| refusal(&status.into()))?;
-    let identity = identity.into_inner();
-    let user = identity.user.and_then(|user| User::try_from(user).ok());
-    let user = user.ok_or(Refusal::Close(CloseCode::UnknownError))?;
-    let intents = match identify.intents {
-        Some(intents) => intents,
-        None if user.bot => return Err(Refusal::Close(CloseCode::InvalidIntents)),
-        None => Intents::ALL,
+/// The same from a directory of the version before.
+async fn ask_places(services: &Services, user: &User) -> Result<v1::Places, Failure> {
+    let user_id = user.id.get();
+    let request = v1::ListUserGuildsRequest { user_id, ..v1::ListUserGuildsRequest::default() };
+    let guilds = services.guilds.clone().list_user_guilds(request).await?.into_inner().guilds;
+    let private_channels = if user.bot {
+        Vec::new()
+    } else {
+        let request = v1::ListPrivateChannelsRequest { user_id };
+        services.guilds.clone().list_private_channels(request).await?.into_inner().channels
     };
-    let granted = match &identity.application {
-        Some(application) => Intents::from_bits(application.privileged_intents.into()).unwrap_or_default(),
-        None => Intents::PRIVILEGED,
-    };
-    if !granted.contains(intents.intersection(Intents::PRIVILEGED)) {
-        return Err(Refusal::Close(CloseCode::DisallowedIntents));
-    }
-    Ok(Authenticated { user, token_id: identity.token_id, application: identity.application, intents })
-}
-
-async fn guilds(services: &Services, user: UserId, shard: ClientShard) -> Result<Vec<GuildId>, Refusal> {
-    let request = v1::ListUserGuildsRequest {
-        user_id: user.get(),
-        before: None,
-        after: None,
-        limit: 0,
-        details: false,
-    };
-    let reply = services.guilds.clone().list_user_guilds(request).await;
-    let guilds = reply.map_err(|status| refusal(&status.into()))?.into_inner().guilds;
-    let ids = guilds.iter().filter_map(|guild| GuildId::new(guild.id));
-    Ok(ids.filter(|guild| shard.has(*guild)).collect())
+    Ok(v1::Places { guild_ids: guilds.iter().map(|guild| guild.id).collect(), private_channels })
 }
 
 fn refusal(failure: &Failure) -> Refusal {

@@ -4,17 +4,19 @@
 //! sequence of the guild's subject; then the snapshot, which holds everything up to L because storing precedes
 //! publishing; then GUILD_CREATE; then what has come meanwhile and lies above L and above the snapshot's revision. When
 //! a change of what can be seen has come meanwhile, the snapshot is loaded again, and so it is while the table that
-//! others have lacks what the snapshot shows: so GUILD_CREATE and the audience table always agree. A session that has come
-//! from another pod has the guild already: in place of a GUILD_CREATE it is given what has happened since
-//! ([`super::arriving`]).
+//! others have lacks what the snapshot shows, or the snapshot what the member shows: so GUILD_CREATE and the audience table
+//! always agree. A session that has come from another pod has the guild already: in place of a GUILD_CREATE it is given what
+//! has happened since ([`super::arriving`]).
+//!
+//! L and the snapshot come from [`crate::loads`], which loads once for all who open the guild meanwhile. The order holds for
+//! each of them, since nobody shares a load that began before their interest was there.
 
 use std::sync::Arc;
 
 use backplane::Subject;
-use model::presence::Presence;
 use model::view::ViewChange;
-use model::{GuildId, Intents, UserId, limits};
-use proto::{Failure, FailureKind, v1};
+use model::{GuildId, Intents, Member, limits};
+use proto::Failure;
 use tracing::warn;
 
 use super::guild::GuildTable;
@@ -24,8 +26,9 @@ use crate::arrival;
 use crate::audience::{SessionKey, Shift};
 use crate::history::{History, Missing, Past};
 use crate::live::LiveEvent;
-use crate::made::Fresh;
-use crate::render::Snapshot;
+use crate::loads::{Loaded, Wish};
+use crate::made::PartedFresh;
+use crate::render::{Snapshot, Wanted};
 use crate::services::Services;
 use crate::session::{GuildState, Session, SessionId};
 use crate::stats::Count;
@@ -58,7 +61,7 @@ impl Opening {
     fn is_behind(&self, request: &Request, revision: u64, table_revision: u64) -> bool {
         let is_missed = |event: &Arc<LiveEvent>| match &event.envelope.view {
             None => false,
-            Some(ViewChange::Member { id, .. }) if *id != request.user_id => false,
+            Some(ViewChange::Member { id, .. }) if *id != request.wanted.user => false,
             Some(_) => event.envelope.revision.is_some_and(|newer| newer > revision),
         };
         revision < table_revision || self.overflowed || self.events.iter().any(is_missed)
@@ -66,9 +69,10 @@ impl Opening {
 
     /// Whether the table that others have is still to learn what the snapshot has: the member as of the one among
     /// channels and roles as of the other could see what neither shows. The events are on their way; should one never
-    /// come, the guild opens all the same.
-    fn is_ahead(&mut self, revision: u64, reached: u64) -> bool {
-        let is_ahead = revision > reached && self.waits < WAITS_MAX;
+    /// come, the guild opens all the same. In the same way the member may be ahead of the snapshot.
+    fn is_ahead(&mut self, revision: u64, reached: u64, member: &Member) -> bool {
+        let is_ahead = revision > reached || member.revision > revision;
+        let is_ahead = is_ahead && self.waits < WAITS_MAX;
         self.waits += u32::from(is_ahead);
         is_ahead
     }
@@ -86,22 +90,9 @@ struct Ticket {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Request {
     pub(super) guild: GuildId,
-    user_id: UserId,
-    large_threshold: u32,
-    with_presences: bool,
-    is_join: bool,
+    wanted: Wanted,
     /// The client has the guild: it has its events up to here, and lacks those above.
     known: Option<u64>,
-}
-
-/// What an opening has asked for.
-struct Loaded {
-    /// The last sequence of the guild's subject.
-    last: u64,
-    /// As of then, or later.
-    snapshot: Option<Snapshot>,
-    /// What a client that has the guild lacks of its events.
-    missed: Arc<[Past]>,
 }
 
 /// Why a guild was not loaded.
@@ -114,14 +105,13 @@ enum NotLoaded {
 impl Request {
     pub(super) fn new(session: &Session, guild: GuildId) -> Self {
         let profile = &session.profile;
-        Self {
-            guild,
-            user_id: profile.user_id,
+        let wanted = Wanted {
+            user: profile.user_id,
             large_threshold: profile.large_threshold,
             with_presences: profile.intents.contains(Intents::GUILD_PRESENCES),
             is_join: session.joined.contains(&guild),
-            known: None,
-        }
+        };
+        Self { guild, wanted, known: None }
     }
 
     /// The same for a session whose client has the guild.
@@ -131,64 +121,19 @@ impl Request {
 
     /// The same for a guild that the user has just joined.
     pub(super) fn joined(self) -> Self {
-        Self { is_join: true, ..self }
+        Self { wanted: Wanted { is_join: true, ..self.wanted }, ..self }
     }
 
-    pub(super) fn event(&self, services: &Services, snapshot: &Snapshot) -> Fresh {
-        let data =
-            snapshot.guild_create(services.wall(), self.large_threshold, self.with_presences, self.is_join);
-        Fresh::new("GUILD_CREATE", &data)
+    pub(super) fn wish(&self) -> Wish {
+        let Wanted { user, large_threshold, with_presences, .. } = self.wanted;
+        let members_max = if with_presences { large_threshold } else { 0 };
+        Wish { guild: self.guild, user, members_max, with_presences }
     }
-}
 
-/// Loads the guild as it is now; `None` when the user is no member.
-pub(super) async fn load(services: &Services, request: &Request) -> Result<Option<Snapshot>, Failure> {
-    let open = v1::OpenGuildRequest {
-        guild_id: request.guild.get(),
-        user_id: request.user_id.get(),
-        members_max: if request.with_presences { request.large_threshold } else { 0 },
-    };
-    let mut snapshot = match services.guilds.clone().open_guild(open).await {
-        Ok(reply) => reply.into_inner(),
-        Err(status) => {
-            let failure = Failure::from(status);
-            let is_gone = matches!(failure.kind, FailureKind::NotFound | FailureKind::Forbidden);
-            return if is_gone { Ok(None) } else { Err(failure) };
-        }
-    };
-    // Who is online and who speaks is shown if it is to be had; a guild opens without.
-    let presences =
-        if request.with_presences { presences(services, request.guild).await } else { Vec::new() };
-    let voice_states = services.presences.voices_in(request.guild).await;
-    snapshot
-        .members
-        .extend(members_in_voice(services, request.guild, &snapshot.members, &voice_states).await);
-    Ok(Snapshot::new(snapshot, presences, voice_states)?)
-}
-
-/// Members who are in voice channels are always shown, however few others are.
-async fn members_in_voice(
-    services: &Services,
-    guild: GuildId,
-    known: &[v1::Member],
-    voice_states: &[v1::VoiceState],
-) -> Vec<v1::Member> {
-    let is_known =
-        |user: u64| known.iter().any(|member| member.user.as_ref().is_some_and(|known| known.id == user));
-    let users = voice_states.iter().map(|state| state.user_id).filter(|user| !is_known(*user));
-    let user_ids: Vec<u64> = users.take(limits::MEMBERS_CHUNK_MAX).collect();
-    if user_ids.is_empty() {
-        return Vec::new();
+    /// GUILD_CREATE; `None` when the user is no member.
+    pub(super) fn event(&self, loaded: &Loaded) -> Option<PartedFresh> {
+        loaded.snapshot.as_ref()?.guild_create(&self.wanted)
     }
-    let request = v1::GetMembersRequest { guild_id: guild.get(), user_ids };
-    let reply = services.guilds.clone().get_members(request).await;
-    reply.map(|reply| reply.into_inner().members).unwrap_or_default()
-}
-
-async fn presences(services: &Services, guild: GuildId) -> Vec<Presence> {
-    let shown = services.presences.in_guild(guild, limits::PRESENCES_PER_GUILD_MAX).await;
-    services.stats.presences_stale.add(u64::from(shown.is_stale));
-    shown.presences
 }
 
 impl Shard {
@@ -247,9 +192,14 @@ impl Shard {
         Some((openings, index))
     }
 
-    /// Takes the snapshot; false when it has to be loaded again.
-    fn opened(&mut self, me: &ShardRef, ticket: Ticket, request: &Request, loaded: Loaded) -> bool {
-        let Loaded { last, snapshot, missed } = loaded;
+    /// Takes the snapshot, and what a client that has the guild lacks; false when it has to be loaded again.
+    fn opened(
+        &mut self,
+        me: &ShardRef,
+        ticket: Ticket,
+        request: &Request,
+        (loaded, missed): (&Loaded, &[Past]),
+    ) -> bool {
         let (guild, key) = (request.guild, ticket.key);
         let (table_revision, table_reached) = self
             .guilds
@@ -260,32 +210,33 @@ impl Shard {
             self.drop_if_unused(guild);
             return true;
         };
-        let opening = &mut openings[index];
         let reached = arriving.map_or(table_reached, |known| {
-            let since = opening.events.iter().map(|event| &event.envelope);
+            let since = openings[index].events.iter().map(|event| &event.envelope);
             arrival::reached(known.revision, missed.iter().map(|past| &past.envelope).chain(since))
         });
-        if let Some(snapshot) = &snapshot
-            && (opening.is_behind(request, snapshot.guild.revision, table_revision)
-                || opening.is_ahead(snapshot.guild.revision, reached))
+        let found = loaded.snapshot.as_ref();
+        let found = found.and_then(|snapshot| Some((snapshot, snapshot.member(request.wanted.user)?)));
+        if let Some((snapshot, member)) = found
+            && (openings[index].is_behind(request, snapshot.guild.revision, table_revision)
+                || openings[index].is_ahead(snapshot.guild.revision, reached, member))
         {
-            opening.events.clear();
-            opening.overflowed = false;
+            openings[index].events.clear();
+            openings[index].overflowed = false;
             self.services.stats.openings_repeated.add(1);
             return false;
         }
         let opening = openings.swap_remove(index);
         self.sessions[key].opening_count -= 1;
-        match (snapshot, arriving) {
+        match (found, arriving) {
             (None, None) => {
                 self.sessions[key].session.guilds.remove(&guild);
             }
             (None, Some(_)) => self.gone_meanwhile(key, guild),
-            (Some(snapshot), None) => {
-                self.admit(key, request, &snapshot, last, &opening);
+            (Some(found), Some(_)) => self.settle(key, request, found, (missed, loaded.last), opening),
+            (Some((snapshot, member)), None) => {
+                self.admit(key, request, (snapshot, member), loaded.last, &opening);
                 self.catch_up(me, key, guild, opening);
             }
-            (Some(snapshot), Some(_)) => self.settle(key, request, &snapshot, (&missed, last), opening),
         }
         self.drop_if_unused(guild);
         if arriving.is_some() {
@@ -308,17 +259,17 @@ impl Shard {
         &mut self,
         key: SessionKey,
         request: &Request,
-        snapshot: &Snapshot,
+        (snapshot, member): (&Snapshot, &Member),
         after: u64,
         opening: &Opening,
     ) {
         let (guild, revision) = (request.guild, snapshot.guild.revision);
-        let shifts = self.seat(key, request, snapshot, after, opening);
+        let shifts = self.seat(key, guild, (snapshot, member), after, opening);
         let slot = &mut self.sessions[key];
         slot.session.guilds.insert(guild, GuildState::Open { revision, after });
         slot.heard.lacks_from(opening.presences_from);
-        if slot.session.wants(Intents::GUILDS) {
-            let event = request.event(&self.services, snapshot);
+        let wants = slot.session.wants(Intents::GUILDS);
+        if wants && let Some(event) = snapshot.guild_create(&request.wanted) {
             self.give_guild_create(key, guild, &event);
         }
         #[cfg(test)]
@@ -330,32 +281,24 @@ impl Shard {
     pub(super) fn seat(
         &mut self,
         key: SessionKey,
-        request: &Request,
-        snapshot: &Snapshot,
+        guild: GuildId,
+        (snapshot, member): (&Snapshot, &Member),
         after: u64,
         opening: &Opening,
     ) -> Vec<Shift> {
-        let (guild, revision) = (request.guild, snapshot.guild.revision);
+        let revision = snapshot.guild.revision;
         let stats = &self.services.stats;
         let table = self.guilds.entry(guild).or_insert_with(|| {
             stats.guilds_open.add(1);
             let mut table = GuildTable::new(snapshot);
             opening.events.iter().filter(|event| event.sequence > after).for_each(|event| table.note(event));
-            table
+            Box::new(table)
         });
         table.opened(revision, after);
         let profile = &self.sessions[key].session.profile;
         let (id, intents) = (profile.id, profile.intents);
-        let shifts = table.audience.join(request.user_id, (&snapshot.member).into(), revision, key, intents);
-        self.services.book.update(id, |page| {
-            if page.guild_ids.contains(&guild) {
-                return;
-            }
-            if page.guild_ids.len() == page.guild_ids.capacity() {
-                page.guild_ids.reserve_exact((page.guild_ids.len() / 4).max(1));
-            }
-            page.guild_ids.push(guild);
-        });
+        let shifts = table.audience.join(member.user.id, member.into(), revision, key, intents);
+        self.services.book.opened(id, guild);
         shifts
     }
 
@@ -372,24 +315,24 @@ impl Shard {
 async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Request) {
     let mut failures = 0;
     loop {
-        match load_all(&services, &request).await {
-            Ok(loaded) => {
+        match load(&services, &request).await {
+            Ok((loaded, missed)) => {
                 let mut this = me.borrow_mut();
-                let is_done = this.opened(&me, ticket, &request, loaded);
+                let is_done = this.opened(&me, ticket, &request, (&loaded, &missed));
                 this.flush_dirty(&me);
                 if is_done {
                     return;
                 }
                 failures = 0;
             }
-            Err(NotLoaded::Yet(failure)) => {
-                warn!(guild = %request.guild, %failure, "guild could not be opened, it is tried again");
-                failures += 1;
-            }
             Err(NotLoaded::Gone) => {
                 let mut this = me.borrow_mut();
                 this.can_not_arrive(request.guild, ticket);
                 return this.flush_dirty(&me);
+            }
+            Err(NotLoaded::Yet(failure)) => {
+                warn!(guild = %request.guild, %failure, "guild could not be opened, it is tried again");
+                failures += 1;
             }
         }
         tokio::time::sleep(services.backoff(failures)).await;
@@ -400,25 +343,17 @@ async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Re
     }
 }
 
-async fn load_all(services: &Arc<Services>, request: &Request) -> Result<Loaded, NotLoaded> {
-    let last = async {
-        services.interest.stands(request.guild).await?;
-        services.backplane.last(Subject::Guild(request.guild)).await
-    };
-    let away = |why: String| NotLoaded::Yet(Failure::unavailable(why, limits::UNAVAILABLE_RETRY_MS));
-    let last = last.await.map_err(|error| away(error.to_string()))?;
-    let snapshot = load(services, request).await.map_err(NotLoaded::Yet)?;
-    let missed = match request.known {
-        None => Arc::default(),
-        Some(known) => {
-            let read = History::read(services, Subject::Guild(request.guild), known, last).await;
-            read.map_err(|missing| match missing {
-                Missing::Away(why) => away(why),
-                Missing::Gone | Missing::TooMany => NotLoaded::Gone,
-            })?
+/// The guild, and what a client that has it lacks of its events.
+async fn load(services: &Arc<Services>, request: &Request) -> Result<(Arc<Loaded>, Arc<[Past]>), NotLoaded> {
+    let loaded = services.loads.load(services, request.wish()).await.map_err(NotLoaded::Yet)?;
+    let Some(known) = request.known else { return Ok((loaded, Arc::default())) };
+    match History::read(services, Subject::Guild(request.guild), known, loaded.last).await {
+        Ok(missed) => Ok((loaded, missed)),
+        Err(Missing::Gone | Missing::TooMany) => Err(NotLoaded::Gone),
+        Err(Missing::Away(why)) => {
+            Err(NotLoaded::Yet(Failure::unavailable(why, limits::UNAVAILABLE_RETRY_MS)))
         }
-    };
-    Ok(Loaded { last, snapshot, missed })
+    }
 }
 
 /// How often an opening waits for the table to catch up: a second or two.

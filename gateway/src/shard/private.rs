@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use model::{Channel, ChannelId, EventKind, UserId};
+use model::{Channel, ChannelId, EventKind};
 use proto::convert::{numbers, open_private_channels};
 use proto::{Failure, v1};
 use serde::Deserialize;
@@ -61,11 +61,11 @@ fn channel_create(channel: ChannelId, event: &LiveEvent) -> Option<Fresh> {
     Some(Fresh::new(EventKind::ChannelCreate.name(), object.to_string().as_bytes()))
 }
 
-/// The private channels that a person has open.
-pub(super) async fn load(services: &Services, user: UserId) -> Result<Vec<Channel>, Failure> {
-    let request = v1::ListPrivateChannelsRequest { user_id: user.get() };
-    let reply = services.guilds.clone().list_private_channels(request).await.map_err(Failure::from)?;
-    let channels = reply.into_inner().channels;
+/// Those of a person's private channels that are open.
+pub(super) async fn open_ones(
+    services: &Services,
+    channels: Vec<v1::PrivateChannel>,
+) -> Result<Vec<Channel>, Failure> {
     if channels.is_empty() {
         return Ok(Vec::new());
     }

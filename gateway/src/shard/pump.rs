@@ -9,7 +9,7 @@ use super::guild::voices::has_left;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
-use crate::made::{Fresh, OwnEvent};
+use crate::made::{Fresh, OwnEvent, PartedFresh};
 use crate::session::{About, Found, GuildState, Next, SessionId};
 use crate::stats::Count;
 use crate::wire::{Class, CloseCode};
@@ -152,8 +152,8 @@ impl Shard {
         let (id, request) = (slot.session.profile.id, super::opening::Request::new(&slot.session, guild));
         let (services, me) = (self.services.clone(), me.clone());
         self.tasks.spawn(async move {
-            let snapshot = super::opening::load(&services, &request).await;
-            let made = snapshot.map(|snapshot| snapshot.map(|snapshot| request.event(&services, &snapshot)));
+            let loaded = services.loads.load(&services, request.wish()).await;
+            let made = loaded.map(|loaded| request.event(&loaded));
             let mut this = me.borrow_mut();
             this.remade(&me, key, id, (guild, known), made);
             this.flush_dirty(&me);
@@ -168,7 +168,7 @@ impl Shard {
         key: SessionKey,
         id: SessionId,
         (guild, known): (GuildId, Option<GuildState>),
-        made: Result<Option<Fresh>, Failure>,
+        made: Result<Option<PartedFresh>, Failure>,
     ) {
         let Some(slot) = self.sessions.get_mut(key).filter(|slot| slot.session.profile.id == id) else {
             return;
@@ -182,7 +182,7 @@ impl Shard {
             match made {
                 Ok(Some(made)) => {
                     slot.session.advance();
-                    self.dispatch(conn, seq, made.content(), Class::Durable);
+                    self.dispatch_parted(conn, seq, &made);
                 }
                 Ok(None) => {
                     slot.session.advance();

@@ -10,7 +10,7 @@ use model::limits;
 use super::Shard;
 use super::conn::{Conn, ConnId};
 use crate::link::{self, Notice};
-use crate::made::Content;
+use crate::made::{Content, PartedFresh};
 use crate::stats::Count;
 use crate::wire::{Class, Full, SharedBody};
 
@@ -51,6 +51,17 @@ impl Shard {
     pub(super) fn dispatch(&mut self, id: ConnId, seq: u32, content: Content<'_>, class: Class) {
         let Some(form) = self.conn(id).map(|conn| conn.form) else { return };
         let body = content.body(form, &mut self.encoder);
+        self.dispatch_body(id, seq, body, class);
+    }
+
+    /// Queues a dispatch of which the session has a part of its own.
+    pub(super) fn dispatch_parted(&mut self, id: ConnId, seq: u32, made: &PartedFresh) {
+        let Some(form) = self.conn(id).map(|conn| conn.form) else { return };
+        let body = made.body(form, &mut self.encoder);
+        self.dispatch_body(id, seq, &body, Class::Durable);
+    }
+
+    fn dispatch_body(&mut self, id: ConnId, seq: u32, body: &SharedBody, class: Class) {
         let is_large = class == Class::Durable && body.frame_len() >= limits::PAYLOAD_COMPRESSED_BYTES_MIN;
         let is_queued = if is_large && self.takes_compressed_payloads(id) {
             let payload = SharedBody::binary(zlib::payload(&body.payload(seq)));

@@ -13,7 +13,7 @@ use super::presences::Heard;
 use crate::audience::SessionKey;
 use crate::growth::reserve_some;
 use crate::live::LiveEvent;
-use crate::made::{Content, Fresh};
+use crate::made::{Content, Fresh, PartedFresh};
 use crate::session::{About, Entry, GuildState, Session, SessionId};
 use crate::stats::Count;
 use crate::wire::{Class, CloseCode};
@@ -188,11 +188,14 @@ impl Shard {
     }
 
     /// Gives a session a GUILD_CREATE that was just made.
-    pub(super) fn give_guild_create(&mut self, key: SessionKey, guild: GuildId, made: &Fresh) {
+    pub(super) fn give_guild_create(&mut self, key: SessionKey, guild: GuildId, made: &PartedFresh) {
         let now_ms = self.services.now_ms();
         let Some(slot) = self.sessions.get_mut(key) else { return };
         let (conn, sent) = (slot.conn, slot.session.push(now_ms, Entry::GuildCreate(guild), &self.rings));
-        self.after_push(key, conn, sent, made.content());
+        if let (Some(conn), Some(seq)) = (conn, sent) {
+            self.dispatch_parted(conn, seq, made);
+        }
+        self.end_if_over(key);
     }
 
     fn after_push(&mut self, key: SessionKey, conn: Option<ConnId>, sent: Option<u32>, content: Content<'_>) {

@@ -27,6 +27,7 @@ mod replay;
 mod resume;
 mod revocation;
 mod schedule;
+mod sharing;
 mod slow;
 mod taking;
 mod voice;

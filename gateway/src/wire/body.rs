@@ -12,7 +12,8 @@
 //! the same length for every number. So the length of the
 //! frame is the same for every session, the WebSocket header is known in advance, and a session's copy of an
 //! event is a pointer and a number. Frames without a number (HELLO, acknowledgements, control frames) are the
-//! same thing with a head that is the WebSocket header alone.
+//! same thing with a head that is the WebSocket header alone. Of some dispatches a session has a part of its own, which goes
+//! between the two.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ struct Inner {
     payload_at: u8,
     /// Where the sequence number goes in `head`, and how it is written; `None` for a frame that carries none.
     seq: Option<(u8, Number)>,
+    /// Empty but for events that are shared in parts.
+    own: Bytes,
     tail: Bytes,
 }
 
@@ -54,13 +57,18 @@ pub(super) enum Opcode {
 impl SharedBody {
     /// A dispatch (op 0), whose `s` is filled in for each session.
     pub fn dispatch(shared: &Shared) -> Self {
+        Self::parted(shared, Bytes::new())
+    }
+
+    /// A dispatch of which this part, in the same form as the rest, is one session's own.
+    pub fn parted(shared: &Shared, own: Bytes) -> Self {
         let opcode = if shared.is_text() { Opcode::Text } else { Opcode::Binary };
         let prefix = shared.prefix();
-        let mut head = Head::new(opcode, shared.message_len());
+        let mut head = Head::new(opcode, shared.message_len() + own.len());
         let payload_at = head.len;
         head.extend(prefix.as_slice());
         let seq = Some((payload_at + prefix.seq_at() as u8, prefix.number()));
-        Self(Arc::new(Inner { head, payload_at, seq, tail: shared.rest().clone() }))
+        Self(Arc::new(Inner { head, payload_at, seq, own, tail: shared.rest().clone() }))
     }
 
     /// The dispatch of event `t` with the JSON value `d`, in JSON and uncompressed.
@@ -80,23 +88,29 @@ impl SharedBody {
 
     /// Bytes as they are, without a header.
     pub(super) fn raw(bytes: Bytes) -> Self {
-        Self(Arc::new(Inner { head: Head::empty(), payload_at: 0, seq: None, tail: bytes }))
+        Self(Arc::new(Inner {
+            head: Head::empty(),
+            payload_at: 0,
+            seq: None,
+            own: Bytes::new(),
+            tail: bytes,
+        }))
     }
 
     pub(super) fn plain(opcode: Opcode, payload: Bytes) -> Self {
         let head = Head::new(opcode, payload.len());
-        Self(Arc::new(Inner { head, payload_at: head.len, seq: None, tail: payload }))
+        Self(Arc::new(Inner { head, payload_at: head.len, seq: None, own: Bytes::new(), tail: payload }))
     }
 
     /// What the client finds in the frame if its number for it is `seq`.
     pub fn payload(&self, seq: u32) -> Vec<u8> {
         let head = self.head(seq);
-        [&head.as_slice()[usize::from(self.0.payload_at)..], &self.0.tail].concat()
+        [&head.as_slice()[usize::from(self.0.payload_at)..], &self.0.own, &self.0.tail].concat()
     }
 
     /// Bytes on the wire, WebSocket header included; the same for every session.
     pub fn frame_len(&self) -> usize {
-        usize::from(self.0.head.len) + self.0.tail.len()
+        usize::from(self.0.head.len) + self.0.own.len() + self.0.tail.len()
     }
 
     /// Whether a sequence number is filled in when the frame is written.
@@ -111,6 +125,11 @@ impl SharedBody {
             number.write(&mut head.bytes[usize::from(at)..], seq);
         }
         head
+    }
+
+    /// What of this frame is one session's own.
+    pub(super) fn own(&self) -> &[u8] {
+        &self.0.own
     }
 
     /// The shared rest of this frame.
@@ -209,6 +228,18 @@ mod tests {
             }
         }
         assert_eq!(frame(&SharedBody::binary("x"), 1), [0x82, 1, b'x']);
+    }
+
+    #[test]
+    fn an_own_part_goes_before_what_is_shared() {
+        let shared = Dispatch::json("T", b"[1]").plain();
+        let whole = SharedBody::dispatch(&shared);
+        let parted = SharedBody::parted(&shared, Bytes::from(vec![b' '; 200]));
+        let spaces = " ".repeat(200);
+        let expected = format!(r#"{{"op":0,"s":{:<10},{spaces}"t":"T","d":[1]}}"#, 7);
+        assert_eq!(parted.payload(7), expected.as_bytes());
+        assert_eq!(parted.frame_len(), 4 + expected.len());
+        assert_eq!(parted.tail().as_ptr(), whole.tail().as_ptr(), "it is not copied");
     }
 
     #[test]

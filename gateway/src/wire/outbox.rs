@@ -87,7 +87,7 @@ enum Phase {
 pub struct Heads(ArrayVec<Head, WRITE_FRAMES_MAX>);
 
 /// What one `writev` writes.
-pub type Slices<'a> = ArrayVec<IoSlice<'a>, { 2 * WRITE_FRAMES_MAX }>;
+pub type Slices<'a> = ArrayVec<IoSlice<'a>, { 3 * WRITE_FRAMES_MAX }>;
 
 // === impl Outbox: putting in ===
 
@@ -262,6 +262,9 @@ impl Heads {
         self.0.extend(frames.iter().map(|frame| frame.body.head(frame.seq)));
         for (frame, head) in frames.iter().zip(&self.0) {
             slices.push(IoSlice::new(head.as_slice()));
+            if !frame.body.own().is_empty() {
+                slices.push(IoSlice::new(frame.body.own()));
+            }
             slices.push(IoSlice::new(frame.body.tail()));
         }
         frames.iter().map(|frame| frame.body.frame_len()).sum()
@@ -282,7 +285,7 @@ impl Outbox {
         slices.clear();
         let mut skip = self.written;
         for (item, head) in self.queue.iter().zip(&heads.0) {
-            for part in [head.as_slice(), item.body.tail()] {
+            for part in [head.as_slice(), item.body.own(), item.body.tail()] {
                 let skipped = skip.min(part.len());
                 skip -= skipped;
                 if skipped < part.len() {

@@ -70,7 +70,8 @@ impl Accounts {
         } else {
             None
         };
-        let identity = v1::Identity { user: Some((&user).into()), token_id: token.token_id, application };
+        let identity =
+            v1::Identity { user: Some((&user).into()), token_id: token.token_id, application, places: None };
         let is_ours =
             |lease: Lease| lease.slot == Slot::of(user.id.get()) && self.changes.leases.check(&lease).is_ok();
         if lease.is_some_and(is_ours) {

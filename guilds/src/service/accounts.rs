@@ -34,7 +34,8 @@ impl Accounts for Directory {
     }
 
     async fn authenticate(&self, request: Request<v1::AuthenticateRequest>) -> Answer<v1::Identity> {
-        answer(self.accounts.authenticate(&request.into_inner().token).await)
+        let request = request.into_inner();
+        answer(Self::identify(self, &request.token, request.with_places).await)
     }
 
     async fn get_users(&self, request: Request<v1::GetUsersRequest>) -> Answer<v1::GetUsersReply> {

@@ -68,7 +68,7 @@ pub struct PeersOptions {
     /// Messages at once in the burst
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     pub burst: usize,
-    /// Length of an event, for all of them; more when Starling's is longer without any content
+    /// Length of an event, for all of them; more when Starling's is longer with a short message
     #[arg(long, value_name = "BYTES", default_value_t = 600)]
     pub event_bytes: usize,
     /// The bun program

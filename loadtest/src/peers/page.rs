@@ -207,7 +207,7 @@ fn curve_plot(size: &Size, title: &str, is_burst: bool, page: &mut String) {
     };
     let lines: Vec<Line<'_>> = SERVERS.iter().filter_map(line).collect();
     if !lines.is_empty() {
-        let svg = Curves { title, unit: "ms", at: &QUANTILES, lines }.svg();
+        let svg = Curves { title, at: &QUANTILES, lines }.svg();
         let _ = write!(page, "<figure>{svg}</figure>");
     }
 }

@@ -26,7 +26,6 @@ pub struct Row<'a> {
 /// Distributions: how much of the time (`at`, 0 to 1) a value was at most so much.
 pub struct Curves<'a> {
     pub title: &'a str,
-    pub unit: &'a str,
     pub at: &'a [f64],
     pub lines: Vec<Line<'a>>,
 }
@@ -123,12 +122,6 @@ impl Curves<'_> {
             );
             tick += step;
         }
-        let _ = write!(
-            svg,
-            r#"<text x="{}" y="20" class="value small">{}</text>"#,
-            LEFT - 4.0,
-            escape(self.unit)
-        );
         for (at, name) in MARKS {
             let at = x(at);
             let _ = write!(
@@ -223,7 +216,7 @@ mod tests {
     #[test]
     fn curves_go_through_their_values() {
         let line = Line { name: "bun", color: 2, values: &[0.0, 10.0, 20.0, 999.0] };
-        let svg = Curves { title: "t", unit: "ms", at: &[0.0, 0.9, 0.99, 1.0], lines: vec![line] }.svg();
+        let svg = Curves { title: "t", at: &[0.0, 0.9, 0.99, 1.0], lines: vec![line] }.svg();
         // The largest of all is not drawn; 20 ms is the top, 0.9 a third of the way.
         assert!(
             svg.contains(r#"<polyline points="44.0,200.0 146.7,114.0 249.3,28.0" class="s2"/>"#),

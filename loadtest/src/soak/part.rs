@@ -30,8 +30,14 @@ enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
     Connected,
-    Finished { faults: Faults },
-    Failed { why: String },
+    /// How many members were connected, and what they missed.
+    Finished {
+        receivers: usize,
+        faults: Faults,
+    },
+    Failed {
+        why: String,
+    },
 }
 
 /// A process from outside.
@@ -60,9 +66,9 @@ impl Part {
         }
     }
 
-    pub(super) async fn finish(mut self, orders: &[Vec<u32>]) -> anyhow::Result<Faults> {
+    pub(super) async fn finish(mut self, orders: &[Vec<u32>]) -> anyhow::Result<(usize, Faults)> {
         match self.ask(&Order::Finish { orders: orders.to_vec() }).await? {
-            Answer::Finished { faults } => Ok(faults),
+            Answer::Finished { receivers, faults } => Ok((receivers, faults)),
             other => bail!("{other:?}"),
         }
     }
@@ -101,9 +107,12 @@ pub async fn serve() -> anyhow::Result<()> {
                     Answer::Connected
                 })
             }
-            Order::Finish { orders } => finish(&target, std::mem::take(&mut crowds), &orders)
-                .await
-                .map(|faults| Answer::Finished { faults }),
+            Order::Finish { orders } => {
+                let crowds = std::mem::take(&mut crowds);
+                let receivers = crowds.iter().map(|receivers: &Receivers| receivers.crowd.count).sum();
+                let faults = finish(&target, crowds, &orders).await;
+                faults.map(|faults| Answer::Finished { receivers, faults })
+            }
         };
         let answer = answer.unwrap_or_else(|error| Answer::Failed { why: format!("{error:#}") });
         println!("{}", serde_json::to_string(&answer)?);

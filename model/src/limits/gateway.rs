@@ -15,6 +15,8 @@ pub const DRAIN_SESSIONS_PER_SEC: u64 = 1_000;
 pub const DRAIN_STEP_MS: u64 = 20;
 /// How often it is said how far the drain is.
 pub const DRAIN_TELL_MS: u64 = 5_000;
+/// Users for whom one load of a guild is; who asks when there are so many has the next.
+pub const GUILD_LOAD_USERS_MAX: usize = 500;
 pub const HANDSHAKES_MAX: usize = 4096;
 pub const IDENTIFY_KEYS_MAX: usize = 65_536;
 pub const OPENING_EVENTS_MAX: usize = 4096;
@@ -77,5 +79,5 @@ pub const RING_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const RING_EVENTS_MAX: usize = 4096;
 pub const SEQUENCE_MAX: u64 = 2_000_000_000;
 pub const SHARD_GUILDS_MAX: usize = 2500;
-/// Frames that one `writev` of the gateway covers: twice as many slices, far below the 1,024 that the system takes.
+/// Frames that one `writev` of the gateway covers: up to three times as many slices, far below the 1,024 that the system takes.
 pub const WRITE_FRAMES_MAX: usize = 64;

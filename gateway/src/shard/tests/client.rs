@@ -1,5 +1,7 @@
 //! A client: sends payloads, and notes what it is given, one line each.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Buf, BytesMut};
 use doubles::{Reader, Speech};
 use serde_json::{Value, json};
@@ -43,20 +45,27 @@ impl Client {
         self.frame(if is_text { 1 } else { 2 }, &payload);
     }
 
+    fn token(&self) -> String {
+        token_of(self.user)
+    }
+
     pub fn identify(&self, intents: u32) {
-        let token = self.user.to_string();
+        self.identify_with(&self.token(), intents);
+    }
+
+    pub fn identify_with(&self, token: &str, intents: u32) {
         self.send(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": {}}}));
     }
 
     /// The same, with leave to compress large payloads.
     pub fn identify_compressing(&self, intents: u32) {
-        let token = self.user.to_string();
+        let token = self.token();
         let d = json!({"token": token, "intents": intents, "compress": true, "properties": {}});
         self.send(&json!({"op": 2, "d": d}));
     }
 
     pub fn resume(&self, session_id: &str, seq: u64) {
-        let token = self.user.to_string();
+        let token = self.token();
         self.send(&json!({"op": 6, "d": {"token": token, "session_id": session_id, "seq": seq}}));
     }
 
@@ -137,6 +146,11 @@ impl Client {
     pub fn is_ended(&self) -> bool {
         self.end.is_ended()
     }
+}
+
+/// A token of the user, which says so.
+pub fn token_of(user: u64) -> String {
+    format!("{}.secret", URL_SAFE_NO_PAD.encode(user.to_string()))
 }
 
 fn take_frame(buffer: &mut BytesMut) -> Option<(u8, BytesMut)> {

@@ -2,8 +2,10 @@
 
 use model::limits;
 
+use super::client::token_of;
 use super::fakes::Call;
 use super::rig::*;
+use super::world::channel_id;
 use crate::config::Settings;
 
 /// A second IDENTIFY is answered with a close frame, which the client never answers.
@@ -155,19 +157,53 @@ fn a_revoked_token_ends_its_sessions() {
     });
 }
 
-/// The token is revoked between the question whose it is and the session.
+/// Tokens of bob's that claim him, nobody and somebody else, and how often each is asked about.
+fn tokens_of_bob() -> [(String, u64); 3] {
+    let lying = token_of(CAROL).replace("secret", &BOB.to_string());
+    [(token_of(BOB), 1), (BOB.to_string(), 2), (lying, 2)]
+}
+
+/// The token is revoked between the question whose it is and the session. It may claim whose it is, or nobody, or
+/// somebody else.
 #[test]
 fn a_token_that_is_revoked_during_identify_gives_no_session() {
-    simulate(async |sim| {
-        sim.gates.hold(Call::ListGuilds, BOB, 1);
-        let mut client = sim.connect(0, BOB);
-        client.identify(all_intents());
-        sim.settle().await;
-        let revoked = sim.world().token_revoked(bob());
-        sim.tell(&revoked).await;
-        sim.gates.let_go(Call::ListGuilds, BOB);
-        sim.settle().await;
-        assert_eq!(client.news().last().map(String::as_str), Some("close 4004"));
-        assert_eq!(sim.count("sessions"), 0);
-    });
+    for (token, calls) in tokens_of_bob() {
+        for held in 0..calls {
+            simulate(async |sim| {
+                sim.gates.hold_after(Call::ListGuilds, BOB, held, 1);
+                let mut client = sim.connect(0, BOB);
+                client.identify_with(&token, all_intents());
+                sim.settle().await;
+                assert_eq!(sim.waiting(Call::ListGuilds, BOB), 1);
+                let revoked = sim.world().token_revoked(bob());
+                sim.tell(&revoked).await;
+                sim.gates.let_go(Call::ListGuilds, BOB);
+                sim.settle().await;
+                assert_eq!(client.news().last().map(String::as_str), Some("close 4004"), "{token} {held}");
+                assert_eq!(sim.count("sessions"), 0);
+            });
+        }
+    }
+}
+
+/// A token that says whose it is, is asked about once; what READY shows comes with the answer, or from a directory of the
+/// version before in calls of their own.
+#[test]
+fn whoever_the_token_claims_identify_gives_the_same_session() {
+    for (token, calls) in tokens_of_bob() {
+        for is_old in [false, true] {
+            simulate(async |sim| {
+                sim.world().is_old = is_old;
+                sim.world().private.push((channel_id(900), [bob(), dave()], None));
+                let mut client = sim.connect(0, BOB);
+                client.identify_with(&token, all_intents());
+                sim.settle().await;
+                assert_eq!(client.news(), ["READY", "GUILD_CREATE 100 [general lounge]"]);
+                let ready = client.payloads.iter().find(|payload| payload["t"] == "READY").unwrap();
+                assert_eq!(ready["d"]["private_channels"].as_array().unwrap().len(), 1);
+                assert_eq!(sim.gates.count(Call::Authenticate, BOB), calls);
+                assert_eq!(sim.services.interest.users(), [bob()], "nobody else is listened for");
+            });
+        }
+    }
 }

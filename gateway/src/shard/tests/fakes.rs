@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{GuildId, UserId};
+use model::{GuildId, User, UserId};
 use parking_lot::Mutex;
+use proto::token::claimed_user;
 use proto::v1::accounts_server::Accounts;
 use proto::v1::guilds_server::Guilds;
 use proto::v1::messages_server::Messages;
@@ -68,6 +69,8 @@ pub struct Gates {
 struct State {
     /// How many of the next calls are to wait.
     holding: HashMap<(Call, u64), usize>,
+    /// How many calls there are before those.
+    holding_from: HashMap<(Call, u64), u64>,
     /// How many of the next calls are to fail.
     failing: HashMap<(Call, u64), usize>,
     waiting: Vec<(Call, u64, oneshot::Sender<()>)>,
@@ -80,6 +83,19 @@ impl Gates {
     /// The next calls wait until [`Self::let_go`].
     pub fn hold(&self, call: Call, id: u64, count: usize) {
         self.state.lock().holding.insert((call, id), count);
+    }
+
+    /// The same, once so many have passed.
+    pub fn hold_after(&self, call: Call, id: u64, passed: u64, count: usize) {
+        let mut state = self.state.lock();
+        let from = state.counts.get(&(call, id)).copied().unwrap_or_default() + passed;
+        state.holding_from.insert((call, id), from);
+        state.holding.insert((call, id), count);
+    }
+
+    /// How many calls there have been.
+    pub fn count(&self, call: Call, id: u64) -> u64 {
+        self.state.lock().counts.get(&(call, id)).copied().unwrap_or_default()
     }
 
     pub fn fail(&self, call: Call, id: u64, count: usize) {
@@ -112,7 +128,8 @@ impl Gates {
             if take_one(&mut state.failing, call, id) {
                 return Err(Failure::unavailable("the test says so", 1000).into());
             }
-            let held = take_one(&mut state.holding, call, id).then(|| {
+            let is_before = state.holding_from.get(&(call, id)).is_some_and(|from| count <= *from);
+            let held = (!is_before && take_one(&mut state.holding, call, id)).then(|| {
                 let (sender, receiver) = oneshot::channel();
                 state.waiting.push((call, id, sender));
                 receiver
@@ -159,14 +176,30 @@ pub struct Fakes {
 
 impl Fakes {
     async fn authenticate(self, request: v1::AuthenticateRequest) -> Result<v1::Identity, Status> {
-        let user = request.token.parse().ok().and_then(UserId::new);
-        let user = user.ok_or_else(|| {
-            Status::from(Failure::new(proto::FailureKind::Unauthenticated, 0, "no such token"))
-        })?;
+        let refused = || Status::from(Failure::new(proto::FailureKind::Unauthenticated, 0, "no such token"));
+        let user = user_of(&request.token).ok_or_else(refused)?;
         self.gates.pass(Call::Authenticate, user.get()).await?;
-        let user =
-            self.world.lock().users.get(&user).cloned().expect("tests identify as users that are there");
-        Ok(v1::Identity { user: Some((&user).into()), token_id: user.id.get(), application: None })
+        let user = {
+            let world = self.world.lock();
+            if world.revoked.contains(&user) {
+                return Err(refused());
+            }
+            world.users.get(&user).cloned().expect("tests identify as users that are there")
+        };
+        let tells_places = request.with_places && !self.world.lock().is_old;
+        let places = if tells_places { Some(self.places(&user).await?) } else { None };
+        Ok(v1::Identity { user: Some((&user).into()), token_id: user.id.get(), application: None, places })
+    }
+
+    async fn places(self, user: &User) -> Result<v1::Places, Status> {
+        let user_id = user.id.get();
+        let request = v1::ListUserGuildsRequest { user_id, ..v1::ListUserGuildsRequest::default() };
+        let guilds = self.clone().list_user_guilds(request).await?.guilds;
+        let private_channels = match user.bot {
+            true => Vec::new(),
+            false => self.list_private_channels(v1::ListPrivateChannelsRequest { user_id }).await?.channels,
+        };
+        Ok(v1::Places { guild_ids: guilds.iter().map(|guild| guild.id).collect(), private_channels })
     }
 
     async fn open_guild(self, request: v1::OpenGuildRequest) -> Result<v1::GuildSnapshot, Status> {
@@ -218,6 +251,12 @@ impl Fakes {
         let message_ids = request.channel_ids.iter().map(|channel| (*channel, channel + 1)).collect();
         Ok(v1::LastMessageIdsReply { message_ids })
     }
+}
+
+/// Whose token it is: the one whose number it ends with, or else the one that it claims.
+fn user_of(token: &str) -> Option<UserId> {
+    let number = token.rsplit('.').next()?;
+    number.parse().ok().and_then(UserId::new).or_else(|| claimed_user(token))
 }
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send + 'a>>;

@@ -168,6 +168,7 @@ impl Ground {
             pod: PodName::new(name),
             started: Instant::now(),
             interest: Default::default(),
+            loads: Default::default(),
             book: PresenceBook::new(1),
             stats: GatewayStats::default(),
             events: Default::default(),
@@ -289,6 +290,7 @@ impl Sim {
             assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
             assert!(shard.voices.is_empty(), "voice channels are left");
         }
+        assert!(pod.services.loads.is_empty(), "loads of guilds are left");
         assert_eq!(pod.services.presences.copies.guilds(), [], "copies of presences are left");
         let interest = &pod.services.interest;
         assert_eq!(interest.users(), [], "interest in users is left");

@@ -133,6 +133,10 @@ pub struct World {
     pub loses_presence: bool,
     /// Users who have a private channel, and for whom it is closed up to a message.
     pub private: Vec<(ChannelId, [UserId; 2], Option<u64>)>,
+    /// Users whose tokens are revoked.
+    pub revoked: Vec<UserId>,
+    /// The directory is of the version before.
+    pub is_old: bool,
     /// The directory's next answers for these users are of this revision.
     pub stale: Vec<(UserId, u64)>,
     next_event: u64,
@@ -147,6 +151,8 @@ impl World {
             publishes_presence: false,
             loses_presence: false,
             private: Vec::new(),
+            revoked: Vec::new(),
+            is_old: false,
             stale: Vec::new(),
             next_event: 1,
         }
@@ -242,6 +248,7 @@ impl World {
     }
 
     pub fn token_revoked(&mut self, user: UserId) -> Told {
+        self.revoked.push(user);
         let envelope = self.envelope(EventKind::TokenRevoked, json!({}));
         let envelope = Envelope { user_id: Some(user), token_id: Some(user.get()), ..envelope };
         Told { guild: Vec::new(), users: vec![(user, envelope)] }
@@ -316,6 +323,7 @@ impl World {
         let event = match change {
             Change::Join(user) => {
                 let member = Member::new(next.guild.id, self.users[&user].clone(), Timestamp::default());
+                let member = Member { revision: next.guild.revision, ..member };
                 next.members.insert(user, member);
                 users.push((user, EventKind::GuildJoined));
                 self.member_event(next, user, None, EventKind::GuildMemberAdd)
@@ -331,7 +339,7 @@ impl World {
             Change::Roles(user, roles) => {
                 let member = next.members.get_mut(&user).expect("who has roles is a member");
                 let before = MemberView::from(&*member);
-                member.roles = roles;
+                (member.roles, member.revision) = (roles, next.guild.revision);
                 self.member_event(next, user, Some(before), EventKind::GuildMemberUpdate)
             }
             Change::RolePermissions(id, permissions) => self.role_event(next, id, permissions),
