@@ -1,5 +1,7 @@
 //! `outage` at a tiny size on a small cluster: a gateway that is killed under load, and both replaced in turn.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it unwraps")]
+
 use std::process::Command;
 
 use serde_json::Value;

@@ -1,6 +1,8 @@
 //! `storm`, `soak` and compressed receivers at a tiny size, against the real program: everybody comes, nobody misses
 //! anything, and where somebody does the exit code says so.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it unwraps")]
+
 use std::process::{Command, Output};
 
 use serde_json::Value;

@@ -118,7 +118,7 @@ fn what_is_said_after_a_channel_appears_is_given() {
     story.say(2);
     story.has_role(true);
     story.say(2);
-    let expected = vec![Step::Give(0), Step::Give(1), Step::Appears(channel(2)), Step::Give(2)];
+    let expected = [Step::Give(0), Step::Give(1), Step::Appears(channel(2)), Step::Give(2)];
     // Whether the first is to be seen says the last time that the channel appeared.
     let Plan::Steps(steps) = story.plan() else { panic!() };
     assert_eq!(steps, expected[1..]);

@@ -108,9 +108,12 @@ fn a_user_in_one_guild_takes_little() {
     assert!(checkpoint.len() <= 200 && whole.len() <= checkpoint.len() + 50 * 3);
 }
 
+/// What makes a parcel a wrong one.
+type Change = fn(&mut v1::Parcel);
+
 #[test]
 fn what_can_be_no_session_is_refused_by_name() {
-    let cases: Vec<(&str, fn(&mut v1::Parcel))> = vec![
+    let cases: Vec<(&str, Change)> = vec![
         ("parcel.session_id", |parcel| parcel.session_id = Bytes::from_static(b"short")),
         ("parcel.seq", |parcel| parcel.seq = limits::SEQUENCE_MAX + 1),
         ("parcel.epoch", |parcel| parcel.epoch = 0),
