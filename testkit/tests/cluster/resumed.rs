@@ -72,7 +72,7 @@ async fn resume(socket: &mut GatewayClient, token: &str, of: &GatewayClient) {
 async fn another_token_gets_nothing(house: &House, mut bob: GatewayClient) {
     for url in &house.cluster.demo.gateways {
         let mut thief = GatewayClient::connect(url).await.unwrap();
-        resume(&mut thief, house.token("carol"), &bob).await;
+        resume(&mut thief, house.token("alice"), &bob).await;
         assert_eq!(thief.expect_op(9).await, false);
     }
     house.rest(0, "alice").send(house.general(), "still here").await;

@@ -16,7 +16,12 @@ async fn live(server: &Server, speech: Speech) {
     assert_eq!(client.guilds[0]["id"], server.demo.guild_id, "{speech:?}");
     alice.send(general, "live \u{1f600}").await;
     client.expect_message("live \u{1f600}").await;
-    client.send(100, json!({ "channel_id": general })).await;
+    // One of its own each time: that somebody types in a channel is told every few seconds only.
+    let room = alice
+        .post(&format!("/guilds/{}/channels", server.demo.guild_id), &json!({ "name": "room", "type": 0 }))
+        .await;
+    client.expect("CHANNEL_CREATE").await;
+    client.send(100, json!({ "channel_id": room["id"] })).await;
     client.expect("TYPING_START").await;
     client.heartbeat().await;
     client.reset();
