@@ -15,6 +15,7 @@
 //! - [`Gateway`] starts and stops it all.
 
 mod acceptor;
+mod arrival;
 pub mod audience;
 mod chance;
 mod config;
@@ -22,7 +23,9 @@ mod drain;
 mod encoder;
 mod form;
 mod gateway;
+mod giver;
 mod growth;
+mod history;
 mod identify_limit;
 mod intake;
 mod interest;
@@ -30,7 +33,11 @@ pub mod link;
 pub mod live;
 mod loads;
 mod made;
+mod neighbours;
+mod ownership;
+mod parcel;
 mod poller;
+mod positions;
 mod presence;
 mod registration;
 mod render;
@@ -40,9 +47,11 @@ mod shard;
 pub mod shared_ring;
 mod socket;
 mod stats;
+mod takings;
 pub mod wire;
 
 pub use config::{Compressing, Config, Settings};
 pub use gateway::{Gateway, StartError};
+pub use neighbours::{Neighbours, Ways};
 pub use stats::GatewayStats;
 pub use tasks::Ended;

@@ -29,6 +29,10 @@ impl GuildStates {
         self.0.keys()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (GuildId, GuildState)> + '_ {
+        self.0.iter().map(|(guild, state)| (*guild, *state))
+    }
+
     /// Those that are open.
     pub fn open(&self) -> impl Iterator<Item = GuildId> + '_ {
         let open = self.0.iter().filter(|(_, state)| matches!(state, GuildState::Open { .. }));

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use backplane::Subject;
 use model::{Channel, GuildId, Intents, User, UserId, limits};
 use proto::token::{bare, claimed_user};
 use proto::{Failure, FailureKind, v1};
 use tracing::warn;
 
 use super::conn::ConnId;
-use super::{Shard, ShardRef, private};
+use super::{Newcomer, Shard, ShardRef, private};
 use crate::link::activity;
 use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
 use crate::live::LiveEvent;
@@ -16,7 +17,7 @@ use crate::made::Fresh;
 use crate::presence::book::Page;
 use crate::render::Ready;
 use crate::services::Services;
-use crate::session::{Profile, Session, SessionId, TokenHash};
+use crate::session::{PodTag, Profile, Session, SessionId, TokenHash};
 use crate::stats::Count;
 use crate::wire::CloseCode;
 
@@ -31,6 +32,8 @@ enum Refusal {
 struct Places {
     guilds: Vec<GuildId>,
     private_channels: Vec<Channel>,
+    /// The user's last event before all this was asked for.
+    user_floor: u64,
 }
 
 /// Whom the token belongs to.
@@ -60,13 +63,22 @@ impl Shard {
         if self.conn(conn).is_none() {
             return false;
         }
-        self.services.interest.add_user(user, self.index);
-        self.identifying.push((conn, user, Vec::new()));
+        self.begin_newcomer(Newcomer::Conn(conn), user);
         true
     }
 
     pub(super) fn end_identifying(&mut self, conn: ConnId) -> Vec<Arc<LiveEvent>> {
-        let Some(index) = self.identifying.iter().position(|(other, ..)| *other == conn) else {
+        self.end_newcomer(Newcomer::Conn(conn))
+    }
+
+    pub(super) fn begin_newcomer(&mut self, who: Newcomer, user: UserId) {
+        self.end_newcomer(who);
+        self.services.interest.add_user(user, self.index);
+        self.identifying.push((who, user, Vec::new()));
+    }
+
+    pub(super) fn end_newcomer(&mut self, who: Newcomer) -> Vec<Arc<LiveEvent>> {
+        let Some(index) = self.identifying.iter().position(|(other, ..)| *other == who) else {
             return Vec::new();
         };
         let (_, user, events) = self.identifying.swap_remove(index);
@@ -99,7 +111,8 @@ impl Shard {
         };
         connection.link.accepted();
         self.services.stats.identifies.add(1);
-        let id = SessionId::new(self.index as u8, self.services.chance.bytes());
+        let id =
+            SessionId::new(PodTag::of(&self.services.pod), self.index as u8, self.services.chance.bytes());
         let profile = Profile {
             id,
             user_id: authenticated.user.id,
@@ -124,10 +137,12 @@ impl Shard {
         let mut session = Session::new(profile);
         session.attach();
         places.private_channels.iter().for_each(|channel| session.private.insert(channel.id));
-        let key = self.insert_session(session, conn);
+        let key = self.insert_session(session, Some(conn));
         self.give_ready(key, &ready);
         self.announce(id, &authenticated.user, identify);
+        self.begin_ownership(id);
         self.sessions[key].to_open = places.guilds.into();
+        self.sessions[key].user_floor = places.user_floor;
         self.open_more(me, key);
         for event in self.end_identifying(conn) {
             self.give_user_event(me, key, &event);
@@ -156,9 +171,12 @@ async fn start(
     identify: &Identify,
 ) -> Result<(Authenticated, Places), Refusal> {
     let mut registered = claimed_user(bare(&identify.token));
+    let mut user_floor = 0;
     for _ in 0..2 {
         if let Some(user) = registered {
             register(me, services, conn, index, user).await?;
+            // What was stored by now everything that is asked for from here on holds. Should this fail, nothing is lost.
+            user_floor = services.backplane.last(Subject::User(user)).await.unwrap_or_default();
         }
         let identity = authenticate(services, identify).await?;
         let authenticated = Authenticated::new(&identity, identify)?;
@@ -170,7 +188,7 @@ async fn start(
                 return Err(Refusal::Later);
             }
             let places = places(services, identity, &authenticated.user, identify.shard).await?;
-            return Ok((authenticated, places));
+            return Ok((authenticated, Places { user_floor, ..places }));
         }
         me.borrow_mut().end_identifying(conn);
         registered = Some(user);
@@ -250,7 +268,8 @@ async fn places(
         return Err(Refusal::Close(CloseCode::ShardingRequired));
     }
     let private_channels = private::open_ones(services, places.private_channels).await;
-    Ok(Places { guilds, private_channels: private_channels.map_err(|failure| refusal(&failure))? })
+    let private_channels = private_channels.map_err(|failure| refusal(&failure))?;
+    Ok(Places { guilds, private_channels, user_floor: 0 })
 }
 
 /// The same from a directory of the version before.

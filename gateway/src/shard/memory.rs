@@ -72,7 +72,7 @@ fn joined(table: &mut GuildTable, user: u64, roles: Vec<RoleId>) {
 fn session_id(number: u64) -> SessionId {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
-    SessionId::new(0, bytes)
+    SessionId::of_bytes(bytes)
 }
 
 fn page(user: u64) -> Page {

@@ -5,21 +5,26 @@
 //! publishing; then GUILD_CREATE; then what has come meanwhile and lies above L and above the snapshot's revision. When
 //! a change of what can be seen has come meanwhile, the snapshot is loaded again, and so it is while the table that
 //! others have lacks what the snapshot shows, or the snapshot what the member shows: so GUILD_CREATE and the audience table
-//! always agree.
+//! always agree. A session that has come from another pod has the guild already: in place of a GUILD_CREATE it is given what
+//! has happened since ([`super::arriving`]).
 //!
 //! L and the snapshot come from [`crate::loads`], which loads once for all who open the guild meanwhile. The order holds for
 //! each of them, since nobody shares a load that began before their interest was there.
 
 use std::sync::Arc;
 
+use backplane::Subject;
 use model::view::ViewChange;
 use model::{GuildId, Intents, Member, limits};
+use proto::Failure;
 use tracing::warn;
 
 use super::guild::GuildTable;
 use super::presences::Serial;
 use super::{Shard, ShardRef};
-use crate::audience::SessionKey;
+use crate::arrival;
+use crate::audience::{SessionKey, Shift};
+use crate::history::{History, Missing, Past};
 use crate::live::LiveEvent;
 use crate::loads::{Loaded, Wish};
 use crate::made::PartedFresh;
@@ -34,12 +39,12 @@ pub(super) struct Opening {
     serial: u64,
     pub(super) session: SessionKey,
     /// Stored events of the guild since the opening began.
-    events: Vec<Arc<LiveEvent>>,
+    pub(super) events: Vec<Arc<LiveEvent>>,
     overflowed: bool,
     /// How often the snapshot was ahead of the table.
     waits: u32,
     /// Where changes of presence were when it began.
-    presences_from: Serial,
+    pub(super) presences_from: Serial,
 }
 
 impl Opening {
@@ -86,6 +91,15 @@ struct Ticket {
 pub(super) struct Request {
     pub(super) guild: GuildId,
     wanted: Wanted,
+    /// The client has the guild: it has its events up to here, and lacks those above.
+    known: Option<u64>,
+}
+
+/// Why a guild was not loaded.
+enum NotLoaded {
+    Yet(Failure),
+    /// What the client lacks is gone from the stream.
+    Gone,
 }
 
 impl Request {
@@ -97,7 +111,17 @@ impl Request {
             with_presences: profile.intents.contains(Intents::GUILD_PRESENCES),
             is_join: session.joined.contains(&guild),
         };
-        Self { guild, wanted }
+        Self { guild, wanted, known: None }
+    }
+
+    /// The same for a session whose client has the guild.
+    pub(super) fn known_up_to(self, sequence: u64) -> Self {
+        Self { known: Some(sequence), ..self }
+    }
+
+    /// The same for a guild that the user has just joined.
+    pub(super) fn joined(self) -> Self {
+        Self { wanted: Wanted { is_join: true, ..self.wanted }, ..self }
     }
 
     pub(super) fn wish(&self) -> Wish {
@@ -136,7 +160,12 @@ impl Shard {
         slot.session.guilds.insert(guild, GuildState::Opening);
         slot.opening_count += 1;
         let request = Request::new(&slot.session, guild);
-        let id = slot.session.profile.id;
+        self.begin_opening(me, key, request);
+    }
+
+    pub(super) fn begin_opening(&mut self, me: &ShardRef, key: SessionKey, request: Request) {
+        let Some(slot) = self.sessions.get(key) else { return };
+        let (guild, id) = (request.guild, slot.session.profile.id);
         self.services.interest.add_guild(guild, self.index);
         self.opening_serial += 1;
         let serial = self.opening_serial;
@@ -163,17 +192,28 @@ impl Shard {
         Some((openings, index))
     }
 
-    /// Takes the snapshot; false when it has to be loaded again.
-    fn opened(&mut self, me: &ShardRef, ticket: Ticket, request: &Request, loaded: &Loaded) -> bool {
+    /// Takes the snapshot, and what a client that has the guild lacks; false when it has to be loaded again.
+    fn opened(
+        &mut self,
+        me: &ShardRef,
+        ticket: Ticket,
+        request: &Request,
+        (loaded, missed): (&Loaded, &[Past]),
+    ) -> bool {
         let (guild, key) = (request.guild, ticket.key);
-        let (table_revision, reached) = self
+        let (table_revision, table_reached) = self
             .guilds
             .get(&guild)
             .map_or((0, u64::MAX), |table| (table.audience.view().revision, table.reached));
+        let arriving = self.arriving(key, guild);
         let Some((openings, index)) = self.opening(guild, ticket) else {
             self.drop_if_unused(guild);
             return true;
         };
+        let reached = arriving.map_or(table_reached, |known| {
+            let since = openings[index].events.iter().map(|event| &event.envelope);
+            arrival::reached(known.revision, missed.iter().map(|past| &past.envelope).chain(since))
+        });
         let found = loaded.snapshot.as_ref();
         let found = found.and_then(|snapshot| Some((snapshot, snapshot.member(request.wanted.user)?)));
         if let Some((snapshot, member)) = found
@@ -187,21 +227,35 @@ impl Shard {
         }
         let opening = openings.swap_remove(index);
         self.sessions[key].opening_count -= 1;
-        match found {
-            None => {
+        match (found, arriving) {
+            (None, None) => {
                 self.sessions[key].session.guilds.remove(&guild);
             }
-            Some((snapshot, member)) => {
+            (None, Some(_)) => self.gone_meanwhile(key, guild),
+            (Some(found), Some(_)) => self.settle(key, request, found, (missed, loaded.last), opening),
+            (Some((snapshot, member)), None) => {
                 self.admit(key, request, (snapshot, member), loaded.last, &opening);
                 self.catch_up(me, key, guild, opening);
             }
         }
         self.drop_if_unused(guild);
+        if arriving.is_some() {
+            self.open_arrivals(me, key);
+            self.pump(me, key);
+        }
         self.open_more(me, key);
         true
     }
 
-    fn admit(
+    /// The session of an opening can't be told what has happened in its guild.
+    fn can_not_arrive(&mut self, guild: GuildId, ticket: Ticket) {
+        if self.opening(guild, ticket).is_some() {
+            self.arrival_failed(ticket.key);
+        }
+        self.drop_if_unused(guild);
+    }
+
+    pub(super) fn admit(
         &mut self,
         key: SessionKey,
         request: &Request,
@@ -210,6 +264,29 @@ impl Shard {
         opening: &Opening,
     ) {
         let (guild, revision) = (request.guild, snapshot.guild.revision);
+        let shifts = self.seat(key, guild, (snapshot, member), after, opening);
+        let slot = &mut self.sessions[key];
+        slot.session.guilds.insert(guild, GuildState::Open { revision, after });
+        slot.heard.lacks_from(opening.presences_from);
+        let wants = slot.session.wants(Intents::GUILDS);
+        if wants && let Some(event) = snapshot.guild_create(&request.wanted) {
+            self.give_guild_create(key, guild, &event);
+        }
+        #[cfg(test)]
+        self.note_admission(key, guild);
+        self.tell_shifts(guild, &shifts, None, revision);
+    }
+
+    /// Gives the session its place in the guild's audience. Answers what that changes for the user's other sessions.
+    pub(super) fn seat(
+        &mut self,
+        key: SessionKey,
+        guild: GuildId,
+        (snapshot, member): (&Snapshot, &Member),
+        after: u64,
+        opening: &Opening,
+    ) -> Vec<Shift> {
+        let revision = snapshot.guild.revision;
         let stats = &self.services.stats;
         let table = self.guilds.entry(guild).or_insert_with(|| {
             stats.guilds_open.add(1);
@@ -218,19 +295,11 @@ impl Shard {
             Box::new(table)
         });
         table.opened(revision, after);
-        let slot = &mut self.sessions[key];
-        let intents = slot.session.profile.intents;
+        let profile = &self.sessions[key].session.profile;
+        let (id, intents) = (profile.id, profile.intents);
         let shifts = table.audience.join(member.user.id, member.into(), revision, key, intents);
-        slot.session.guilds.insert(guild, GuildState::Open { revision, after });
-        slot.heard.lacks_from(opening.presences_from);
-        let (id, wants) = (slot.session.profile.id, slot.session.wants(Intents::GUILDS));
         self.services.book.opened(id, guild);
-        if wants && let Some(event) = snapshot.guild_create(&request.wanted) {
-            self.give_guild_create(key, guild, &event);
-        }
-        #[cfg(test)]
-        self.note_admission(key, guild);
-        self.tell_shifts(guild, &shifts, None, revision);
+        shifts
     }
 
     /// Gives what came during the opening and is not in the snapshot. None of it changes what the session sees.
@@ -246,17 +315,22 @@ impl Shard {
 async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Request) {
     let mut failures = 0;
     loop {
-        match services.loads.load(&services, request.wish()).await {
-            Ok(loaded) => {
+        match load(&services, &request).await {
+            Ok((loaded, missed)) => {
                 let mut this = me.borrow_mut();
-                let is_done = this.opened(&me, ticket, &request, &loaded);
+                let is_done = this.opened(&me, ticket, &request, (&loaded, &missed));
                 this.flush_dirty(&me);
                 if is_done {
                     return;
                 }
                 failures = 0;
             }
-            Err(failure) => {
+            Err(NotLoaded::Gone) => {
+                let mut this = me.borrow_mut();
+                this.can_not_arrive(request.guild, ticket);
+                return this.flush_dirty(&me);
+            }
+            Err(NotLoaded::Yet(failure)) => {
                 warn!(guild = %request.guild, %failure, "guild could not be opened, it is tried again");
                 failures += 1;
             }
@@ -265,6 +339,19 @@ async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Re
         let mut this = me.borrow_mut();
         if this.opening(request.guild, ticket).is_none() {
             return this.drop_if_unused(request.guild);
+        }
+    }
+}
+
+/// The guild, and what a client that has it lacks of its events.
+async fn load(services: &Arc<Services>, request: &Request) -> Result<(Arc<Loaded>, Arc<[Past]>), NotLoaded> {
+    let loaded = services.loads.load(services, request.wish()).await.map_err(NotLoaded::Yet)?;
+    let Some(known) = request.known else { return Ok((loaded, Arc::default())) };
+    match History::read(services, Subject::Guild(request.guild), known, loaded.last).await {
+        Ok(missed) => Ok((loaded, missed)),
+        Err(Missing::Gone | Missing::TooMany) => Err(NotLoaded::Gone),
+        Err(Missing::Away(why)) => {
+            Err(NotLoaded::Yet(Failure::unavailable(why, limits::UNAVAILABLE_RETRY_MS)))
         }
     }
 }

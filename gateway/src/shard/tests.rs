@@ -9,6 +9,7 @@ mod attendance;
 mod client;
 mod fakes;
 mod gated;
+mod pods;
 mod rig;
 mod world;
 
@@ -28,6 +29,7 @@ mod revocation;
 mod schedule;
 mod sharing;
 mod slow;
+mod taking;
 mod voice;
 
 use model::{GuildId, UserId};

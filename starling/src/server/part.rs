@@ -29,6 +29,11 @@ pub(crate) trait Part: Sized {
         None
     }
 
+    /// Whether it has to be called while it ends: others take over what it has.
+    fn is_called_to_the_end(&self) -> bool {
+        false
+    }
+
     /// What it does once it can be called, before it is ready.
     async fn begin(&mut self, _: Ground<'_>) -> anyhow::Result<()> {
         Ok(())
@@ -145,10 +150,15 @@ impl<P: Part> Running for RoleServer<P> {
         // First, so that nothing says "ready" again.
         self.chores.kill().await;
         self.admin.readiness.set(Readiness::Draining);
-        if let Some(grpc) = self.grpc {
+        let (first, last) =
+            if self.part.is_called_to_the_end() { (None, self.grpc) } else { (self.grpc, None) };
+        if let Some(grpc) = first {
             grpc.shutdown().await;
         }
         let ended = self.part.shutdown().await;
+        if let Some(grpc) = last {
+            grpc.shutdown().await;
+        }
         self.cluster.shutdown().await;
         self.admin.shutdown().await;
         ended
