@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use protox::prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
 
-const FILES: [&str; 6] = ["common", "event", "guilds", "messages", "presence", "routing"];
+const FILES: [&str; 7] = ["common", "event", "gateway", "guilds", "messages", "presence", "routing"];
 const PACKAGE: &str = "starling.v1";
 
 type Outcome<T> = Result<T, Box<dyn Error>>;

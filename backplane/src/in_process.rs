@@ -240,17 +240,17 @@ impl Backplane for InProcess {
         })?
     }
 
-    async fn read_guild(
+    async fn read_subject(
         &self,
-        guild: GuildId,
+        subject: Subject,
         range: RangeInclusive<u64>,
         max: usize,
     ) -> Result<Vec<Stored>, ReadError> {
         let now_ms = self.clock.now_ms();
-        self.with_log(Stream::Guilds(self.layout.guild(guild)), |log| {
+        self.with_log(self.layout.stream(subject), |log| {
             log.expire(now_ms);
             let mut stored = log.read(range, usize::MAX)?;
-            stored.retain(|stored| stored.subject == Subject::Guild(guild));
+            stored.retain(|stored| stored.subject == subject);
             stored.truncate(max);
             Ok(stored)
         })?

@@ -299,13 +299,13 @@ impl Backplane for Nats {
         guilds::ends(&self.link, &self.names, partition, guilds, at_least).await
     }
 
-    async fn read_guild(
+    async fn read_subject(
         &self,
-        guild: GuildId,
+        subject: Subject,
         range: RangeInclusive<u64>,
         max: usize,
     ) -> Result<Vec<Stored>, ReadError> {
-        read::read_guild(&self.link, &self.names, guild, range, max).await
+        read::read_subject(&self.link, &self.names, subject, range, max).await
     }
 
     async fn read(

@@ -65,11 +65,11 @@ pub trait Backplane: Send + Sync + 'static {
         at_least: u64,
     ) -> Result<Vec<u64>, Unavailable>;
 
-    /// The stored events of one guild in a range that ends with an event of it, in order, at most `max` of them. As of
+    /// The stored events of one subject in a range that ends with an event of it, in order, at most `max` of them. As of
     /// [`Self::read`], what has expired is left out.
-    async fn read_guild(
+    async fn read_subject(
         &self,
-        guild: GuildId,
+        subject: Subject,
         range: RangeInclusive<u64>,
         max: usize,
     ) -> Result<Vec<Stored>, ReadError>;

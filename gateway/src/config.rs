@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use backplane::{Backplane, PodName, Registry, Roster};
+use backplane::{Backplane, PodName, Registry, Roster, Sessions};
 use model::clock::SharedClock;
 use model::limits;
 use proto::clients::{AccountsClient, GuildsClient, MessagesClient, PresenceClient};
 use tokio::net::TcpListener;
+
+use crate::neighbours::Neighbours;
 
 /// Everything that a gateway needs.
 pub struct Config {
@@ -19,6 +21,9 @@ pub struct Config {
     pub backplane: Arc<dyn Backplane>,
     pub registry: Arc<dyn Registry>,
     pub roster: Arc<dyn Roster>,
+    pub sessions: Arc<dyn Sessions>,
+    /// The way to other gateways, where there are any: sessions are resumed across them.
+    pub neighbours: Option<Neighbours>,
     pub accounts: AccountsClient,
     pub guilds: GuildsClient,
     pub messages: MessagesClient,

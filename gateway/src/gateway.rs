@@ -9,17 +9,21 @@ use std::time::Duration;
 use backplane::{GuildMode, OpenGuilds, Unavailable};
 use model::limits;
 use tasks::{Ended, Spawner, Tasks};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 
 use crate::acceptor::Acceptor;
 use crate::chance::Chance;
 use crate::config::Config;
 use crate::drain;
+use crate::giver::Giver;
+use crate::history::History;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
 use crate::interest::Interest;
+use crate::ownership;
 use crate::poller::Poller;
+use crate::positions::Positions;
 use crate::presence::book::PresenceBook;
 use crate::presence::{self, Presences, Reconciler};
 use crate::registration::Registration;
@@ -73,6 +77,7 @@ impl Gateway {
         let mode = GuildMode { subjects_max: config.settings.guild_subjects_max, ..GuildMode::default() };
         let open_guilds =
             (mode.subjects_max > 0).then(|| Arc::new(OpenGuilds::new(config.backplane.layout(), mode)));
+        let positions = Positions::new(config.backplane.layout());
         let services = Arc::new(Services {
             backplane: config.backplane,
             registry: config.registry,
@@ -80,6 +85,11 @@ impl Gateway {
             owed: Default::default(),
             user_events: Default::default(),
             roster: config.roster,
+            sessions: config.sessions,
+            neighbours: config.neighbours,
+            takings: Semaphore::new(limits::TAKINGS_MAX),
+            positions,
+            history: History::default(),
             book: PresenceBook::new(config.presence.len()),
             presences: Presences::new(config.presence),
             accounts: config.accounts,
@@ -116,6 +126,8 @@ impl Gateway {
         spawner.spawn_lasting("the reconciler of presences", reconciler.run(stop.clone()));
         let registration = Registration::new(services.clone(), shards.clone());
         spawner.spawn_lasting("its registration", registration.keep(stop.clone()));
+        let ownership = ownership::keep(services.clone(), shards.clone(), stop.clone());
+        spawner.spawn_lasting("the owner of its sessions", ownership);
         let acceptor = Acceptor {
             listener,
             services: services.clone(),
@@ -128,6 +140,11 @@ impl Gateway {
 
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What other gateways ask of this one.
+    pub fn giver(&self) -> impl proto::v1::gateway_server::Gateway + Clone + use<> {
+        Giver { services: self.services.clone(), shards: self.shards.clone() }
     }
 
     /// Counters by name.

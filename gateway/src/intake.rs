@@ -42,6 +42,7 @@ impl Intake {
                 Some(open) => Follower::start_for(backplane.clone(), partition, open.clone()).await?,
                 None => Follower::start(backplane.clone(), partition).await?,
             };
+            self.services.positions.follow(follower.status());
             let listener = backplane.listen_ephemeral(partition).await?;
             let name = format!("the intake of partition {}", partition.0);
             tasks.spawn_lasting(name, self.clone().follow(partition, follower));
@@ -138,6 +139,7 @@ impl Intake {
         };
         let shards = self.services.interest.user(user);
         self.send(shards, || Input::UserEvent(user, live.clone())).await;
+        self.services.positions.took_of_user(partition, sequence);
     }
 
     async fn give(&self, event: Arc<LiveEvent>) {

@@ -15,6 +15,7 @@
 //! - [`Gateway`] starts and stops it all.
 
 mod acceptor;
+mod arrival;
 pub mod audience;
 mod chance;
 mod config;
@@ -22,14 +23,20 @@ mod drain;
 mod encoder;
 mod form;
 mod gateway;
+mod giver;
 mod growth;
+mod history;
 mod identify_limit;
 mod intake;
 mod interest;
 pub mod link;
 pub mod live;
 mod made;
+mod neighbours;
+mod ownership;
+mod parcel;
 mod poller;
+mod positions;
 mod presence;
 mod registration;
 mod render;
@@ -39,9 +46,11 @@ mod shard;
 pub mod shared_ring;
 mod socket;
 mod stats;
+mod takings;
 pub mod wire;
 
 pub use config::{Compressing, Config, Settings};
 pub use gateway::{Gateway, StartError};
+pub use neighbours::{Neighbours, Ways};
 pub use stats::GatewayStats;
 pub use tasks::Ended;

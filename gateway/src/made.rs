@@ -44,6 +44,14 @@ impl<'a> Content<'a> {
 
 // === impl OwnEvent ===
 
+impl PartialEq for OwnEvent {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for OwnEvent {}
+
 impl OwnEvent {
     /// An event named `t` with the JSON value `d`.
     pub fn new(t: &str, d: &[u8]) -> Self {
@@ -56,7 +64,7 @@ impl OwnEvent {
     }
 
     /// Name and value, out of `"t":"…","d":…}`. Names hold no quotes.
-    fn parts(&self) -> (&str, &[u8]) {
+    pub(crate) fn parts(&self) -> (&str, &[u8]) {
         let rest = &self.plain.tail()[BEFORE_NAME.len()..];
         let name_len = rest.iter().position(|byte| *byte == b'"').unwrap_or_default();
         let name = std::str::from_utf8(&rest[..name_len]).unwrap_or_default();

@@ -4,20 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use backplane::{Backplane, PodName, Registry, Roster};
+use backplane::{Backplane, PodName, Registry, Roster, Sessions};
 use model::clock::SharedClock;
 use model::{Timestamp, UserId, limits};
 use parking_lot::Mutex;
 use proto::clients::{AccountsClient, GuildsClient, MessagesClient};
 use rustc_hash::FxHashSet;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use crate::chance::Chance;
 use crate::config::{Compressing, Settings};
 use crate::form::{FormsSeen, Streams};
+use crate::history::History;
 use crate::identify_limit::IdentifyLimit;
 use crate::interest::Interest;
+use crate::neighbours::Neighbours;
+use crate::positions::Positions;
 use crate::presence::Presences;
 use crate::presence::book::PresenceBook;
 use crate::stats::GatewayStats;
@@ -34,6 +37,13 @@ pub(crate) struct Services {
     /// who were not registered.
     pub(crate) user_events: tokio::sync::Mutex<()>,
     pub(crate) roster: Arc<dyn Roster>,
+    pub(crate) sessions: Arc<dyn Sessions>,
+    /// None where there are no other gateways.
+    pub(crate) neighbours: Option<Neighbours>,
+    /// Sessions that are being taken from other pods.
+    pub(crate) takings: Semaphore,
+    pub(crate) positions: Positions,
+    pub(crate) history: History,
     pub(crate) accounts: AccountsClient,
     pub(crate) guilds: GuildsClient,
     pub(crate) messages: MessagesClient,

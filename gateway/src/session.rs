@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 use crate::link::command::Shard;
 use crate::live::LiveEvent;
 use crate::made::Content;
+use crate::parcel::Item;
 use crate::shared_ring::SharedRings;
 
 mod guilds;
@@ -21,7 +22,7 @@ mod private;
 mod ring;
 
 pub use guilds::GuildStates;
-pub use id::SessionId;
+pub use id::{PodTag, SessionId};
 pub use private::PrivateChannels;
 pub use ring::{About, Entry, Found, Ring};
 
@@ -29,11 +30,25 @@ pub use ring::{About, Entry, Found, Ring};
 #[derive(Debug, Clone, Copy)]
 pub struct TokenHash([u8; 32]);
 
+impl PartialEq for TokenHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other)
+    }
+}
+
 impl TokenHash {
     /// Of a token with or without its prefix.
     pub fn of(token: &str) -> Self {
         let token = token.strip_prefix("Bot ").or_else(|| token.strip_prefix("Bearer ")).unwrap_or(token);
         Self(Sha256::digest(token.as_bytes()).into())
+    }
+
+    pub(crate) fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Compares without telling by its time how much is equal.
@@ -43,7 +58,7 @@ impl TokenHash {
 }
 
 /// What a session was identified as.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
     pub id: SessionId,
     pub user_id: UserId,
@@ -133,6 +148,28 @@ impl Session {
             is_attached: false,
             owes_resumed: false,
         }
+    }
+
+    /// A session that has come from elsewhere, with what is kept of its last numbers, the oldest first; nobody is attached.
+    pub(crate) fn restored(
+        profile: Profile,
+        seq: u64,
+        entries: Vec<Entry>,
+        now_ms: u64,
+        rings: &SharedRings,
+    ) -> Self {
+        let first = seq + 1 - entries.len() as u64;
+        let mut ring = Ring::beginning_at(first);
+        for entry in entries {
+            ring.push(now_ms, entry, rings);
+        }
+        Self { ring, cursor: first, ..Self::new(profile) }
+    }
+
+    /// What was given above this number, as another pod can find it. Nothing of it may be gone.
+    pub(crate) fn items(&self, above: u64, rings: &SharedRings) -> Option<Vec<Item>> {
+        let found = (above + 1..=self.ring.last_seq()).map(|seq| self.ring.find(seq, rings));
+        found.map(|found| found.and_then(Found::item)).collect()
     }
 
     /// The sequence of the last numbered event.

@@ -21,6 +21,7 @@ use tokio::time::Duration;
 use crate::audience::SessionKey;
 use crate::encoder::Encoder;
 use crate::form::{Form, Stream};
+use crate::giver::Ask;
 use crate::link::command::Resume;
 use crate::live::LiveEvent;
 use crate::poller::Poller;
@@ -31,12 +32,14 @@ use crate::socket::Socket;
 use crate::stats::Count;
 use crate::wire::{CloseCode, WriteStats};
 
+mod arriving;
 mod aside;
 mod batch;
 mod command;
 mod conn;
 mod deliver;
 mod drain;
+mod giving;
 mod guild;
 mod identify;
 mod members;
@@ -50,6 +53,7 @@ mod resume;
 mod send;
 mod serve;
 mod session;
+mod taking;
 #[cfg(test)]
 mod tests;
 mod voice;
@@ -58,6 +62,7 @@ mod wheel;
 use batch::{Gathered, Then};
 use conn::{Conn, ConnId};
 use drain::Drain;
+use giving::Departed;
 use guild::GuildTable;
 use opening::Opening;
 use presences::Presences;
@@ -75,6 +80,10 @@ pub(crate) enum Input {
     MissedUserEvent(UserId, Arc<LiveEvent>),
     /// Events of these guilds' partition are lost: what was built from them is void.
     Lost(Arc<dyn Fn(GuildId) -> bool + Send + Sync>),
+    /// Another pod asks for a session.
+    Give(Box<Ask>),
+    /// The session goes on elsewhere, in a later epoch than this one.
+    Overtaken(SessionId, u64),
     Socket(NewSocket),
     /// Tell everybody to leave, over this time; answered when nobody is left.
     Drain(Duration, oneshot::Sender<()>),
@@ -102,6 +111,15 @@ pub(crate) enum SocketStart {
     Close(CloseCode),
 }
 
+/// Who is about to have a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Newcomer {
+    /// A connection that identifies.
+    Conn(ConnId),
+    /// A session that comes from another pod.
+    Session(SessionId),
+}
+
 /// A shard, shared by the tasks of its thread.
 pub(crate) type ShardRef = Rc<RefCell<Shard>>;
 
@@ -122,8 +140,13 @@ pub(crate) struct Shard {
     voices: FxHashMap<GuildId, Vec<InVoice>>,
     /// User events that came from the stream, which may still come as usual.
     made_good: VecDeque<(UserId, u64)>,
-    /// Users who are identifying, and what came for them meanwhile.
-    identifying: Vec<(ConnId, UserId, Vec<Arc<LiveEvent>>)>,
+    /// Users whose sessions are about to begin, and what came for them meanwhile.
+    identifying: Vec<(Newcomer, UserId, Vec<Arc<LiveEvent>>)>,
+    /// Sessions that are being taken from other pods, and the sockets that wait for each.
+    taking: FxHashMap<SessionId, Vec<(ConnId, Resume)>>,
+    departed: Departed,
+    /// The highest sequence that was taken of each partition of users.
+    users_taken: Vec<u64>,
     /// The events that sessions can be given again.
     rings: SharedRings,
     presences: Presences,
@@ -177,6 +200,9 @@ impl Shard {
             voices: FxHashMap::default(),
             made_good: VecDeque::new(),
             identifying: Vec::new(),
+            taking: FxHashMap::default(),
+            departed: Departed::default(),
+            users_taken: Vec::new(),
             rings: SharedRings::new(model::limits::SHARED_RINGS_BYTES_MAX / count),
             presences: Presences::new(model::limits::PRESENCES_KEPT_BYTES_MAX / count),
             guilds: FxHashMap::default(),
@@ -218,6 +244,8 @@ impl Shard {
             Input::UserEvent(user, event) => self.on_user_event(me, user, &event),
             Input::MissedUserEvent(user, event) => self.on_missed_user_event(me, user, &event),
             Input::Lost(is_lost) => self.lost(&*is_lost),
+            Input::Give(ask) => self.give_away(*ask),
+            Input::Overtaken(id, epoch) => self.overtaken(id, epoch),
             Input::Socket(socket) => self.on_socket(me, socket),
             Input::Drain(spread, done) => self.drain(me, spread, done),
             Input::Stop => self.is_stopped = true,
@@ -246,6 +274,7 @@ impl Shard {
     fn expire_events(&mut self, now_ms: u64) {
         self.rings.expire(now_ms);
         self.presences.expire(now_ms);
+        self.departed.expire(now_ms);
         let stats = &self.services.stats;
         let kept = (self.rings.len() as u64, self.rings.bytes() as u64);
         stats.ring_events.add(kept.0.wrapping_sub(self.rings_told.0));

@@ -10,6 +10,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use model::limits;
+use rustc_hash::FxHashSet;
 
 use crate::live::LiveEvent;
 
@@ -116,6 +117,18 @@ impl SharedRings {
     pub fn has_sequence(&self, place: EventRef, sequence: u64) -> bool {
         let events = self.rings.get(place.ring()).map(|ring| &ring.events);
         events.into_iter().flatten().rev().any(|kept| kept.event.sequence == sequence)
+    }
+
+    /// The events with these sequences that are in a ring and that `is_wanted` takes.
+    pub(crate) fn find(
+        &self,
+        ring: u16,
+        sequences: &FxHashSet<u64>,
+        is_wanted: impl Fn(&LiveEvent) -> bool,
+    ) -> Vec<Arc<LiveEvent>> {
+        let events = self.rings.get(usize::from(ring)).into_iter().flat_map(|ring| &ring.events);
+        let found = events.map(|kept| &kept.event).filter(|event| sequences.contains(&event.sequence));
+        found.filter(|event| is_wanted(event)).cloned().collect()
     }
 
     /// Drops what is too old.

@@ -30,6 +30,23 @@ stats! {
     resumes_refused,
     /// Of these, for what was to be replayed and is gone from the rings.
     resumes_too_old,
+    /// Sessions that came from other pods, and those that went there.
+    sessions_taken,
+    sessions_given,
+    /// Sessions that were in a later epoch elsewhere, and ended here.
+    sessions_overtaken,
+    /// Sessions that another pod asked for and was not given: not here, or its client could not resume them here either.
+    givings_refused,
+    /// Resumes of sessions of other pods that were refused: nobody knew of it, its pod refused, somebody else was first, its
+    /// pod was silent and had left nothing of use, what it was given is gone from the streams, or there was too much to do.
+    takings_unknown,
+    takings_refused,
+    takings_lost,
+    takings_silent,
+    takings_gone,
+    takings_crowded,
+    /// Sessions that came and ended, because events of their guilds are gone from the streams.
+    arrivals_gone,
     /// Sessions ended because they missed more than could be replayed.
     sessions_overrun,
     replayed_events,

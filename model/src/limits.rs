@@ -16,6 +16,7 @@ mod redis;
 mod requests;
 mod slots;
 mod storage;
+mod takings;
 mod windows;
 
 pub use calls::*;
@@ -32,4 +33,5 @@ pub use redis::*;
 pub use requests::*;
 pub use slots::*;
 pub use storage::*;
+pub use takings::*;
 pub use windows::*;

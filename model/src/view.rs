@@ -123,6 +123,24 @@ impl GuildView {
         true
     }
 
+    /// Takes a change back, which must be the newest that is in it: who sees what is then as before it. The revision
+    /// becomes the one before. Which roles everybody may mention is not kept right, as a change does not say it.
+    pub fn revert(&mut self, revision: u64, change: &ViewChange) {
+        self.revision = revision.saturating_sub(1);
+        match change {
+            ViewChange::Owner { before, .. } => self.owner_id = *before,
+            ViewChange::Role { id, before: Some(permissions), .. } => {
+                self.roles.insert(*id, *permissions);
+            }
+            ViewChange::Role { id, before: None, .. } => drop(self.roles.remove(id)),
+            ViewChange::Channel { id, before: Some(channel), .. } => {
+                self.channels.insert(*id, channel.clone());
+            }
+            ViewChange::Channel { id, before: None, .. } => drop(self.channels.remove(id)),
+            ViewChange::Member { .. } | ViewChange::Deleted => {}
+        }
+    }
+
     /// Permissions in the guild as a whole.
     pub fn base(&self, user_id: UserId, member: &MemberView, now: Timestamp) -> Permissions {
         permissions::base(self.standing(user_id, member, now), |role| self.roles.get(&role).copied())
@@ -150,6 +168,43 @@ impl GuildView {
             is_owner: user_id == self.owner_id,
             roles: &member.roles,
             is_timed_out: member.timed_out_until.is_some_and(|end| now < end),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_is_as_before() {
+        let (guild, owner) = (GuildId::new(1).unwrap(), UserId::new(2).unwrap());
+        let (role, channel) = (RoleId::new(3).unwrap(), ChannelId::new(4).unwrap());
+        let shape =
+            |slow| ChannelView { kind: ChannelKind::Text, overwrites: vec![], rate_limit_per_user: slow };
+        let permissions = Some(Permissions::VIEW_CHANNEL);
+        let role = |before, after| ViewChange::Role { id: role, before, after, mentionable: false };
+        let channel = |before, after| ViewChange::Channel { id: channel, before, after };
+        let changes = [
+            role(None, permissions),
+            channel(None, Some(shape(0))),
+            ViewChange::Owner { before: owner, after: UserId::new(5).unwrap() },
+            channel(Some(shape(0)), Some(shape(9))),
+            role(permissions, Some(Permissions::NONE)),
+            channel(Some(shape(9)), None),
+            role(Some(Permissions::NONE), None),
+        ];
+        let mut view = GuildView::new(guild, owner, 1, &[], &[]);
+        let mut before = Vec::new();
+        for (revision, change) in (2..).zip(&changes) {
+            before.push(view.clone());
+            assert!(view.apply(revision, change));
+        }
+        for (revision, (change, before)) in
+            (2_u64..).zip(changes.iter().zip(before)).collect::<Vec<_>>().into_iter().rev()
+        {
+            view.revert(revision, change);
+            assert_eq!(view, before);
         }
     }
 }

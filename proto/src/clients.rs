@@ -14,6 +14,7 @@ use crate::transport::remote::Remote;
 use crate::v1;
 
 pub type AccountsClient = v1::accounts_client::AccountsClient<Transport>;
+pub type GatewayClient = v1::gateway_client::GatewayClient<Transport>;
 pub type GuildsClient = v1::guilds_client::GuildsClient<Transport>;
 pub type MessagesClient = v1::messages_client::MessagesClient<Transport>;
 pub type PresenceClient = v1::presence_service_client::PresenceServiceClient<Transport>;
@@ -50,6 +51,10 @@ macro_rules! service {
 service!(
     "an accounts service", v1::accounts_server::Accounts, AccountsServer in accounts_server, AccountsClient,
     local_accounts, remote_accounts, accounts_over, accounts_server
+);
+service!(
+    "a gateway", v1::gateway_server::Gateway, GatewayServer in gateway_server, GatewayClient,
+    local_gateway, remote_gateway, gateway_over, gateway_server
 );
 service!(
     "a guilds service", v1::guilds_server::Guilds, GuildsServer in guilds_server, GuildsClient,

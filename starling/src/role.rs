@@ -143,7 +143,9 @@ impl Role {
             Self::All => !has(&[PEERS, NATS, GUILD_MODE, REDIS, CASSANDRA, REPLICA]),
             Self::Migrate => has(&[NATS, CASSANDRA, &["log", "log_format"]]),
             Self::Check => has(&[NATS, REDIS, CASSANDRA, PEERS, GRPC, &["log", "log_format"]]),
-            Self::Gateway => has(&[COMMON, GRPC, NATS, GUILD_MODE, REDIS, self.always_needed(), self.own()]),
+            Self::Gateway => {
+                has(&[COMMON, GRPC, NATS, GUILD_MODE, REDIS, REPLICA, self.always_needed(), self.own()])
+            }
             Self::Api => has(&[COMMON, GRPC, REDIS, self.always_needed(), self.own()]),
             Self::Fanout => has(&[COMMON, NATS, REDIS]),
             Self::Presence => has(&[COMMON, GRPC, NATS, REDIS, CASSANDRA, self.always_needed(), self.own()]),
@@ -180,10 +182,11 @@ impl Role {
         if matches!(self, Self::Guilds | Self::Messages) && settings.cassandra().is_some() {
             // Others own a part of the directory, also what `starling admin` asks this one for.
             needed.extend((self == Self::Guilds).then_some("guilds_grpc"));
-            let is_reachable = |address: SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
-            if !settings.grpc_listen.0.is_some_and(is_reachable) {
-                needed.push("grpc_advertise");
-            }
+            needed.extend((!is_reachable(settings)).then_some("grpc_advertise"));
+        }
+        if self == Self::Gateway && settings.grpc_listen.0.is_some() && !is_reachable(settings) {
+            // Other gateways ask for sessions there.
+            needed.push("grpc_advertise");
         }
         needed
     }
@@ -193,6 +196,7 @@ impl Role {
         match self {
             Self::Gateway => &[
                 "gateway_listen",
+                "grpc_listen",
                 "public_gateway_url",
                 "gateway_shards",
                 "gateway_connections_max",
@@ -224,6 +228,12 @@ impl Role {
         let Setting { name, variable, help, .. } = *setting;
         ConfigError::Missing { role: self.name(), name, flag: setting.flag(), variable, help }
     }
+}
+
+/// Whether others can call the process where it listens.
+fn is_reachable(settings: &Settings) -> bool {
+    let is_one = |address: SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
+    settings.grpc_listen.0.is_some_and(is_one)
 }
 
 fn is_empty(settings: &Settings, name: &str) -> bool {

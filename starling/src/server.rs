@@ -13,6 +13,7 @@ mod clients;
 mod cluster;
 mod fanout;
 mod gateway;
+mod gateways;
 mod grpc;
 mod guilds;
 mod keep;
@@ -121,6 +122,8 @@ impl Server {
             backplane: services.backplane.clone(),
             registry: services.registry.clone(),
             roster: services.roster.clone(),
+            sessions: services.sessions.clone(),
+            neighbours: None,
             clock: services.clock.clone(),
             guild_subjects_max: 0,
         };

@@ -131,7 +131,7 @@ settings! {
         grpc_listen: Listen = Listen::default(), "STARLING_GRPC_LISTEN", "IP:PORT",
             "Where the services answer other programs over gRPC, such as 127.0.0.1:9091; empty: nowhere";
         grpc_advertise: Endpoint = Endpoint::default(), "STARLING_GRPC_ADVERTISE", "HOST:PORT",
-            "With Cassandra: where callers reach this replica over gRPC; empty: where it listens";
+            "Of a gateway, and with Cassandra: where callers reach this process over gRPC; empty: where it listens";
         grpc_secret: SharedSecret = SharedSecret::default(), "STARLING_GRPC_SECRET", "TEXT",
             "What is sent with calls over gRPC to be let in, 16 to 256 characters; empty: what is in grpc.secret in the data directory";
         grpc_tls_cert: PemFile = PemFile::default(), "STARLING_GRPC_TLS_CERT", "FILE",

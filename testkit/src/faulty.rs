@@ -291,15 +291,15 @@ impl<B: Backplane> Backplane for Faulty<B> {
         Ok(ends.into_iter().map(|end| cut.outer(end).unwrap_or(0)).collect())
     }
 
-    async fn read_guild(
+    async fn read_subject(
         &self,
-        guild: GuildId,
+        subject: Subject,
         range: RangeInclusive<u64>,
         max: usize,
     ) -> Result<Vec<Stored>, ReadError> {
         self.question(*range.start())?;
-        let cut = self.shared.view.cut(self.inner.layout().stream(Subject::Guild(guild)));
-        shown(cut, &range, self.inner.read_guild(guild, cut.inner_range(&range), max).await)
+        let cut = self.shared.view.cut(self.inner.layout().stream(subject));
+        shown(cut, &range, self.inner.read_subject(subject, cut.inner_range(&range), max).await)
     }
 
     async fn read(

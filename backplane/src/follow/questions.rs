@@ -8,7 +8,7 @@ use model::{GuildId, limits};
 use super::repair;
 use crate::chains::{About, Question};
 use crate::port::{Backplane, GuildSubscriptions, Listener, ReadError, StreamState, Unavailable};
-use crate::subject::{Partition, Stream};
+use crate::subject::{Partition, Stream, Subject};
 
 /// What an answer holds.
 pub(super) enum Answer {
@@ -39,7 +39,7 @@ pub(super) async fn ask(
         About::Ends(guilds) => ask_ends(&*backplane, partition, question, &guilds).await,
         About::Range(guild, range) => {
             let (mut read, mut is_full) = (Vec::new(), true);
-            match backplane.read_guild(guild, range, limits::REPAIR_EVENTS_MAX).await {
+            match backplane.read_subject(Subject::Guild(guild), range, limits::REPAIR_EVENTS_MAX).await {
                 Ok(stored) => {
                     is_full = stored.len() >= limits::REPAIR_EVENTS_MAX;
                     read = stored.into_iter().map(|stored| (stored.sequence, stored.envelope)).collect();

@@ -15,33 +15,51 @@ use crate::roster::Roster;
 /// See the module. Deadlines pass by the clock.
 pub struct InMemoryRoster {
     clock: SharedClock,
-    deadlines: Mutex<FxHashMap<PodName, u64>>,
+    pods: Mutex<FxHashMap<PodName, Entry>>,
+}
+
+struct Entry {
+    until_ms: u64,
+    address: Option<String>,
 }
 
 impl InMemoryRoster {
     pub fn new(clock: SharedClock) -> Self {
-        Self { clock, deadlines: Mutex::default() }
+        Self { clock, pods: Mutex::default() }
     }
 }
 
 #[async_trait]
 impl Roster for InMemoryRoster {
-    async fn renew(&self, pod: &PodName, lifetime: Duration) -> Result<(), Unavailable> {
+    async fn renew(
+        &self,
+        pod: &PodName,
+        address: Option<&str>,
+        lifetime: Duration,
+    ) -> Result<(), Unavailable> {
         let now_ms = self.clock.now_ms();
-        let mut deadlines = self.deadlines.lock();
-        deadlines.retain(|_, until_ms| *until_ms > now_ms);
-        if deadlines.len() >= PRESENCE_PODS_MAX && !deadlines.contains_key(pod) {
-            return Err(Unavailable(format!("the roster is full with {} pods", deadlines.len())));
+        let mut pods = self.pods.lock();
+        pods.retain(|_, entry| entry.until_ms > now_ms);
+        if pods.len() >= PRESENCE_PODS_MAX && !pods.contains_key(pod) {
+            return Err(Unavailable(format!("the roster is full with {} pods", pods.len())));
         }
-        deadlines.insert(pod.clone(), now_ms + lifetime.as_millis() as u64);
+        let until_ms = now_ms + lifetime.as_millis() as u64;
+        pods.insert(pod.clone(), Entry { until_ms, address: address.map(str::to_owned) });
         Ok(())
     }
 
     async fn living(&self) -> Result<Vec<(PodName, Duration)>, Unavailable> {
         let now_ms = self.clock.now_ms();
-        let deadlines = self.deadlines.lock();
+        let pods = self.pods.lock();
         let left = |until_ms: u64| Duration::from_millis(until_ms.saturating_sub(now_ms));
-        let living = deadlines.iter().filter(|(_, until_ms)| **until_ms > now_ms);
-        Ok(living.map(|(pod, until_ms)| (pod.clone(), left(*until_ms))).collect())
+        let living = pods.iter().filter(|(_, entry)| entry.until_ms > now_ms);
+        Ok(living.map(|(pod, entry)| (pod.clone(), left(entry.until_ms))).collect())
+    }
+
+    async fn addresses(&self) -> Result<Vec<(PodName, String)>, Unavailable> {
+        let now_ms = self.clock.now_ms();
+        let pods = self.pods.lock();
+        let living = pods.iter().filter(|(_, entry)| entry.until_ms > now_ms);
+        Ok(living.filter_map(|(pod, entry)| Some((pod.clone(), entry.address.clone()?))).collect())
     }
 }

@@ -11,7 +11,7 @@ use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind
 use async_nats::{HeaderMap, Message, Request, StatusCode, header};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use model::{GuildId, limits};
+use model::limits;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -58,17 +58,17 @@ pub(super) async fn read(
     Ok(found.into_values().take(max).collect())
 }
 
-/// The stored events of one guild in a range that ends with an event of it. A replica that has the range's end has all
+/// The stored events of one subject in a range that ends with an event of it. A replica that has the range's end has all
 /// before it; where it is missing, the leader says whether it is gone.
-pub(super) async fn read_guild(
+pub(super) async fn read_subject(
     link: &Link,
     names: &Names,
-    guild: GuildId,
+    subject: Subject,
     range: RangeInclusive<u64>,
     max: usize,
 ) -> Result<Vec<Stored>, ReadError> {
-    let name = names.stream(names.layout().stream(Subject::Guild(guild)));
-    let subject = names.subject(Subject::Guild(guild));
+    let name = names.stream(names.layout().stream(subject));
+    let subject = names.subject(subject);
     let (mut next, end) = ((*range.start()).max(1), *range.end());
     let mut found = Vec::new();
     while found.len() < max && next <= end {

@@ -1,4 +1,5 @@
-//! The roster on Redis.
+//! The roster on Redis: one set of deadlines for the pods, and one for those that can be called, whose members name the
+//! address behind the pod.
 
 use std::time::Duration;
 
@@ -11,24 +12,45 @@ use crate::roster::Roster;
 
 /// See the module.
 pub struct RedisRoster {
-    deadlines: Deadlines,
+    pods: Deadlines,
+    addresses: Deadlines,
 }
 
 impl RedisRoster {
     pub fn new(link: Link) -> Self {
-        Self { deadlines: Deadlines::new(link, "gateways") }
+        Self {
+            pods: Deadlines::new(link.clone(), "gateways"),
+            addresses: Deadlines::new(link, "gateway-addresses"),
+        }
     }
 }
 
 #[async_trait]
 impl Roster for RedisRoster {
-    async fn renew(&self, pod: &PodName, lifetime: Duration) -> Result<(), Unavailable> {
-        self.deadlines.renew(pod.as_str(), lifetime).await?;
+    async fn renew(
+        &self,
+        pod: &PodName,
+        address: Option<&str>,
+        lifetime: Duration,
+    ) -> Result<(), Unavailable> {
+        self.pods.renew(pod.as_str(), lifetime).await?;
+        if let Some(address) = address {
+            self.addresses.renew(&format!("{pod}{BETWEEN}{address}"), lifetime).await?;
+        }
         Ok(())
     }
 
     async fn living(&self) -> Result<Vec<(PodName, Duration)>, Unavailable> {
-        let living = self.deadlines.living().await?;
+        let living = self.pods.living().await?;
         Ok(living.into_iter().map(|(pod, left)| (PodName::new(pod), left)).collect())
     }
+
+    async fn addresses(&self) -> Result<Vec<(PodName, String)>, Unavailable> {
+        let living = self.addresses.living().await?;
+        let parts = living.iter().filter_map(|(member, _)| member.rsplit_once(BETWEEN));
+        Ok(parts.map(|(pod, address)| (PodName::new(pod), address.to_owned())).collect())
+    }
 }
+
+/// Stands in no address.
+const BETWEEN: char = ' ';

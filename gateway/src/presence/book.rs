@@ -49,15 +49,15 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// Of a session that begins here.
     pub(crate) fn new(
         user_id: UserId,
         status: Status,
         platform: Platform,
         activities_json: Box<str>,
     ) -> Self {
-        let owner_epoch = FIRST_OWNER;
         Self {
-            owner_epoch,
+            owner_epoch: FIRST_EPOCH,
             user_id,
             status,
             platform,
@@ -126,14 +126,49 @@ impl PresenceBook {
         }
     }
 
-    /// The session has ended.
-    pub(crate) fn remove(&self, id: SessionId) {
+    /// What a session says, and the voice states that it holds.
+    pub(crate) fn page(&self, id: SessionId) -> Option<(Page, Vec<v1::HeldVoice>)> {
+        let pages = self.pages.lock();
+        let voices = pages.voices.get(&id).into_iter().flatten().filter(|voice| !voice.is_replaced);
+        Some((pages.sessions.get(&id)?.clone(), voices.map(|voice| voice.held.clone()).collect()))
+    }
+
+    /// A session has come from another pod with the voice states that it holds.
+    pub(crate) fn restore(&self, id: SessionId, page: Page, voices: Vec<v1::HeldVoice>) {
+        self.set(id, page);
+        let guild = |held: &v1::HeldVoice| GuildId::new(held.state.as_ref()?.guild_id);
+        let voices = voices
+            .into_iter()
+            .filter_map(|held| Some(Voice { guild: guild(&held)?, held, is_replaced: false }));
+        let voices: Vec<Voice> = voices.collect();
+        if !voices.is_empty() {
+            self.pages.lock().voices.insert(id, voices);
+        }
+    }
+
+    /// Another pod has the session, and says so itself: it is not said to have ended.
+    pub(crate) fn hand_over(&self, id: SessionId) {
         let mut pages = self.pages.lock();
         pages.voices.remove(&id);
         let Some(page) = pages.sessions.remove(&id) else { return };
         let place = place(page.user_id, pages.ledgers.len());
+        pages.ledgers[place].hand_over(id, &page);
+    }
+
+    /// Every session with the epoch in which it is owned.
+    pub(crate) fn owned(&self) -> Vec<(SessionId, u64)> {
+        self.pages.lock().sessions.iter().map(|(id, page)| (*id, page.owner_epoch)).collect()
+    }
+
+    /// The session has ended. Answers the epoch in which it did.
+    pub(crate) fn remove(&self, id: SessionId) -> Option<u64> {
+        let mut pages = self.pages.lock();
+        pages.voices.remove(&id);
+        let page = pages.sessions.remove(&id)?;
+        let place = place(page.user_id, pages.ledgers.len());
         pages.ledgers[place].remove(id, &page);
         self.changed[place].notify_one();
+        Some(page.owner_epoch)
     }
 
     /// The service has taken this voice state of a session.
@@ -254,8 +289,8 @@ fn request(
     (request, sent)
 }
 
-/// Of a session that begins here. Sessions do not move between pods yet, so there is no other.
-const FIRST_OWNER: u64 = 1;
+/// Of a session that has not been anywhere else.
+const FIRST_EPOCH: u64 = 1;
 
 #[cfg(test)]
 mod tests;

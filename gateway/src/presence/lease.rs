@@ -22,7 +22,8 @@ pub(crate) async fn keep(services: Arc<Services>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = renew.tick() => {}
         }
-        if let Err(error) = services.roster.renew(&services.pod, lifetime).await {
+        let address = services.neighbours.as_ref().map(|neighbours| neighbours.address.as_str());
+        if let Err(error) = services.roster.renew(&services.pod, address, lifetime).await {
             warn!(%error, "roster was not renewed, it is tried again");
         }
         services.presences.copies.retain(|guild| !services.interest.guild(guild).is_empty());

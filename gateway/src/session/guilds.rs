@@ -39,6 +39,10 @@ impl GuildStates {
         self.0.iter().map(|(guild, _)| guild)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (GuildId, GuildState)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// Those that are open.
     pub fn open(&self) -> impl Iterator<Item = GuildId> + '_ {
         let open = self.0.iter().filter(|(_, state)| matches!(state, GuildState::Open { .. }));

@@ -1,21 +1,54 @@
-//! Session ids: which shard holds the session, and what nobody can guess.
+//! Session ids: at which pod and on which shard the session began, and what nobody can guess.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// 16 bytes, as hex towards clients. The first names the shard of this pod, the others are random.
+use backplane::PodName;
+use sha2::{Digest, Sha256};
+
+/// 16 bytes, as hex towards clients: a shard, a pod, and 88 bits of chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId([u8; 16]);
 
+/// What an id says of a pod: a part of the hash of its name. It finds the pod among those that live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PodTag([u8; 4]);
+
+impl PodTag {
+    pub fn of(pod: &PodName) -> Self {
+        let hash: [u8; 32] = Sha256::digest(pod.as_str().as_bytes()).into();
+        Self([hash[0], hash[1], hash[2], hash[3]])
+    }
+}
+
 impl SessionId {
-    pub fn new(shard: u8, mut random: [u8; 16]) -> Self {
+    pub fn new(pod: PodTag, shard: u8, mut random: [u8; 16]) -> Self {
         random[0] = shard;
+        random[1..5].copy_from_slice(&pod.0);
         Self(random)
+    }
+
+    pub(crate) fn of_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 16] {
+        &self.0
     }
 
     /// The shard that made it.
     pub fn shard(self) -> u8 {
         self.0[0]
+    }
+
+    /// The shard of a pod with so many that has the session, wherever it began.
+    pub(crate) fn shard_of(self, shards: usize) -> usize {
+        usize::from(self.shard()) % shards.max(1)
+    }
+
+    /// The pod that made it.
+    pub fn pod(self) -> PodTag {
+        PodTag([self.0[1], self.0[2], self.0[3], self.0[4]])
     }
 }
 

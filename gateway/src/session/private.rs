@@ -12,6 +12,10 @@ impl PrivateChannels {
         self.0.as_ref().is_some_and(|known| known.contains(&channel))
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ChannelId> + '_ {
+        self.0.iter().flat_map(|known| known.iter().copied())
+    }
+
     /// When there are too many all are forgotten: their clients are then told of them once more.
     pub fn insert(&mut self, channel: ChannelId) {
         let known = self.0.get_or_insert_default();

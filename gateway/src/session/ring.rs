@@ -12,6 +12,7 @@ use model::{ChannelId, GuildId, limits};
 
 use crate::live::LiveEvent;
 use crate::made::OwnEvent;
+use crate::parcel::Item;
 use crate::shared_ring::{EventRef, SharedRings};
 
 /// One numbered event that is kept. A GUILD_CREATE is a recipe, made anew from the present snapshot each time that it is
@@ -42,6 +43,21 @@ pub enum Found {
     GuildCreate(GuildId),
     /// The shared rings no longer have it.
     Gone,
+}
+
+impl Found {
+    /// The same as another pod can find it.
+    pub(super) fn item(self) -> Option<Item> {
+        Some(match self {
+            Self::Shared(event) => match event.envelope.guild_id {
+                Some(guild) => Item::OfGuild(guild, event.sequence),
+                None => Item::OfUser(event.sequence),
+            },
+            Self::Own(event, about) => Item::Own(event, about),
+            Self::GuildCreate(guild) => Item::GuildCreate(guild),
+            Self::Gone => return None,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -75,6 +91,11 @@ struct Held {
 }
 
 impl Ring {
+    /// A ring whose next entry has this sequence.
+    pub(super) fn beginning_at(seq: u64) -> Self {
+        Self { gone: seq - 1, held: None }
+    }
+
     /// The sequence of the oldest entry that is still there: `last_seq() + 1` when none is.
     pub fn first_seq(&self) -> u64 {
         self.gone + 1

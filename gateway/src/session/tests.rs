@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backplane::PodName;
 use model::EventKind;
 use proptest::prelude::*;
 use proto::{Envelope, Writer};
@@ -55,7 +56,7 @@ impl Driven {
 fn profile() -> Profile {
     Profile {
         compress: false,
-        id: SessionId::new(3, [7; 16]),
+        id: SessionId::new(PodTag::of(&PodName::new("a")), 3, [7; 16]),
         user_id: UserId::new(1).unwrap(),
         is_bot: true,
         token_id: 9,
@@ -67,8 +68,11 @@ fn profile() -> Profile {
 }
 
 #[test]
-fn an_id_names_its_shard_and_survives_text() {
-    let id = SessionId::new(3, [7; 16]);
+fn an_id_names_its_pod_and_shard_and_survives_text() {
+    let pod = PodTag::of(&PodName::new("starling-1"));
+    assert_ne!(pod, PodTag::of(&PodName::new("starling-2")));
+    let id = SessionId::new(pod, 3, [7; 16]);
+    assert_eq!(id.pod(), pod);
     assert_eq!(id.to_string().parse(), Ok(id));
     assert_eq!(id.shard(), 3);
     for text in ["", "zz", &"0".repeat(31), &"0".repeat(33), &format!("+{}", "0".repeat(31))] {

@@ -14,6 +14,7 @@ use super::conn::ConnId;
 use super::voice::VoiceTurn;
 use crate::audience::SessionKey;
 use crate::made::{Fresh, OwnEvent};
+use crate::parcel;
 use crate::wire::Class;
 
 #[derive(Debug, Default)]
@@ -56,6 +57,13 @@ impl Aside {
         if self.waiting.len() < limits::VOICE_SERVERS_WAITING_MAX {
             self.waiting.push(Waiting { voice_in, event, is_sent: false, beats: 0 });
         }
+    }
+
+    /// What the client may not have.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = parcel::Waiting> + '_ {
+        let waiting =
+            |waiting: &Waiting| parcel::Waiting { voice_in: waiting.voice_in, event: waiting.event.clone() };
+        self.waiting.iter().map(waiting)
     }
 
     pub(super) fn forget_voice(&mut self, guild: GuildId) {

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use backplane::Partition;
 use bytes::Bytes;
 use model::view::ViewChange;
 use model::{ChannelId, EventKind, GuildId, Intents, Permissions, UserId};
@@ -146,12 +147,15 @@ impl Shard {
 
     /// The same for one session.
     pub(super) fn give_if_entitled(&mut self, key: SessionKey, guild: GuildId, event: &Arc<LiveEvent>) {
-        if self.is_news(key, guild, event)
-            && self.may_see(key, guild, event)
-            && self.is_wanted(key, event, event.intent())
-        {
+        if self.is_entitled(key, guild, event) {
             self.give(key, event);
         }
+    }
+
+    pub(super) fn is_entitled(&self, key: SessionKey, guild: GuildId, event: &LiveEvent) -> bool {
+        self.is_news(key, guild, event)
+            && self.may_see(key, guild, event)
+            && self.is_wanted(key, event, event.intent())
     }
 
     fn guild_deleted(&mut self, guild: GuildId, event: &Arc<LiveEvent>) {
@@ -179,7 +183,8 @@ impl Shard {
     /// The session's user is no longer in the guild.
     pub(super) fn tell_left(&mut self, key: SessionKey, guild: GuildId) {
         let Some(slot) = self.sessions.get(key) else { return };
-        let was_open = matches!(slot.session.guilds.get(&guild), Some(GuildState::Open { .. }));
+        let is_open = matches!(slot.session.guilds.get(&guild), Some(GuildState::Open { .. }));
+        let was_open = is_open || self.arriving(key, guild).is_some();
         let wants = slot.session.wants(Intents::GUILDS);
         self.leave_guild(key, guild);
         self.leave_voices(guild, |voice| voice.key == key);
@@ -195,6 +200,9 @@ impl Shard {
         slot.session.joined.remove(&guild);
         if slot.session.guilds.remove(&guild) == Some(GuildState::Opening) {
             slot.opening_count -= 1;
+        }
+        if let Some(arrivals) = &mut slot.arrivals {
+            arrivals.remove(guild);
         }
         self.services.book.update(id, |presence| presence.guild_ids.retain(|other| *other != guild));
         self.leave_audience(guild, user_id, key);
@@ -252,6 +260,24 @@ impl Shard {
         }
     }
 
+    /// A channel has appeared for a session.
+    pub(super) fn tell_appeared(&mut self, guild: GuildId, channel: ChannelId, key: SessionKey) {
+        self.tell_channel(guild, channel, EventKind::ChannelCreate, None, &[key]);
+        self.show_voices(guild, channel, &[key]);
+    }
+
+    /// A channel has vanished for a session.
+    pub(super) fn tell_vanished(
+        &mut self,
+        guild: GuildId,
+        channel: ChannelId,
+        body: &Bytes,
+        key: SessionKey,
+    ) {
+        self.hide_voices(guild, channel, &[key]);
+        self.tell_channel(guild, channel, EventKind::ChannelDelete, Some(body), &[key]);
+    }
+
     fn tell_channel(
         &mut self,
         guild: GuildId,
@@ -293,6 +319,7 @@ impl Shard {
         }
         self.services.stats.user_events.add(1);
         self.rings.push(self.services.now_ms(), event);
+        self.note_user_event(user, event.sequence);
         let is_stored = event.sequence > 0;
         for (_, identifying, events) in &mut self.identifying {
             if is_stored && *identifying == user && events.len() < model::limits::OPENING_EVENTS_MAX {
@@ -304,8 +331,25 @@ impl Shard {
         }
     }
 
+    fn note_user_event(&mut self, user: UserId, sequence: u64) {
+        let partition = usize::from(self.services.backplane.layout().user(user).0);
+        if self.users_taken.len() <= partition {
+            self.users_taken.resize(partition + 1, 0);
+        }
+        self.users_taken[partition] = self.users_taken[partition].max(sequence);
+    }
+
+    /// The highest sequence that this shard has taken of a partition of users.
+    pub(super) fn users_taken(&self, partition: Partition) -> u64 {
+        self.users_taken.get(usize::from(partition.0)).copied().unwrap_or_default()
+    }
+
     pub(super) fn give_user_event(&mut self, me: &ShardRef, key: SessionKey, event: &Arc<LiveEvent>) {
         let envelope = &event.envelope;
+        let is_known = |slot: &super::SessionSlot| event.sequence > 0 && event.sequence <= slot.user_floor;
+        if self.sessions.get(key).is_some_and(is_known) {
+            return;
+        }
         match (envelope.kind, envelope.guild_id) {
             (EventKind::GuildJoined, Some(guild)) => {
                 let has = |slot: &super::SessionSlot| slot.session.profile.shard.has(guild);
@@ -313,7 +357,12 @@ impl Shard {
                     self.joined(me, key, guild, envelope.revision);
                 }
             }
-            (EventKind::GuildLeft, Some(guild)) => self.left_by_user_event(key, guild),
+            (EventKind::GuildLeft, Some(guild)) => {
+                self.left_by_user_event(key, guild);
+                // What waited for the guild need not any more.
+                self.open_arrivals(me, key);
+                self.pump(me, key);
+            }
             (EventKind::TokenRevoked, _) => {
                 if let (Some(slot), Some(token)) = (self.sessions.get(key), envelope.token_id) {
                     let user = slot.session.profile.user_id;
@@ -355,7 +404,7 @@ impl Shard {
     fn left_by_user_event(&mut self, key: SessionKey, guild: GuildId) {
         let state = self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild));
         if state == Some(&GuildState::Opening) {
-            self.leave_guild(key, guild);
+            self.tell_left(key, guild);
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct GuildTable {
     pub(super) audience: Audience,
     /// The highest revision that the table is known to hold, from its snapshot or from an event.
     pub(super) reached: u64,
+    /// The highest sequence that was taken: all who have the guild open were given it, if it was for them.
+    pub(super) taken: u64,
     /// The highest revision and the highest sequence that a GUILD_CREATE here had: what is above them is news to all.
     opened_at: (u64, u64),
     /// The JSON of each channel, for the CHANNEL_CREATE and CHANNEL_DELETE of those who gain or lose sight of it.
@@ -39,6 +41,7 @@ impl GuildTable {
         Self {
             audience: Audience::new(snapshot.view()),
             reached: snapshot.guild.revision,
+            taken: 0,
             opened_at: (0, 0),
             channels: snapshot.channel_bodies().collect(),
             voices: GuildVoices::new(snapshot),
@@ -58,6 +61,7 @@ impl GuildTable {
 
     /// Learns what an event says whoever is given it.
     pub(super) fn note(&mut self, event: &LiveEvent) {
+        self.taken = self.taken.max(event.sequence);
         if let Some(revision) = event.envelope.revision {
             self.reached = self.reached.max(revision);
         }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use backplane::Subject;
 use model::{Channel, GuildId, Intents, User, UserId, limits};
 use proto::{Failure, FailureKind, v1};
 use tracing::warn;
 
 use super::conn::ConnId;
-use super::{Shard, ShardRef, private};
+use super::{Newcomer, Shard, ShardRef, private};
 use crate::link::activity;
 use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
 use crate::live::LiveEvent;
@@ -15,7 +16,7 @@ use crate::made::Fresh;
 use crate::presence::book::Page;
 use crate::render::Ready;
 use crate::services::Services;
-use crate::session::{Profile, Session, SessionId, TokenHash};
+use crate::session::{PodTag, Profile, Session, SessionId, TokenHash};
 use crate::stats::Count;
 use crate::wire::CloseCode;
 
@@ -30,6 +31,8 @@ enum Refusal {
 struct Places {
     guilds: Vec<GuildId>,
     private_channels: Vec<Channel>,
+    /// The user's last event before all this was asked for.
+    user_floor: u64,
 }
 
 /// Whom the token belongs to.
@@ -59,13 +62,22 @@ impl Shard {
         if self.conn(conn).is_none() {
             return false;
         }
-        self.services.interest.add_user(user, self.index);
-        self.identifying.push((conn, user, Vec::new()));
+        self.begin_newcomer(Newcomer::Conn(conn), user);
         true
     }
 
     pub(super) fn end_identifying(&mut self, conn: ConnId) -> Vec<Arc<LiveEvent>> {
-        let Some(index) = self.identifying.iter().position(|(other, ..)| *other == conn) else {
+        self.end_newcomer(Newcomer::Conn(conn))
+    }
+
+    pub(super) fn begin_newcomer(&mut self, who: Newcomer, user: UserId) {
+        self.end_newcomer(who);
+        self.services.interest.add_user(user, self.index);
+        self.identifying.push((who, user, Vec::new()));
+    }
+
+    pub(super) fn end_newcomer(&mut self, who: Newcomer) -> Vec<Arc<LiveEvent>> {
+        let Some(index) = self.identifying.iter().position(|(other, ..)| *other == who) else {
             return Vec::new();
         };
         let (_, user, events) = self.identifying.swap_remove(index);
@@ -98,7 +110,8 @@ impl Shard {
         };
         connection.link.accepted();
         self.services.stats.identifies.add(1);
-        let id = SessionId::new(self.index as u8, self.services.chance.bytes());
+        let id =
+            SessionId::new(PodTag::of(&self.services.pod), self.index as u8, self.services.chance.bytes());
         let profile = Profile {
             id,
             user_id: authenticated.user.id,
@@ -123,10 +136,12 @@ impl Shard {
         let mut session = Session::new(profile);
         session.attach();
         places.private_channels.iter().for_each(|channel| session.private.insert(channel.id));
-        let key = self.insert_session(session, conn);
+        let key = self.insert_session(session, Some(conn));
         self.give_ready(key, &ready);
         self.announce(id, &authenticated.user, identify);
+        self.begin_ownership(id);
         self.sessions[key].to_open = places.guilds.into();
+        self.sessions[key].user_floor = places.user_floor;
         self.open_more(me, key);
         for event in self.end_identifying(conn) {
             self.give_user_event(me, key, &event);
@@ -171,6 +186,8 @@ async fn start(
             warn!(%error, shard = index, "user could not be registered");
         }
     }
+    // What was stored by now everything that is asked for from here on holds. Should this fail, nothing is lost by it.
+    let user_floor = services.backplane.last(Subject::User(user)).await.unwrap_or_default();
     // From here on a revocation of the token would be heard of; before, it may have passed unheard.
     let authenticated = authenticate(services, identify).await?;
     let guilds = guilds(services, user, identify.shard).await?;
@@ -181,7 +198,7 @@ async fn start(
         true => Vec::new(),
         false => private::load(services, user).await.map_err(|failure| refusal(&failure))?,
     };
-    Ok((authenticated, Places { guilds, private_channels }))
+    Ok((authenticated, Places { guilds, private_channels, user_floor }))
 }
 
 async fn authenticate(services: &Services, identify: &Identify) -> Result<Authenticated, Refusal> {

@@ -4,7 +4,9 @@
 //! sequence of the guild's subject; then the snapshot, which holds everything up to L because storing precedes
 //! publishing; then GUILD_CREATE; then what has come meanwhile and lies above L and above the snapshot's revision. When
 //! a change of what can be seen has come meanwhile, the snapshot is loaded again, and so it is while the table that
-//! others have lacks what the snapshot shows: so GUILD_CREATE and the audience table always agree.
+//! others have lacks what the snapshot shows: so GUILD_CREATE and the audience table always agree. A session that has come
+//! from another pod has the guild already: in place of a GUILD_CREATE it is given what has happened since
+//! ([`super::arriving`]).
 
 use std::sync::Arc;
 
@@ -18,7 +20,9 @@ use tracing::warn;
 use super::guild::GuildTable;
 use super::presences::Serial;
 use super::{Shard, ShardRef};
-use crate::audience::SessionKey;
+use crate::arrival;
+use crate::audience::{SessionKey, Shift};
+use crate::history::{History, Missing, Past};
 use crate::live::LiveEvent;
 use crate::made::Fresh;
 use crate::render::Snapshot;
@@ -32,12 +36,12 @@ pub(super) struct Opening {
     serial: u64,
     pub(super) session: SessionKey,
     /// Stored events of the guild since the opening began.
-    events: Vec<Arc<LiveEvent>>,
+    pub(super) events: Vec<Arc<LiveEvent>>,
     overflowed: bool,
     /// How often the snapshot was ahead of the table.
     waits: u32,
     /// Where changes of presence were when it began.
-    presences_from: Serial,
+    pub(super) presences_from: Serial,
 }
 
 impl Opening {
@@ -86,6 +90,25 @@ pub(super) struct Request {
     large_threshold: u32,
     with_presences: bool,
     is_join: bool,
+    /// The client has the guild: it has its events up to here, and lacks those above.
+    known: Option<u64>,
+}
+
+/// What an opening has asked for.
+struct Loaded {
+    /// The last sequence of the guild's subject.
+    last: u64,
+    /// As of then, or later.
+    snapshot: Option<Snapshot>,
+    /// What a client that has the guild lacks of its events.
+    missed: Arc<[Past]>,
+}
+
+/// Why a guild was not loaded.
+enum NotLoaded {
+    Yet(Failure),
+    /// What the client lacks is gone from the stream.
+    Gone,
 }
 
 impl Request {
@@ -97,7 +120,18 @@ impl Request {
             large_threshold: profile.large_threshold,
             with_presences: profile.intents.contains(Intents::GUILD_PRESENCES),
             is_join: session.joined.contains(&guild),
+            known: None,
         }
+    }
+
+    /// The same for a session whose client has the guild.
+    pub(super) fn known_up_to(self, sequence: u64) -> Self {
+        Self { known: Some(sequence), ..self }
+    }
+
+    /// The same for a guild that the user has just joined.
+    pub(super) fn joined(self) -> Self {
+        Self { is_join: true, ..self }
     }
 
     pub(super) fn event(&self, services: &Services, snapshot: &Snapshot) -> Fresh {
@@ -181,7 +215,12 @@ impl Shard {
         slot.session.guilds.insert(guild, GuildState::Opening);
         slot.opening_count += 1;
         let request = Request::new(&slot.session, guild);
-        let id = slot.session.profile.id;
+        self.begin_opening(me, key, request);
+    }
+
+    pub(super) fn begin_opening(&mut self, me: &ShardRef, key: SessionKey, request: Request) {
+        let Some(slot) = self.sessions.get(key) else { return };
+        let (guild, id) = (request.guild, slot.session.profile.id);
         self.services.interest.add_guild(guild, self.index);
         self.opening_serial += 1;
         let serial = self.opening_serial;
@@ -209,49 +248,63 @@ impl Shard {
     }
 
     /// Takes the snapshot; false when it has to be loaded again.
-    fn opened(
-        &mut self,
-        me: &ShardRef,
-        ticket: Ticket,
-        request: &Request,
-        last: u64,
-        snapshot: Option<Snapshot>,
-    ) -> bool {
+    fn opened(&mut self, me: &ShardRef, ticket: Ticket, request: &Request, loaded: Loaded) -> bool {
+        let Loaded { last, snapshot, missed } = loaded;
         let (guild, key) = (request.guild, ticket.key);
-        let (table_revision, reached) = self
+        let (table_revision, table_reached) = self
             .guilds
             .get(&guild)
             .map_or((0, u64::MAX), |table| (table.audience.view().revision, table.reached));
+        let arriving = self.arriving(key, guild);
         let Some((openings, index)) = self.opening(guild, ticket) else {
             self.drop_if_unused(guild);
             return true;
         };
+        let opening = &mut openings[index];
+        let reached = arriving.map_or(table_reached, |known| {
+            let since = opening.events.iter().map(|event| &event.envelope);
+            arrival::reached(known.revision, missed.iter().map(|past| &past.envelope).chain(since))
+        });
         if let Some(snapshot) = &snapshot
-            && (openings[index].is_behind(request, snapshot.guild.revision, table_revision)
-                || openings[index].is_ahead(snapshot.guild.revision, reached))
+            && (opening.is_behind(request, snapshot.guild.revision, table_revision)
+                || opening.is_ahead(snapshot.guild.revision, reached))
         {
-            openings[index].events.clear();
-            openings[index].overflowed = false;
+            opening.events.clear();
+            opening.overflowed = false;
             self.services.stats.openings_repeated.add(1);
             return false;
         }
         let opening = openings.swap_remove(index);
         self.sessions[key].opening_count -= 1;
-        match snapshot {
-            None => {
+        match (snapshot, arriving) {
+            (None, None) => {
                 self.sessions[key].session.guilds.remove(&guild);
             }
-            Some(snapshot) => {
+            (None, Some(_)) => self.gone_meanwhile(key, guild),
+            (Some(snapshot), None) => {
                 self.admit(key, request, &snapshot, last, &opening);
                 self.catch_up(me, key, guild, opening);
             }
+            (Some(snapshot), Some(_)) => self.settle(key, request, &snapshot, (&missed, last), opening),
         }
         self.drop_if_unused(guild);
+        if arriving.is_some() {
+            self.open_arrivals(me, key);
+            self.pump(me, key);
+        }
         self.open_more(me, key);
         true
     }
 
-    fn admit(
+    /// The session of an opening can't be told what has happened in its guild.
+    fn can_not_arrive(&mut self, guild: GuildId, ticket: Ticket) {
+        if self.opening(guild, ticket).is_some() {
+            self.arrival_failed(ticket.key);
+        }
+        self.drop_if_unused(guild);
+    }
+
+    pub(super) fn admit(
         &mut self,
         key: SessionKey,
         request: &Request,
@@ -259,6 +312,29 @@ impl Shard {
         after: u64,
         opening: &Opening,
     ) {
+        let (guild, revision) = (request.guild, snapshot.guild.revision);
+        let shifts = self.seat(key, request, snapshot, after, opening);
+        let slot = &mut self.sessions[key];
+        slot.session.guilds.insert(guild, GuildState::Open { revision, after });
+        slot.heard.lacks_from(opening.presences_from);
+        if slot.session.wants(Intents::GUILDS) {
+            let event = request.event(&self.services, snapshot);
+            self.give_guild_create(key, guild, &event);
+        }
+        #[cfg(test)]
+        self.note_admission(key, guild);
+        self.tell_shifts(guild, &shifts, None, revision);
+    }
+
+    /// Gives the session its place in the guild's audience. Answers what that changes for the user's other sessions.
+    pub(super) fn seat(
+        &mut self,
+        key: SessionKey,
+        request: &Request,
+        snapshot: &Snapshot,
+        after: u64,
+        opening: &Opening,
+    ) -> Vec<Shift> {
         let (guild, revision) = (request.guild, snapshot.guild.revision);
         let stats = &self.services.stats;
         let table = self.guilds.entry(guild).or_insert_with(|| {
@@ -268,25 +344,19 @@ impl Shard {
             table
         });
         table.opened(revision, after);
-        let slot = &mut self.sessions[key];
-        let intents = slot.session.profile.intents;
+        let profile = &self.sessions[key].session.profile;
+        let (id, intents) = (profile.id, profile.intents);
         let shifts = table.audience.join(request.user_id, (&snapshot.member).into(), revision, key, intents);
-        slot.session.guilds.insert(guild, GuildState::Open { revision, after });
-        slot.heard.lacks_from(opening.presences_from);
-        let (id, wants) = (slot.session.profile.id, slot.session.wants(Intents::GUILDS));
         self.services.book.update(id, |page| {
+            if page.guild_ids.contains(&guild) {
+                return;
+            }
             if page.guild_ids.len() == page.guild_ids.capacity() {
                 page.guild_ids.reserve_exact((page.guild_ids.len() / 4).max(1));
             }
             page.guild_ids.push(guild);
         });
-        if wants {
-            let event = request.event(&self.services, snapshot);
-            self.give_guild_create(key, guild, &event);
-        }
-        #[cfg(test)]
-        self.note_admission(key, guild);
-        self.tell_shifts(guild, &shifts, None, revision);
+        shifts
     }
 
     /// Gives what came during the opening and is not in the snapshot. None of it changes what the session sees.
@@ -302,27 +372,24 @@ impl Shard {
 async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Request) {
     let mut failures = 0;
     loop {
-        let last = async {
-            services.interest.stands(request.guild).await?;
-            services.backplane.last(Subject::Guild(request.guild)).await
-        };
-        let loaded = match last.await {
-            Ok(last) => load(&services, &request).await.map(|snapshot| (last, snapshot)),
-            Err(unavailable) => Err(Failure::unavailable(unavailable.to_string(), 1000)),
-        };
-        match loaded {
-            Ok((last, snapshot)) => {
+        match load_all(&services, &request).await {
+            Ok(loaded) => {
                 let mut this = me.borrow_mut();
-                let is_done = this.opened(&me, ticket, &request, last, snapshot);
+                let is_done = this.opened(&me, ticket, &request, loaded);
                 this.flush_dirty(&me);
                 if is_done {
                     return;
                 }
                 failures = 0;
             }
-            Err(failure) => {
+            Err(NotLoaded::Yet(failure)) => {
                 warn!(guild = %request.guild, %failure, "guild could not be opened, it is tried again");
                 failures += 1;
+            }
+            Err(NotLoaded::Gone) => {
+                let mut this = me.borrow_mut();
+                this.can_not_arrive(request.guild, ticket);
+                return this.flush_dirty(&me);
             }
         }
         tokio::time::sleep(services.backoff(failures)).await;
@@ -331,6 +398,27 @@ async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Re
             return this.drop_if_unused(request.guild);
         }
     }
+}
+
+async fn load_all(services: &Arc<Services>, request: &Request) -> Result<Loaded, NotLoaded> {
+    let last = async {
+        services.interest.stands(request.guild).await?;
+        services.backplane.last(Subject::Guild(request.guild)).await
+    };
+    let away = |why: String| NotLoaded::Yet(Failure::unavailable(why, limits::UNAVAILABLE_RETRY_MS));
+    let last = last.await.map_err(|error| away(error.to_string()))?;
+    let snapshot = load(services, request).await.map_err(NotLoaded::Yet)?;
+    let missed = match request.known {
+        None => Arc::default(),
+        Some(known) => {
+            let read = History::read(services, Subject::Guild(request.guild), known, last).await;
+            read.map_err(|missing| match missing {
+                Missing::Away(why) => away(why),
+                Missing::Gone | Missing::TooMany => NotLoaded::Gone,
+            })?
+        }
+    };
+    Ok(Loaded { last, snapshot, missed })
 }
 
 /// How often an opening waits for the table to catch up: a second or two.

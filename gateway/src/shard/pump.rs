@@ -16,10 +16,17 @@ use crate::wire::{Class, CloseCode};
 
 /// What the ring says is next, without a borrow of it.
 enum Step {
-    Send { seq: u32, event: Kept },
+    Send {
+        seq: u32,
+        event: Kept,
+    },
     Skip,
+    /// Until this guild is here.
+    Wait,
     Remake(GuildId),
-    Resumed { seq: u32 },
+    Resumed {
+        seq: u32,
+    },
     Overrun,
     Done,
 }
@@ -59,6 +66,7 @@ impl Shard {
                     let resumed = Fresh::new("RESUMED", br#"{"_trace":["starling"]}"#);
                     self.dispatch(conn, seq, resumed.content(), Class::Durable);
                 }
+                Step::Wait => return,
                 Step::Remake(guild) => return self.remake(me, key, guild),
                 Step::Overrun => {
                     self.services.stats.sessions_overrun.add(1);
@@ -75,10 +83,20 @@ impl Shard {
 
     fn step(&self, key: SessionKey) -> Step {
         let session = &self.sessions[key].session;
+        let waits = |guild: GuildId| self.arriving(key, guild).is_some();
         match session.next(&self.rings) {
             Next::Nothing => Step::Done,
             Next::Overrun | Next::Entry { entry: Found::Gone, .. } => Step::Overrun,
             Next::Resumed { seq } => Step::Resumed { seq },
+            Next::Entry { entry: Found::Own(_, About::Guild(guild) | About::Channel(guild, _)), .. }
+            | Next::Entry { entry: Found::GuildCreate(guild), .. }
+                if waits(guild) =>
+            {
+                Step::Wait
+            }
+            Next::Entry { entry: Found::Shared(event), .. } if event.envelope.guild_id.is_some_and(waits) => {
+                Step::Wait
+            }
             Next::Entry { seq, entry: Found::Own(event, about) } => {
                 if self.has_still(key, about) {
                     Step::Send { seq, event: Kept::Own(event) }

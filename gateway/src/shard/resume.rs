@@ -1,4 +1,4 @@
-//! RESUME: a socket takes over a session of this shard.
+//! RESUME: a socket takes over a session of this shard, or one that is brought here first (see [`super::taking`]).
 //!
 //! A session is taken also while another socket has it: a client often comes back before its old socket is known to be
 //! dead. The old one is closed; of two RESUMEs the later wins. What cannot be resumed is answered with op 1, then op 9
@@ -27,14 +27,23 @@ impl Shard {
         }
     }
 
-    /// The shard of this pod that holds the session, if the id can be one of ours.
+    /// The shard of this pod that holds the session if the pod does.
     fn shard_of(&self, resume: &Resume) -> Option<usize> {
         let id: SessionId = resume.session_id.parse().ok()?;
-        Some(usize::from(id.shard())).filter(|shard| *shard < self.peers.len())
+        Some(id.shard_of(self.peers.len()))
     }
 
     pub(super) fn resume(&mut self, me: &ShardRef, conn: ConnId, resume: Resume) {
-        match self.find_resumable(&resume) {
+        let id: Option<SessionId> = resume.session_id.parse().ok();
+        match id.filter(|id| !self.by_id.contains_key(id)) {
+            Some(id) if self.services.neighbours.is_some() => self.take_from_elsewhere(me, conn, id, resume),
+            _ => self.resume_if_here(me, conn, &resume),
+        }
+    }
+
+    /// The same of a session that is nowhere else.
+    pub(super) fn resume_if_here(&mut self, me: &ShardRef, conn: ConnId, resume: &Resume) {
+        match self.find_resumable(resume) {
             Some(key) => self.take_over(me, conn, key, resume.seq),
             None => {
                 self.services.stats.resumes_refused.add(1);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{GuildId, UserId};
 
 use super::Shard;
+use super::arriving::Arrivals;
 use super::aside::Aside;
 use super::conn::ConnId;
 use super::presences::Heard;
@@ -22,6 +23,10 @@ pub(super) struct SessionSlot {
     pub(super) conn: Option<ConnId>,
     /// When the last connection went away.
     pub(super) detached_at_ms: u64,
+    /// The user's events up to here were before the session, or were given to it elsewhere.
+    pub(super) user_floor: u64,
+    /// Of a session that has come from another pod.
+    pub(super) arrivals: Option<Box<Arrivals>>,
     /// Guilds that are still to be opened.
     pub(super) to_open: VecDeque<GuildId>,
     pub(super) opening_count: usize,
@@ -32,13 +37,15 @@ pub(super) struct SessionSlot {
 }
 
 impl Shard {
-    pub(super) fn insert_session(&mut self, session: Session, conn: ConnId) -> SessionKey {
+    pub(super) fn insert_session(&mut self, session: Session, conn: Option<ConnId>) -> SessionKey {
         let (id, user_id) = (session.profile.id, session.profile.user_id);
         reserve_some(&mut self.sessions);
         let key = self.sessions.insert(SessionSlot {
             session,
-            conn: Some(conn),
+            conn,
             detached_at_ms: 0,
+            user_floor: 0,
+            arrivals: None,
             to_open: VecDeque::new(),
             opening_count: 0,
             is_remaking: false,
@@ -51,7 +58,7 @@ impl Shard {
         keys.reserve_exact(1);
         keys.push(key);
         self.services.stats.sessions.add(1);
-        if let Some(conn) = self.conn(conn) {
+        if let Some(conn) = conn.and_then(|conn| self.conn(conn)) {
             conn.session = Some(key);
         }
         key
@@ -88,13 +95,21 @@ impl Shard {
 
     /// The session is over: nobody can resume it.
     pub(super) fn end_session(&mut self, key: SessionKey) {
+        let Some(id) = self.sessions.get(key).map(|slot| slot.session.profile.id) else { return };
+        self.remove_session(key);
+        if let Some(epoch) = self.services.book.remove(id) {
+            self.end_ownership(id, epoch);
+        }
+    }
+
+    /// The session is here no more; whoever asks for this says what became of it.
+    pub(super) fn remove_session(&mut self, key: SessionKey) {
         let Some(slot) = self.sessions.try_remove(key) else { return };
         let profile = &slot.session.profile;
         self.by_id.remove(&profile.id);
         for guild in slot.session.guilds.keys() {
             self.leave_audience(*guild, profile.user_id, key);
         }
-        self.services.book.remove(profile.id);
         self.forget_voices(key);
         self.services.stats.sessions.sub(1);
         if let Some(conn) = slot.conn.and_then(|conn| self.conn(conn)) {

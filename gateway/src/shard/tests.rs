@@ -9,6 +9,7 @@ mod attendance;
 mod client;
 mod fakes;
 mod gated;
+mod pods;
 mod rig;
 mod world;
 
@@ -27,6 +28,7 @@ mod resume;
 mod revocation;
 mod schedule;
 mod slow;
+mod taking;
 mod voice;
 
 use model::{GuildId, UserId};

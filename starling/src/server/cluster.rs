@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backplane::nats::ConnectError;
-use backplane::{Backplane, Nats, RedisRegistry, RedisRoster, Registry, Roster, nats};
+use backplane::{
+    Backplane, Nats, RedisRegistry, RedisRoster, RedisSessions, Registry, Roster, Sessions, nats,
+};
 use model::limits::{CLUSTER_RETRY_MS, PEERS_CHECK_MS};
 use proto::clients::{PresenceClient, remote_presence};
 use proto::transport::remote::Remote;
@@ -100,6 +102,14 @@ impl Cluster {
     /// In a role that does not need Redis.
     pub(super) fn roster(&self) -> Arc<dyn Roster> {
         Arc::new(RedisRoster::new(self.redis().expect("the role needs redis_url").clone()))
+    }
+
+    /// Who owns which session.
+    ///
+    /// # Panics
+    /// In a role that does not need Redis.
+    pub(super) fn sessions(&self) -> Arc<dyn Sessions> {
+        Arc::new(RedisSessions::new(self.redis().expect("the role needs redis_url").clone()))
     }
 
     pub(super) fn redis(&self) -> Option<&Link> {

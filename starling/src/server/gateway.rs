@@ -3,16 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ::gateway::{Config, Gateway as Service};
+use ::gateway::{Config, Gateway as Service, Neighbours};
 use anyhow::Context as _;
-use backplane::{Backplane, PodName, Registry, Roster};
+use backplane::{Backplane, PodName, Registry, Roster, Sessions};
 use model::clock::{SharedClock, SystemClock};
-use proto::clients::remote_messages;
+use proto::clients::{gateway_server, remote_messages};
+use proto::serving::Services;
 use tasks::Ended;
 use tokio::net::TcpListener;
 
 use super::bind;
 use super::clients::{Clients, DirectoryClients};
+use super::gateways::Gateways;
 use super::part::{Ground, Part};
 use super::peers::Callee;
 use crate::admin::Readiness;
@@ -27,6 +29,8 @@ pub(super) struct Base {
     pub(super) backplane: Arc<dyn Backplane>,
     pub(super) registry: Arc<dyn Registry>,
     pub(super) roster: Arc<dyn Roster>,
+    pub(super) sessions: Arc<dyn Sessions>,
+    pub(super) neighbours: Option<Neighbours>,
     pub(super) clock: SharedClock,
     /// Guilds of one partition that are listened to one by one.
     pub(super) guild_subjects_max: usize,
@@ -44,7 +48,7 @@ pub(super) async fn start(
         0 => cores,
         count => count as usize,
     };
-    let Base { clients, backplane, registry, roster, clock, guild_subjects_max } = base;
+    let Base { clients, backplane, registry, roster, sessions, neighbours, clock, guild_subjects_max } = base;
     let config = Config {
         listener,
         public_url: urls.gateway.clone(),
@@ -53,6 +57,8 @@ pub(super) async fn start(
         backplane,
         registry,
         roster,
+        sessions,
+        neighbours,
         accounts: clients.directory.accounts,
         guilds: clients.directory.guilds,
         messages: clients.messages,
@@ -70,6 +76,12 @@ pub(super) async fn start(
         },
     };
     Service::start(config).await.context("start the gateway")
+}
+
+/// Other gateways, where this one can be called by them.
+fn neighbours(settings: &Settings) -> anyhow::Result<Option<Neighbours>> {
+    let Some(address) = settings.grpc_listen.0.and(settings.grpc_address()) else { return Ok(None) };
+    Ok(Some(Neighbours { address, ways: Arc::new(Gateways::new(settings)?) }))
 }
 
 /// The part of the role `gateway`.
@@ -96,10 +108,16 @@ impl Part for Gateway {
             backplane: cluster.backplane(),
             registry: cluster.registry(),
             roster: cluster.roster(),
+            sessions: cluster.sessions(),
+            neighbours: neighbours(settings)?,
             clock: SystemClock::shared(),
             guild_subjects_max: settings.guild_subjects_max.get() as usize,
         };
         Ok(Self { address, service: start(listener, settings, &urls, base).await? })
+    }
+
+    fn serves(&self) -> Option<Services> {
+        Some(Services::new().with(gateway_server(self.service.giver())))
     }
 
     fn readings(&self) -> Readings {

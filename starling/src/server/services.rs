@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backplane::{Backplane, InMemoryRegistry, InMemoryRoster, InProcess, Registry, Roster};
+use backplane::{
+    Backplane, InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Registry, Roster, Sessions,
+};
 use fanout::Fanout;
 use guilds::Directory;
 use messages::Messages;
@@ -28,6 +30,7 @@ pub struct Services {
     pub backplane: Arc<dyn Backplane>,
     pub registry: Arc<dyn Registry>,
     pub roster: Arc<dyn Roster>,
+    pub sessions: Arc<dyn Sessions>,
     pub clock: SharedClock,
     streams: Arc<InProcess>,
     keep: Keep,
@@ -51,6 +54,7 @@ impl Services {
         let backplane = wrap(streams.clone());
         let registry = Arc::new(InMemoryRegistry::new(clock.clone()));
         let roster = Arc::new(InMemoryRoster::new(clock.clone()));
+        let sessions = Arc::new(InMemorySessions::new(clock.clone()));
 
         gate.set(Readiness::Starting("what an earlier run left is being published"));
         let runtime = Handle::current();
@@ -81,6 +85,7 @@ impl Services {
             backplane,
             registry,
             roster,
+            sessions,
             clock,
             streams,
             keep,

@@ -97,6 +97,7 @@ impl Plan {
             messages: free.many(options.messages)?,
             presence: free.next()?,
         };
+        let between_gateways = free.many(options.gateways)?;
         let cassandra = match options.database {
             Database::Own => Some((free.next()?, free.next()?)),
             Database::Embedded | Database::Shared => None,
@@ -150,7 +151,9 @@ impl Plan {
         add("presence", 1, flags(&[("grpc-listen", &services.presence)]))?;
         add("fanout", 1, Vec::new())?;
         for (index, (address, url)) in gateways.iter().zip(&gateway_urls).enumerate() {
-            add("gateway", index + 1, flags(&[("gateway-listen", address), ("public-gateway-url", url)]))?;
+            let grpc = &between_gateways[index];
+            let addresses = [("gateway-listen", address), ("public-gateway-url", url), ("grpc-listen", grpc)];
+            add("gateway", index + 1, flags(&addresses.map(|(flag, value)| (flag, value.as_str()))))?;
         }
         for (index, address) in apis.iter().enumerate() {
             let gateway = &gateway_urls[index % gateway_urls.len()];

@@ -39,6 +39,7 @@ macro_rules! backplane_conformance {
             last_and_contains_are_of_the_subject
             what_is_published_now_is_kept_and_what_was_before_the_stream_is_not
             ends_and_ranges_are_those_of_the_guilds
+            a_range_of_a_user_is_that_of_their_events
             streams_are_apart
         }
         $crate::conformance_tests! { $maker, [$crate::conformance::backplane::live]

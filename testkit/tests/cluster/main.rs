@@ -11,6 +11,7 @@ mod faults;
 mod kept;
 mod private;
 mod replaced;
+mod resumed;
 mod roles;
 
 use std::path::PathBuf;

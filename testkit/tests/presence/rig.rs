@@ -134,6 +134,8 @@ impl Rig {
             backplane: self.services.backplane.clone(),
             registry: self.services.registry.clone(),
             roster,
+            sessions: self.services.sessions.clone(),
+            neighbours: None,
             accounts: clients.directory.accounts,
             guilds: clients.directory.guilds,
             messages: clients.messages,

@@ -64,6 +64,14 @@ impl Ledger {
         }
     }
 
+    /// Another pod says what there is to say of the session. The replica counts it as that pod's as soon as it hears of it;
+    /// until then the claim differs, which is borne once.
+    pub(super) fn hand_over(&mut self, id: SessionId, page: &Page) {
+        self.dirty.remove(&id);
+        self.doubts.remove(&id);
+        self.claim = self.claim.without(page.told);
+    }
+
     /// What to send next, as much as goes into a batch.
     pub(super) fn take(&mut self, pages: &FxHashMap<SessionId, Page>) -> Option<Sent> {
         if self.dirty.is_empty() && self.gone.is_empty() {

@@ -12,7 +12,7 @@ fn user(number: u64) -> UserId {
 }
 
 fn id(number: u8) -> SessionId {
-    SessionId::new(0, [number; 16])
+    SessionId::of_bytes([number; 16])
 }
 
 fn page(number: u64, status: Status) -> Page {
@@ -162,14 +162,14 @@ fn a_batch_is_bounded_by_its_sessions_and_their_guilds() {
         told.push(request.sessions.len());
         book.taken(0, sent, &[]);
     }
-    let small = |number: usize| SessionId::new(1, (number as u128).to_be_bytes());
+    let small = |number: usize| SessionId::of_bytes((number as u128).to_be_bytes());
     let count = limits::PRESENCE_BATCH_MAX + 1;
     (0..count).for_each(|number| book.set(small(number), page(1, Status::Online)));
     while let Some((request, sent)) = book.batch(0, "pod") {
         told.push(request.sessions.len());
         book.taken(0, sent, &[]);
     }
-    (0..count).for_each(|number| book.remove(small(number)));
+    (0..count).for_each(|number| drop(book.remove(small(number))));
     while let Some((request, sent)) = book.batch(0, "pod") {
         ended.push(request.gone.len());
         book.taken(0, sent, &[]);

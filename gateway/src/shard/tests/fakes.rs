@@ -53,6 +53,9 @@ pub enum Call {
     ListVoices,
     /// The pod's lease of presence, before it is renewed.
     RenewLease,
+    /// A session that another pod asks for, before it is looked for, and with the answer made.
+    TakeAsked,
+    TakeAnswered,
 }
 
 /// Holds calls, fails them, or makes them take some time.

@@ -166,13 +166,13 @@ impl Backplane for Gated {
         self.inner.ends(partition, guilds, at_least).await
     }
 
-    async fn read_guild(
+    async fn read_subject(
         &self,
-        guild: GuildId,
+        subject: Subject,
         range: RangeInclusive<u64>,
         max: usize,
     ) -> Result<Vec<Stored>, ReadError> {
-        self.inner.read_guild(guild, range, max).await
+        self.inner.read_subject(subject, range, max).await
     }
 
     async fn read(

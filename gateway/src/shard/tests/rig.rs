@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{
-    Backplane, Ephemeral, InMemoryRegistry, InMemoryRoster, InProcess, Layout, Options, Partition, PodName,
-    Subject, UserEvent,
+    Backplane, Ephemeral, InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Layout, Options,
+    Partition, PodName, Subject, UserEvent,
 };
 use bytes::{Bytes, BytesMut};
 use doubles::{Away, Speech, Transport};
@@ -17,20 +17,25 @@ use parking_lot::{Mutex, MutexGuard};
 use proto::clients;
 use tasks::Tasks;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
 use super::client::Client;
 use super::fakes::{Call, Fakes, Gates};
 use super::gated::{Flow, Gated};
+use super::pods::Pods;
 use super::world::{Change, Told, World, allow, channel_id, guild_id, hidden, role_id, user_id};
 use crate::chance::Chance;
 use crate::config::Settings;
 use crate::form::Form;
+use crate::giver::Giver;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
+use crate::neighbours::Neighbours;
+use crate::ownership;
 use crate::poller::Poller;
+use crate::positions::Positions;
 use crate::presence::book::PresenceBook;
 use crate::presence::{self, Presences, Reconciler};
 use crate::registration::Registration;
@@ -60,11 +65,13 @@ pub struct Setup {
     pub seed: u64,
     pub settings: Settings,
     pub stream_events_max: usize,
+    /// How many gateways there are.
+    pub pods: usize,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { seed: 1, settings: Settings::default(), stream_events_max: 4096 }
+        Self { seed: 1, settings: Settings::default(), stream_events_max: 4096, pods: 1 }
     }
 }
 
@@ -75,10 +82,32 @@ pub struct Sim {
     pub gates: Arc<Gates>,
     pub registry: Arc<Away>,
     senders: Arc<[mpsc::Sender<Input>]>,
+    /// Further gateways.
+    pub others: Vec<Pod>,
     world: Arc<Mutex<World>>,
     user_sequence: Cell<u64>,
     tasks: Tasks,
     runs: Mutex<JoinSet<()>>,
+}
+
+/// A gateway.
+pub struct Pod {
+    pub services: Arc<Services>,
+    pub shards: Vec<ShardRef>,
+    pub senders: Arc<[mpsc::Sender<Input>]>,
+}
+
+/// What all gateways stand on.
+struct Ground {
+    setup: Setup,
+    clock: SharedClock,
+    backplane: Arc<Gated>,
+    registry: Arc<Away>,
+    roster: Arc<InMemoryRoster>,
+    sessions: Arc<InMemorySessions>,
+    gates: Arc<Gates>,
+    fakes: Fakes,
+    pods: Arc<Pods>,
 }
 
 /// The wall clock, moved by tokio's.
@@ -108,39 +137,35 @@ pub fn simulate_with(setup: Setup, test: impl AsyncFnOnce(&Sim)) {
 const SHARDS: usize = 2;
 const PARTITIONS: Layout = Layout { guild_partitions: 2, user_partitions: 1 };
 
-// === impl Sim: life ===
+// === impl Ground ===
 
-impl Sim {
-    async fn start(setup: Setup) -> Self {
-        let clock: SharedClock = Arc::new(VirtualClock(Instant::now()));
-        let gates = Arc::new(Gates::default());
-        let world = Arc::new(Mutex::new(small_world()));
-        let options = Options { stream_events_max: setup.stream_events_max, ..Options::default() };
-        let backplane = Gated::new(InProcess::new(PARTITIONS, clock.clone(), options), gates.clone());
-        let fakes = Fakes {
-            world: world.clone(),
-            gates: gates.clone(),
-            backplane: backplane.clone(),
-            publishing: Arc::default(),
-        };
-        let registry = Away::new(Arc::new(InMemoryRegistry::new(clock.clone())));
+impl Ground {
+    async fn start(&self, name: &str, tasks: &Tasks, runs: &mut JoinSet<()>) -> Pod {
+        let fakes = &self.fakes;
+        let neighbours = (self.setup.pods > 1)
+            .then(|| Neighbours { address: format!("{name}:1"), ways: self.pods.clone() });
         let services = Arc::new(Services {
-            backplane: backplane.clone(),
-            registry: registry.clone(),
+            backplane: self.backplane.clone(),
+            registry: self.registry.clone(),
             registry_lost: Default::default(),
             owed: Default::default(),
             user_events: Default::default(),
             accounts: clients::local_accounts(fakes.clone(), Handle::current()),
             guilds: clients::local_guilds(fakes.clone(), Handle::current()),
             messages: clients::local_messages(fakes.clone(), Handle::current()),
-            presences: Presences::new(vec![clients::local_presence(fakes, Handle::current())]),
-            roster: Arc::new(InMemoryRoster::new(clock.clone())),
-            clock,
-            chance: Chance::Seeded(Mutex::new(setup.seed)),
-            identify_limit: IdentifyLimit::new(setup.settings.max_concurrency),
-            settings: setup.settings,
+            presences: Presences::new(vec![clients::local_presence(fakes.clone(), Handle::current())]),
+            roster: self.roster.clone(),
+            sessions: self.sessions.clone(),
+            neighbours,
+            takings: Semaphore::new(limits::TAKINGS_MAX),
+            positions: Positions::new(PARTITIONS),
+            history: Default::default(),
+            clock: self.clock.clone(),
+            chance: Chance::Seeded(Mutex::new(self.setup.seed)),
+            identify_limit: IdentifyLimit::new(self.setup.settings.max_concurrency),
+            settings: self.setup.settings.clone(),
             public_url: "ws://sim".into(),
-            pod: PodName::new("sim"),
+            pod: PodName::new(name),
             started: Instant::now(),
             interest: Default::default(),
             book: PresenceBook::new(1),
@@ -157,25 +182,75 @@ impl Sim {
                 Shard::new(index, services.clone(), senders.clone(), Poller::Pipes(Default::default()))
             })
             .collect();
-        let (tasks, mut runs) = (Tasks::new("gateway"), JoinSet::new());
-        let intake = Intake {
-            services: services.clone(),
-            shards: senders.clone(),
-            stop: tasks.spawner().stop_token().clone(),
-        };
+        let stop = tasks.spawner().stop_token().clone();
+        let intake = Intake { services: services.clone(), shards: senders.clone(), stop: stop.clone() };
         intake.start(tasks.spawner()).await.unwrap();
-        let (spawner, stop) = (tasks.spawner(), tasks.spawner().stop_token());
+        let spawner = tasks.spawner();
         let registration = Registration::new(services.clone(), senders.clone());
         spawner.spawn_lasting("registration", registration.keep(stop.clone()));
         spawner.spawn_lasting("keeper", presence::keep(services.clone(), 0, stop.clone()));
         spawner.spawn_lasting("lease", presence::lease::keep(services.clone(), stop.clone()));
+        spawner.spawn_lasting("owner", ownership::keep(services.clone(), senders.clone(), stop.clone()));
         let reconciler = Reconciler::new(services.clone(), senders.clone());
         spawner.spawn_lasting("reconciler", reconciler.run(stop.clone()));
         for (shard, inbox) in shards.iter().zip(inboxes) {
             runs.spawn_local(shard::run(shard.clone(), inbox));
         }
+        let giver = Giver { services: services.clone(), shards: senders.clone() };
+        self.pods.add(format!("{name}:1"), giver, self.gates.clone());
+        Pod { services, shards, senders }
+    }
+}
+
+// === impl Sim: life ===
+
+impl Sim {
+    async fn start(setup: Setup) -> Self {
+        let clock: SharedClock = Arc::new(VirtualClock(Instant::now()));
+        let gates = Arc::new(Gates::default());
+        let world = Arc::new(Mutex::new(small_world()));
+        let options = Options { stream_events_max: setup.stream_events_max, ..Options::default() };
+        let backplane = Gated::new(InProcess::new(PARTITIONS, clock.clone(), options), gates.clone());
+        let fakes = Fakes {
+            world: world.clone(),
+            gates: gates.clone(),
+            backplane: backplane.clone(),
+            publishing: Arc::default(),
+        };
+        let registry = Away::new(Arc::new(InMemoryRegistry::new(clock.clone())));
+        let pods = Arc::new(Pods::default());
+        let ground = Ground {
+            roster: Arc::new(InMemoryRoster::new(clock.clone())),
+            sessions: Arc::new(InMemorySessions::new(clock.clone())),
+            setup,
+            clock,
+            backplane,
+            registry,
+            gates,
+            fakes,
+            pods,
+        };
+        let (tasks, mut runs) = (Tasks::new("gateway"), JoinSet::new());
+        let Pod { services, shards, senders } = ground.start("sim", &tasks, &mut runs).await;
+        let mut others = Vec::new();
+        for number in 1..ground.setup.pods {
+            others.push(ground.start(&format!("sim-{number}"), &tasks, &mut runs).await);
+        }
+        let Ground { backplane, registry, gates, .. } = ground;
         let (user_sequence, runs) = (Cell::new(0), Mutex::new(runs));
-        Self { services, shards, backplane, gates, registry, senders, world, user_sequence, tasks, runs }
+        Self {
+            services,
+            shards,
+            backplane,
+            gates,
+            registry,
+            senders,
+            others,
+            world,
+            user_sequence,
+            tasks,
+            runs,
+        }
     }
 
     /// Waits until no session can be resumed any more; then nothing may be left of any.
@@ -185,27 +260,17 @@ impl Sim {
             .for_each(|partition| self.backplane.set_flow(Partition(partition), Flow::Open));
         let sessions_end_ms = limits::ZOMBIE_MS + self.services.settings.resume_ms + 10_000;
         self.wait(sessions_end_ms + limits::PRESENCE_RENEW_MS).await;
-        for shard in &self.shards {
-            let shard = shard.borrow();
-            assert_eq!(shard.conns.len(), 0, "connections are left");
-            assert_eq!(shard.sessions.len(), 0, "sessions are left");
-            assert!(shard.by_id.is_empty() && shard.by_user.is_empty(), "traces of sessions are left");
-            assert!(shard.identifying.is_empty(), "an IDENTIFY is left");
-            assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
-            assert!(shard.voices.is_empty(), "voice channels are left");
+        let first = Pod {
+            services: self.services.clone(),
+            shards: self.shards.clone(),
+            senders: self.senders.clone(),
+        };
+        let pods: Vec<&Pod> = self.others.iter().chain([&first]).collect();
+        for pod in &pods {
+            self.expect_nothing_left(pod);
         }
-        assert_eq!(self.services.presences.copies.guilds(), [], "copies of presences are left");
-        let interest = &self.services.interest;
-        assert_eq!(interest.users(), [], "interest in users is left");
-        let left: Vec<GuildId> =
-            self.world().guild_ids().filter(|id| !interest.guild(*id).is_empty()).collect();
-        assert_eq!(left, [], "interest in guilds is left");
-        assert_eq!(self.count("connections"), 0, "connections are counted wrong");
-        assert_eq!(self.count("sessions"), 0, "sessions are counted wrong");
-        assert_eq!(self.count("guilds_open"), 0, "guilds are counted wrong");
-        assert!(self.services.streams.open(Compression::Zlib, 1).is_some(), "compressors are left");
         self.tasks.stop();
-        for sender in self.senders.iter() {
+        for sender in pods.iter().flat_map(|pod| pod.senders.iter()) {
             sender.send(Input::Stop).await.unwrap();
         }
         let runs = self.runs.into_inner().join_all();
@@ -213,8 +278,31 @@ impl Sim {
         assert!(self.tasks.shutdown(Duration::from_secs(10)).await, "the intake ends");
     }
 
+    fn expect_nothing_left(&self, pod: &Pod) {
+        for shard in &pod.shards {
+            let shard = shard.borrow();
+            assert_eq!(shard.conns.len(), 0, "connections are left");
+            assert_eq!(shard.sessions.len(), 0, "sessions are left");
+            assert!(shard.by_id.is_empty() && shard.by_user.is_empty(), "traces of sessions are left");
+            assert!(shard.identifying.is_empty(), "an IDENTIFY is left");
+            assert!(shard.taking.is_empty(), "a session that is being taken is left");
+            assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
+            assert!(shard.voices.is_empty(), "voice channels are left");
+        }
+        assert_eq!(pod.services.presences.copies.guilds(), [], "copies of presences are left");
+        let interest = &pod.services.interest;
+        assert_eq!(interest.users(), [], "interest in users is left");
+        let left: Vec<GuildId> =
+            self.world().guild_ids().filter(|id| !interest.guild(*id).is_empty()).collect();
+        assert_eq!(left, [], "interest in guilds is left");
+        for gauge in ["connections", "sessions", "guilds_open"] {
+            assert_eq!(pod.count(gauge), 0, "{gauge} are counted wrong");
+        }
+        assert!(pod.services.streams.open(Compression::Zlib, 1).is_some(), "compressors are left");
+    }
+
     pub fn count(&self, name: &str) -> u64 {
-        self.services.stats.all().iter().find(|(other, _)| *other == name).expect("a counter").1
+        count(&self.services, name)
     }
 
     /// Lets everything happen that can happen now.
@@ -237,26 +325,34 @@ impl Sim {
 
     /// The same of a client that wants to be spoken to in this way.
     pub fn connect_as(&self, shard: usize, user: u64, speech: Speech) -> Client {
-        let (server, client) = pipe::pair();
-        let encoding = if speech.is_etf { Encoding::Etf } else { Encoding::Json };
-        let compression = match speech.transport {
-            Transport::Plain => None,
-            Transport::Zlib => Some(Compression::Zlib),
-            Transport::Zstd => Some(Compression::Zstd),
-        };
-        let (form, own) = Form::of(encoding, compression, self.services.settings.compressing);
-        let stream = own.and_then(|own| self.services.streams.open(own, self.services.streams_max()));
-        self.services.stats.connections.add(1);
-        let socket = NewSocket {
-            socket: Socket::Pipe(server),
-            greeting: Bytes::new(),
-            rest: BytesMut::new(),
-            form,
-            stream,
-            start: SocketStart::Hello,
-        };
-        assert!(self.senders[shard].try_send(Input::Socket(socket)).is_ok());
-        Client::new(client, user, speech)
+        connect(&self.services, &self.senders[shard], user, speech)
+    }
+
+    /// A new socket at another gateway that resumes this client's session.
+    pub fn resume_at(&self, pod: usize, client: &Client, seq: u64) -> Client {
+        let mut next = self.connect_to(pod, client.user);
+        next.resume(&client.session_id, seq);
+        (next.session_id, next.seq) = (client.session_id.clone(), seq);
+        next
+    }
+
+    /// A socket at another gateway whose handshake is done.
+    pub fn connect_to(&self, pod: usize, user: u64) -> Client {
+        let pod = &self.others[pod];
+        connect(&pod.services, &pod.senders[0], user, Speech::JSON)
+    }
+
+    /// Gives every gateway the events of the users that it has.
+    pub async fn route(&self, events: Vec<UserEvent>) {
+        let others = self.others.iter().map(|pod| &pod.services);
+        for services in others.chain([&self.services]) {
+            let is_here = |event: &UserEvent| !services.interest.user(event.user).is_empty();
+            let here: Vec<UserEvent> = events.iter().filter(|event| is_here(event)).cloned().collect();
+            if !here.is_empty() {
+                self.backplane.deliver(&services.pod, here).await.unwrap();
+            }
+        }
+        self.settle().await;
     }
 
     /// A session with all its guilds; what came so far is not shown.
@@ -360,6 +456,13 @@ impl Sim {
         self.tell(&told).await;
     }
 
+    /// The same, and the guild alone is told.
+    pub async fn change_quietly(&self, change: Change) {
+        let told = self.apply(change);
+        self.tell_guild(&told).await;
+        self.settle().await;
+    }
+
     /// Sends a message to a channel.
     pub async fn say(&self, channel: u64, content: &str) {
         let told = self.world().message(guild_id(GUILD), channel_id(channel), content);
@@ -386,6 +489,40 @@ impl Sim {
     pub fn waiting(&self, call: Call, user: u64) -> usize {
         self.gates.waiting(call, user)
     }
+}
+
+impl Pod {
+    pub fn count(&self, name: &str) -> u64 {
+        count(&self.services, name)
+    }
+}
+
+fn count(services: &Services, name: &str) -> u64 {
+    services.stats.all().iter().find(|(other, _)| *other == name).expect("a counter").1
+}
+
+/// A socket whose handshake is done.
+fn connect(services: &Services, shard: &mpsc::Sender<Input>, user: u64, speech: Speech) -> Client {
+    let (server, client) = pipe::pair();
+    let encoding = if speech.is_etf { Encoding::Etf } else { Encoding::Json };
+    let compression = match speech.transport {
+        Transport::Plain => None,
+        Transport::Zlib => Some(Compression::Zlib),
+        Transport::Zstd => Some(Compression::Zstd),
+    };
+    let (form, own) = Form::of(encoding, compression, services.settings.compressing);
+    let stream = own.and_then(|own| services.streams.open(own, services.streams_max()));
+    services.stats.connections.add(1);
+    let socket = NewSocket {
+        socket: Socket::Pipe(server),
+        greeting: Bytes::new(),
+        rest: BytesMut::new(),
+        form,
+        stream,
+        start: SocketStart::Hello,
+    };
+    assert!(shard.try_send(Input::Socket(socket)).is_ok());
+    Client::new(client, user, speech)
 }
 
 /// alice owns the guild; bob and carol are in it; staff may see `staff`, and only alice is.

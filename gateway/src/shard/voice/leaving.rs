@@ -23,8 +23,8 @@ use crate::shard::guild::DeletedChannel;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::shard) struct InVoice {
     pub(in crate::shard) key: SessionKey,
-    pub(super) id: SessionId,
-    pub(super) user_id: UserId,
+    pub(in crate::shard) id: SessionId,
+    pub(in crate::shard) user_id: UserId,
     pub(in crate::shard) channel_id: ChannelId,
 }
 
@@ -60,7 +60,7 @@ impl Shard {
 
     /// A session is in a voice channel now. It leaves at once, and this is false, if what would have made it leave has
     /// happened before.
-    pub(super) fn is_in_voice(&mut self, guild: GuildId, voice: InVoice) -> bool {
+    pub(in crate::shard) fn is_in_voice(&mut self, guild: GuildId, voice: InVoice) -> bool {
         self.is_in_no_voice(guild, voice.user_id);
         self.services.book.replace_voice(voice.id, guild, false);
         self.voices.entry(guild).or_default().push(voice);

@@ -111,17 +111,35 @@ pub async fn ends_and_ranges_are_those_of_the_guilds(backplane: Arc<dyn Backplan
     assert!(backplane.ends(FIRST, &guilds, last + 1).await.is_err(), "the stream does not go so far");
     assert_eq!(backplane.ends(FIRST, &[], last).await, Ok(vec![]));
     let read = async |range, max| {
-        let stored = backplane.read_guild(guilds[1], range, max).await.expect("a read");
+        let stored = backplane.read_subject(Subject::Guild(guilds[1]), range, max).await.expect("a read");
         assert!(stored.iter().all(|stored| stored.subject == Subject::Guild(guilds[1])));
         stored.into_iter().map(|stored| stored.sequence).collect::<Vec<_>>()
     };
     assert_eq!(read(1..=last, 100).await, sequences[1]);
     assert_eq!(read(sequences[1][0] + 1..=sequences[1][1], 100).await, sequences[1][1..2]);
     assert_eq!(read(1..=last, 2).await, sequences[1][..2]);
-    let beyond = backplane.read_guild(guilds[1], last..=last + 1, 10).await;
+    let beyond = backplane.read_subject(Subject::Guild(guilds[1]), last..=last + 1, 10).await;
     assert_eq!(beyond, Err(ReadError::BeyondEnd(last..=last + 1, last)));
     let tail = async || (backplane.tail_of(guilds[1]) == sequences[1][2]).then_some(());
     doubles::until("the tail of a guild is what was acknowledged", tail).await;
+}
+
+pub async fn a_range_of_a_user_is_that_of_their_events(backplane: Arc<dyn Backplane>) {
+    let users = [0; 2].map(|_| user_in(&*backplane, FIRST));
+    let mut sequences = Vec::new();
+    for index in [0, 1, 1, 0, 1] {
+        let ack = publish(&backplane, Subject::User(users[index]), fresh()).await;
+        sequences.extend((index == 1).then_some(ack.sequence));
+    }
+    let subject = Subject::User(users[1]);
+    let read = async |range, max| {
+        let stored = backplane.read_subject(subject, range, max).await.expect("a read");
+        assert!(stored.iter().all(|stored| stored.subject == subject));
+        stored.into_iter().map(|stored| stored.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(read(1..=sequences[2], 100).await, sequences);
+    assert_eq!(read(sequences[0] + 1..=sequences[1], 100).await, sequences[1..2]);
+    assert_eq!(read(1..=sequences[2], 2).await, sequences[..2]);
 }
 
 pub async fn streams_are_apart(backplane: Arc<dyn Backplane>) {
