@@ -8,12 +8,14 @@ FUZZ         := $(TOOLS)/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
+# How often `make bench` goes through all servers: by default four times with 1,000 receivers, three times with 10,000.
+BENCH_ROUNDS ?=
 # `make run ARGS='--gateway-listen 0.0.0.0:8081'`
 ARGS       ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run cluster test check lint fmt deny advisories fuzz clients tracer servers grpcurl clean
+.PHONY: help run cluster test check lint fmt deny advisories fuzz bench clients tracer servers grpcurl clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +49,9 @@ advisories: $(DENY) ## known vulnerabilities; fetches the RustSec database from 
 
 fuzz: $(FUZZ) ## every fuzz target for FUZZ_SECONDS, 60 by default (needs a C++ compiler)
 	@CARGO_FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
+
+bench: ## Starling beside other servers, with a report in bench/report.html; BENCH_ROUNDS=1 for a quick one (needs Node.js with npm)
+	@CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-$(CURDIR)/target}" BENCH_ROUNDS=$(BENCH_ROUNDS) loadtest/peers/measure
 
 clients: ## the foreign client libraries that the tests drive (needs Node.js with npm, and Python)
 	@scripts/install-clients

@@ -7,12 +7,16 @@ use clap::{Args, Parser, Subcommand};
 mod interest;
 mod peers;
 mod presence;
+mod storm;
 mod throughput;
 
 pub use interest::InterestOptions;
 pub use peers::{Peer, PeersOptions, Serve};
 pub use presence::PresenceOptions;
+pub use storm::{ConnectOptions, OutageOptions, ReconnectOptions, SoakOptions, Storm};
 pub use throughput::ThroughputOptions;
+
+use crate::form::Form;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,6 +36,12 @@ Examples:
   Messages a second, and memory of idle connections:
     starling-load --data-dir /tmp/load --server-pid $PID creates --senders 64
     starling-load --data-dir /tmp/load --server-pid $PID idle --receivers 10000
+
+  10,000 connections lost at one moment, and back by RESUME; very many that do nothing; a gateway killed under load
+  (each has examples of its own: `starling-load storm --help`):
+    starling-load --data-dir /tmp/load --server-pid $PID storm reconnect --receivers 10000
+    starling-load --data-dir /tmp/load --server-pid $PID soak --receivers 19000
+    starling-load outage --kill gateway
 
   A whole cluster on this machine beside bare INSERTs, and with very many guilds (`make servers` installs what it needs):
     starling-load throughput
@@ -61,6 +71,9 @@ pub struct TargetOptions {
     /// The API of the server
     #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8080/api/v10")]
     pub api: String,
+    /// Gateways to connect to, in turn, in place of what `GET /gateway` says
+    #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
+    pub gateway: Vec<String>,
     /// What `starling admin seed --json` printed; without it, the command is run
     #[arg(long, global = true, value_name = "FILE")]
     pub seed: Option<PathBuf>,
@@ -70,9 +83,12 @@ pub struct TargetOptions {
     /// The `starling` program, for `admin seed`
     #[arg(long, global = true, value_name = "PATH", default_value = "starling")]
     pub starling: PathBuf,
-    /// The server's process on this machine, whose CPU and memory are measured
-    #[arg(long, global = true, value_name = "PID")]
-    pub server_pid: Option<u32>,
+    /// The server's process on this machine, whose CPU and memory are measured; several are added up
+    #[arg(long, global = true, value_name = "PID", value_delimiter = ',')]
+    pub server_pid: Vec<u32>,
+    /// How receivers are spoken to, in turn if there are several; what decoding costs is this program's
+    #[arg(long, global = true, value_enum, value_delimiter = ',', default_values_t = [Form::Json])]
+    pub form: Vec<Form>,
     /// Loopback addresses to connect from (127.0.0.1, 127.0.0.2 …): one has some 28,000 ports
     #[arg(long, global = true, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=200))]
     pub sources: u8,
@@ -100,6 +116,16 @@ pub enum Command {
     Throughput(ThroughputOptions),
     /// What very many guilds with somebody connected cost a cluster on this machine; needs no server
     Interest(InterestOptions),
+    /// Very many connections at once: new ones, or those that were there before
+    #[command(subcommand)]
+    Storm(Storm),
+    /// Very many connections that do nothing, from several processes; memory at each step
+    Soak(SoakOptions),
+    /// A gateway that is killed or replaced under load, on a cluster on this machine; needs no server
+    Outage(OutageOptions),
+    /// A process of `soak`, which is told on its standard input what to do
+    #[command(hide = true)]
+    SoakPart,
     #[command(flatten)]
     Serve(Serve),
 }

@@ -29,7 +29,7 @@ struct Shared {
 pub async fn run(target: &TargetOptions, options: &CreatesOptions) -> anyhow::Result<Report> {
     let target = Target::find(target, options.senders).await?;
     let Service::Starling(starling) = &target.service else { bail!("only Starling takes messages by REST") };
-    let channel = starling.seed.channel_id.clone();
+    let channel = starling.guilds[0].channel_id.clone();
     measure(&target, &[channel], options).await
 }
 

@@ -23,12 +23,13 @@ pub async fn run(target: &TargetOptions, options: &FanoutOptions) -> anyhow::Res
     let plan = Plan {
         receivers: options.receivers,
         phases: vec![phase],
+        comes_back: false,
         patience: Duration::from_secs(options.patience),
         counts_syscalls: options.syscalls,
     };
     let target = Arc::new(Target::find(target, options.receivers.max(1)).await?);
-    let mut reports = load::run(&target, &plan).await?;
-    reports.pop().context("a plan with a phase has a report")
+    let mut outcome = load::run(&target, &plan).await?;
+    outcome.reports.pop().context("a plan with a phase has a report")
 }
 
 /// So many messages a second, from so many members that none is limited.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{self, Instant};
 
 use crate::cli::{IdleOptions, TargetOptions};
-use crate::receivers::Receivers;
+use crate::receivers::{Crowd, Receivers};
 use crate::report::{Faults, Report, ServerUse};
 use crate::target::Target;
 
@@ -15,7 +15,7 @@ pub async fn run(target: &TargetOptions, options: &IdleOptions) -> anyhow::Resul
     let target = Arc::new(Target::find(target, options.receivers).await?);
     let at_first = target.usage();
     let started = Instant::now();
-    let receivers = Receivers::connect(&target, options.receivers, 0).await?;
+    let receivers = Receivers::connect(&target, Crowd::of(options.receivers, 0)).await?;
     let connecting = started.elapsed().as_secs_f64();
     let connected = target.usage();
     let pause = Duration::from_secs(options.seconds);

@@ -8,8 +8,8 @@ use testkit::proc;
 use tokio::time::{self, Instant};
 
 use crate::progress;
-use crate::receivers::{Received, Receivers, histogram};
-use crate::report::{Faults, Latency, Report, ServerUse};
+use crate::receivers::{Counters, Crowd, Received, Receivers, Returning, histogram};
+use crate::report::{Faults, Latency, Report, ServerUse, curve};
 use crate::senders::{self, Schedule, Sent};
 use crate::syscalls::{self, Counted};
 use crate::target::{Target, Usage};
@@ -22,10 +22,31 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub struct Plan {
     pub receivers: usize,
     pub phases: Vec<Phase>,
+    /// Whether at the end all receivers drop their connections and come back, by RESUME where there are sessions.
+    pub comes_back: bool,
     /// How long to wait for the last messages of a phase.
     pub patience: Duration,
     /// Whether the server's system calls are counted, which costs it a little.
     pub counts_syscalls: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Of each phase.
+    pub reports: Vec<Report>,
+    pub comeback: Option<Comeback>,
+}
+
+/// How all receivers came back at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Comeback {
+    /// From the drop until the last one was there again, a library's pause of half a second included.
+    pub all_after_ms: f64,
+    pub cpu_us_per_return: Option<f64>,
+    /// Those who had to begin a new session, and those who did not come.
+    pub identifies: usize,
+    pub stayed_away: usize,
 }
 
 /// Messages of one kind.
@@ -54,10 +75,12 @@ struct Arrival {
     connected: Usage,
 }
 
-/// Connects the receivers, goes through the phases, disconnects; a report for each phase.
-pub async fn run(target: &Arc<Target>, plan: &Plan) -> anyhow::Result<Vec<Report>> {
+/// Connects the receivers, goes through the phases, disconnects.
+pub async fn run(target: &Arc<Target>, plan: &Plan) -> anyhow::Result<Outcome> {
     let at_first = target.usage();
-    let receivers = Receivers::connect(target, plan.receivers, plan.phases.len()).await?;
+    let returning = plan.comes_back.then_some(Returning { heeds_retry_after: true });
+    let crowd = Crowd { returning, ..Crowd::of(plan.receivers, plan.phases.len()) };
+    let receivers = Receivers::connect(target, crowd).await?;
     time::sleep(SETTLE).await;
     let arrival = at_first.zip(target.usage()).map(|(at_first, connected)| Arrival { at_first, connected });
     let mut pasts = Vec::new();
@@ -66,14 +89,40 @@ pub async fn run(target: &Arc<Target>, plan: &Plan) -> anyhow::Result<Vec<Report
         // What comes twice comes a little later.
         time::sleep(SETTLE).await;
     }
-    let connections_lost = receivers.counters.lost_connections.load(Ordering::Relaxed);
-    let received = receivers.finish()?;
+    // Before anybody was to come back nobody had a reason to.
+    let Counters { lost_connections, returned, .. } = &*receivers.counters;
+    let connections_lost = lost_connections.load(Ordering::Relaxed) + returned.load(Ordering::Relaxed);
+    let mut comeback =
+        if plan.comes_back { Some(come_back(target, &receivers, plan.patience).await) } else { None };
+    let (received, journeys) = receivers.finish()?;
+    if let Some(comeback) = &mut comeback {
+        comeback.identifies = journeys.identifies;
+    }
     let reports = plan.phases.iter().zip(pasts).zip(received).map(|((phase, past), received)| {
+        let faults = received.faults(target, &past.sent.orders, &journeys);
         let mut report = report(plan, phase, past, &received, arrival.as_ref());
-        report.faults.connections_lost = connections_lost;
+        report.faults = Faults { connections_lost, ..faults };
         report
     });
-    Ok(reports.collect())
+    Ok(Outcome { reports: reports.collect(), comeback })
+}
+
+async fn come_back(target: &Target, receivers: &Receivers, patience: Duration) -> Comeback {
+    let (before, started) = (target.usage(), Instant::now());
+    let returned = receivers.counters.returned.load(Ordering::Relaxed);
+    receivers.drop_all();
+    receivers.all_back(returned, started + patience).await;
+    let all_after_ms = started.elapsed().as_secs_f64() * 1000.0;
+    // What follows a return, such as presence.
+    time::sleep(SETTLE).await;
+    let back = receivers.counters.returned.load(Ordering::Relaxed) - returned;
+    let run_ns = before.zip(target.usage()).map(|(before, after)| after.run_ns.saturating_sub(before.run_ns));
+    Comeback {
+        all_after_ms,
+        cpu_us_per_return: run_ns.map(|run_ns| run_ns as f64 / 1000.0 / back.max(1) as f64),
+        identifies: 0,
+        stayed_away: receivers.crowd.count.saturating_sub(back),
+    }
 }
 
 async fn go_through(
@@ -83,17 +132,19 @@ async fn go_through(
     run: u32,
     phase: &Phase,
 ) -> anyhow::Result<Past> {
-    let counting = match target.server_pid {
-        Some(pid) if plan.counts_syscalls => Some(syscalls::count(pid).await?),
-        _ => None,
+    let counting = match plan.counts_syscalls && !target.server_pids.is_empty() {
+        true => Some(syscalls::count(&target.server_pids).await?),
+        false => None,
     };
     let senders = phase.senders.clamp(1, target.senders_max());
     let delivered = receivers.counters.delivered.load(Ordering::Relaxed);
     let (before, generator) = (target.usage(), proc::cpu_time(std::process::id())?);
     let started = Instant::now();
-    let sending = senders::send(target, run, senders, phase.schedule, receivers.began);
+    let sending =
+        senders::send(target, run, senders, phase.schedule, receivers.crowd.began, senders::never());
     let sent = watch(receivers, delivered, phase.schedule.messages * plan.receivers, sending).await?;
-    receivers.wait_for(delivered + sent.order.len() * plan.receivers, plan.patience).await;
+    let expected = sent.deliveries(&target.guild_sizes(0, plan.receivers));
+    receivers.wait_for(delivered + expected, plan.patience).await;
     let (elapsed, after) = (started.elapsed(), target.usage());
     let generator = proc::cpu_time(std::process::id())?.since(generator);
     let syscalls = match counting {
@@ -137,8 +188,8 @@ async fn watch(
 
 fn report(plan: &Plan, phase: &Phase, past: Past, received: &Received, arrival: Option<&Arrival>) -> Report {
     let mut to_all = histogram();
-    let acknowledged = past.sent.order.iter().filter_map(|index| received.last_us.get(*index as usize));
-    for last_us in acknowledged {
+    let indexes = past.sent.orders.iter().flatten();
+    for last_us in indexes.filter_map(|index| received.last_us.get(*index as usize)) {
         to_all.saturating_record((*last_us).max(1));
     }
     let deliveries = received.orders.iter().map(Vec::len).sum();
@@ -149,17 +200,19 @@ fn report(plan: &Plan, phase: &Phase, past: Past, received: &Received, arrival: 
         receivers: plan.receivers,
         senders,
         seconds,
-        acknowledged: sent.order.len(),
+        acknowledged: sent.acknowledged(),
         limited: sent.limited,
         failed: sent.failed,
-        messages_per_sec: sent.order.len() as f64 / seconds,
+        messages_per_sec: sent.acknowledged() as f64 / seconds,
         deliveries,
         deliveries_per_sec: deliveries as f64 / seconds,
         event_bytes: (deliveries > 0).then(|| received.bytes / deliveries.max(1)),
+        wire_bytes: (deliveries > 0).then(|| received.wire_bytes as f64 / deliveries as f64),
         generator_percent: Some(generator_percent),
-        faults: Faults::find(&sent.order, &received.orders),
+        faults: Faults::default(),
         send: Latency::of(&sent.latency_us),
         delivery: Latency::of(&received.latency_us),
+        delivery_curve: curve(&received.latency_us),
         to_all: Latency::of(&to_all),
         server,
         first_failure: sent.first_failure,
@@ -181,10 +234,10 @@ fn server_use(
     Some(ServerUse {
         user_us_per_delivery: per(user_us, deliveries),
         cpu_us_per_delivery: per(cpu_us, deliveries),
-        cpu_us_per_message: per(cpu_us, past.sent.order.len()),
+        cpu_us_per_message: per(cpu_us, past.sent.acknowledged()),
         syscalls_per_delivery: past.syscalls.and_then(|counted| per(counted.all as f64, deliveries)),
         writes_per_delivery: past.syscalls.and_then(|counted| per(counted.writes as f64, deliveries)),
-        cpu_us_per_connect: per(ServerUse::cpu_us(*at_first, *connected).1, receivers),
+        cpu_us_per_connect: per(connected.run_ns.saturating_sub(at_first.run_ns) as f64 / 1000.0, receivers),
         cpu_percent_idle: None,
         bytes_per_connection: Some(per_connection(connected)),
         bytes_per_connection_after_traffic: Some(per_connection(&after)),

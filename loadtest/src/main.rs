@@ -7,20 +7,27 @@
 mod cli;
 mod creates;
 mod fanout;
+mod form;
 mod idle;
 mod interest;
 mod load;
 mod marker;
+mod outage;
+mod payload;
 mod peers;
 mod presence;
 mod progress;
 mod receivers;
 mod report;
+mod sampler;
 mod senders;
 mod serve;
+mod soak;
+mod storm;
 mod syscalls;
 mod target;
 mod throughput;
+mod traffic;
 
 use std::path::Path;
 
@@ -38,7 +45,7 @@ fn main() -> anyhow::Result<()> {
     }
     let mut runtime = match &cli.command {
         // The service is in this process: it and its callers are apart, as they are in a cluster.
-        Command::Presence(_) | Command::Throughput(_) | Command::Interest(_) => {
+        Command::Presence(_) | Command::Throughput(_) | Command::Interest(_) | Command::Outage(_) => {
             tokio::runtime::Builder::new_multi_thread()
         }
         _ => tokio::runtime::Builder::new_current_thread(),
@@ -55,6 +62,19 @@ async fn run(cli: &Cli) -> anyhow::Result<bool> {
         Command::Creates(options) => creates::run(&cli.target, options).await?,
         Command::Idle(options) => idle::run(&cli.target, options).await?,
         Command::Peers(options) => return compare(cli, options).await,
+        Command::Storm(storm) => {
+            let report = storm::run(&cli.target, storm).await?;
+            return Ok(tell(cli, &report)? && report.is_complete());
+        }
+        Command::Soak(options) => {
+            let report = soak::run(&cli.target, options).await?;
+            return Ok(tell(cli, &report)? && report.is_complete());
+        }
+        Command::Outage(options) => {
+            let report = outage::run(options, &cli.target.form).await?;
+            return Ok(tell(cli, &report)? && report.is_complete());
+        }
+        Command::SoakPart => return soak::serve().await.map(|()| true),
         Command::Serve(serve) => return serve::run(serve).map(|()| true),
         Command::Presence(options) => return tell(cli, &presence::run(options).await?),
         Command::Throughput(options) => return tell(cli, &throughput::run(options).await?),
@@ -70,6 +90,9 @@ async fn compare(cli: &Cli, options: &PeersOptions) -> anyhow::Result<bool> {
     print!("{tables}");
     if let Some(path) = &options.markdown {
         write(path, tables.as_bytes())?;
+    }
+    if let Some(path) = &options.html {
+        write(path, comparison.html().as_bytes())?;
     }
     write_json(cli, &comparison)?;
     Ok(comparison.is_complete())

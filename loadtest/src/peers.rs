@@ -2,7 +2,7 @@
 //! all of them alike. Absolute times move with the machine; ratios within one run are what counts.
 //!
 //! A run starts its server on one core and takes it through everything: connect, a steady rate with one event pending,
-//! a burst, disconnect. The first round counts system calls and is left out of everything else.
+//! a burst, all drop and come back, disconnect. The first round counts system calls and is left out of everything else.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -15,22 +15,30 @@ use tokio::time::Instant;
 
 use crate::cli::{Peer, PeersOptions, TargetOptions};
 use crate::fanout;
-use crate::load::{self, Plan};
+use crate::form::Form;
+use crate::load::{self, Comeback, Plan};
 use crate::marker;
 use crate::report::Report;
 use crate::syscalls;
 use crate::target::{self, Target};
 
+mod bars;
 mod figures;
+mod machine;
+mod page;
+mod plot;
 mod server;
 
 pub use figures::Comparison;
-use figures::{Figures, Found, Size, name};
+use figures::{Curves, Figures, Found, Size};
+use machine::Machine;
 use server::{Launcher, Running};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Length of the steady phase in which system calls are counted.
 const COUNTED_SECONDS: u64 = 2;
+/// More receivers with a decoder each would measure the generator.
+const COMPRESSED_RECEIVERS_MAX: usize = 1000;
 /// Content with which the length of Starling's events is found out.
 const PROBE_BYTES: usize = 100;
 
@@ -54,13 +62,17 @@ pub async fn run(target: &TargetOptions, options: &PeersOptions) -> anyhow::Resu
     let launcher = Launcher {
         starling: target.starling.clone(),
         bun: options.bun.clone(),
+        node: options.node.clone(),
+        node_modules: options.node_modules.clone(),
         floor_merge: options.floor_merge,
         server_core: options.server_core,
         generator_core: options.generator_core,
         folder: folder.path().to_owned(),
     };
     let counts = can_count().await;
-    let rounds_total = (0..options.receivers.len()).map(|size| rounds(options, size) + usize::from(counts));
+    let runs = |(place, receivers): (usize, &usize)| {
+        (rounds(options, place) + usize::from(counts)) * servers(options, *receivers).len()
+    };
     let mut peers = Peers {
         options,
         target: TargetOptions { data_dir: launcher.data_dir(), ..target.clone() },
@@ -68,18 +80,30 @@ pub async fn run(target: &TargetOptions, options: &PeersOptions) -> anyhow::Resu
         event_bytes: options.event_bytes,
         content_bytes: PROBE_BYTES,
         runs: 0,
-        runs_total: rounds_total.sum::<usize>() * options.servers.len(),
+        runs_total: options.receivers.iter().enumerate().map(runs).sum(),
         began: Instant::now(),
-        comparison: Comparison { sizes: Vec::new(), faults: Vec::new() },
+        comparison: Comparison {
+            machine: Machine::find(options).await,
+            sizes: Vec::new(),
+            verdicts: Vec::new(),
+            faults: Vec::new(),
+        },
     };
     peers.launcher.pin_generator()?;
-    if options.servers.contains(&Peer::Starling) {
+    if options.servers.iter().any(|server| server.is_starling()) {
         peers.prepare().await?;
     }
     for (place, receivers) in options.receivers.iter().enumerate() {
         peers.size(*receivers, rounds(options, place), counts).await?;
     }
+    peers.comparison.verdicts = bars::judge(&peers.comparison.sizes);
     Ok(peers.comparison)
+}
+
+/// The servers that are measured with so many receivers.
+fn servers(options: &PeersOptions, receivers: usize) -> Vec<Peer> {
+    let servers = options.servers.iter().copied();
+    servers.filter(|server| !server.is_compressed() || receivers <= COMPRESSED_RECEIVERS_MAX).collect()
 }
 
 /// How many rounds there are for the size in this place.
@@ -89,7 +113,7 @@ fn rounds(options: &PeersOptions, place: usize) -> usize {
 
 /// Whether system calls can be counted; says so when not.
 async fn can_count() -> bool {
-    let tried = async { syscalls::count(std::process::id()).await?.finish().await };
+    let tried = async { syscalls::count(&[std::process::id()]).await?.finish().await };
     match tried.await {
         Ok(_) => true,
         Err(error) => {
@@ -113,11 +137,12 @@ impl Peers<'_> {
         let plan = Plan {
             receivers: 1,
             phases: vec![fanout::burst(1, PROBE_BYTES)],
+            comes_back: false,
             patience: PATIENCE,
             counts_syscalls: false,
         };
-        let reports = load::run(&target, &plan).await?;
-        let bytes = reports.first().and_then(|report| report.event_bytes);
+        let outcome = load::run(&target, &plan).await?;
+        let bytes = outcome.reports.first().and_then(|report| report.event_bytes);
         let around = bytes.context("the first message did not come")?.saturating_sub(PROBE_BYTES);
         self.content_bytes = self.event_bytes.saturating_sub(around).max(marker::LENGTH);
         self.event_bytes = around + self.content_bytes;
@@ -126,18 +151,22 @@ impl Peers<'_> {
 
     /// All rounds with so many receivers, every server once in each.
     async fn size(&mut self, receivers: usize, rounds: usize, counts: bool) -> anyhow::Result<()> {
-        let mut servers: Vec<Found> = self.options.servers.iter().copied().map(found).collect();
+        let mut servers: Vec<Found> = servers(self.options, receivers).into_iter().map(Found::new).collect();
         let first = usize::from(!counts);
         for round in first..=rounds {
             for found in &mut servers {
-                let figures = self.once(found.server, receivers, round).await;
-                let figures = figures
-                    .with_context(|| format!("measure {} with {receivers} receivers", name(found.server)))?;
+                let name = found.server.name();
+                let measured = self.once(found.server, receivers, round).await;
+                let (figures, curves) =
+                    measured.with_context(|| format!("measure {name} with {receivers} receivers"))?;
                 found.rounds.push(figures);
+                if round > 0 {
+                    found.curves_of_rounds.push(curves);
+                }
             }
         }
         for found in &mut servers {
-            found.median = Figures::median(&found.rounds);
+            found.summarize();
         }
         self.comparison.sizes.push(Size {
             receivers,
@@ -149,7 +178,12 @@ impl Peers<'_> {
     }
 
     /// One server, from its start to its end. Round 0 counts system calls.
-    async fn once(&mut self, peer: Peer, receivers: usize, round: usize) -> anyhow::Result<Figures> {
+    async fn once(
+        &mut self,
+        peer: Peer,
+        receivers: usize,
+        round: usize,
+    ) -> anyhow::Result<(Figures, Curves)> {
         self.runs += 1;
         let what = if round == 0 { "system calls".to_owned() } else { format!("round {round}") };
         let elapsed = self.began.elapsed().as_secs();
@@ -159,16 +193,17 @@ impl Peers<'_> {
             self.runs_total,
             elapsed / 60,
             elapsed % 60,
-            name(peer)
+            peer.name()
         );
         let server = self.launcher.start(peer).await?;
-        let mut target = match peer {
-            Peer::Starling => self.starling(&server, receivers).await?,
-            _ => Target::relay(server.gateway.clone(), server.pid),
+        let mut target = match peer.is_starling() {
+            true => self.starling(&server, receivers).await?,
+            false => Target::relay(server.gateway.clone(), server.pid),
         };
+        target.forms = vec![form(peer)];
         let [_, _, high, low] = self.runs.to_be_bytes();
         target.sources = vec![Ipv4Addr::new(127, 1, high, low)];
-        let size = if peer == Peer::Starling { self.content_bytes } else { self.event_bytes };
+        let size = if peer.is_starling() { self.content_bytes } else { self.event_bytes };
         let seconds = if round == 0 { COUNTED_SECONDS } else { self.options.seconds };
         let plan = Plan {
             receivers,
@@ -176,16 +211,27 @@ impl Peers<'_> {
                 fanout::steady(self.rate(receivers), seconds, size),
                 fanout::burst(self.options.burst, size),
             ],
+            comes_back: round > 0,
             patience: PATIENCE,
             counts_syscalls: round == 0,
         };
-        let reports = load::run(&Arc::new(target), &plan).await?;
+        let outcome = load::run(&Arc::new(target), &plan).await?;
         server.stop().await?;
-        for report in reports.iter().filter(|report| !report.is_complete()) {
+        for report in outcome.reports.iter().filter(|report| !report.is_complete()) {
             self.fault(peer, report);
         }
-        let [steady, burst] = &reports[..] else { anyhow::bail!("two phases have two reports") };
-        Ok(Figures::of(steady, burst))
+        if let Some(Comeback { identifies, stayed_away, .. }) =
+            outcome.comeback.filter(|comeback| comeback.identifies + comeback.stayed_away > 0)
+        {
+            let fault = format!(
+                "{}, {receivers} come back: {identifies} had to begin a new session, {stayed_away} stayed away",
+                peer.name()
+            );
+            eprintln!("{fault}");
+            self.comparison.faults.push(fault);
+        }
+        let [steady, burst] = &outcome.reports[..] else { anyhow::bail!("two phases have two reports") };
+        Ok((Figures::of(steady, burst, &outcome), Curves::of(steady, burst)))
     }
 
     fn fault(&mut self, peer: Peer, report: &Report) {
@@ -193,7 +239,7 @@ impl Peers<'_> {
         let why = first_failure.as_deref().unwrap_or_default();
         let fault = format!(
             "{}, {kind} to {receivers}: {faults:?}, {limited} limited, {failed} failed {why}",
-            name(peer)
+            peer.name()
         );
         eprintln!("{fault}");
         self.comparison.faults.push(fault);
@@ -203,7 +249,7 @@ impl Peers<'_> {
         let options = TargetOptions {
             api: server.api.clone(),
             seed: Some(self.seed(receivers)),
-            server_pid: Some(server.pid),
+            server_pid: vec![server.pid],
             ..self.target.clone()
         };
         Target::find(&options, receivers).await
@@ -218,11 +264,20 @@ impl Peers<'_> {
     }
 }
 
-fn found(server: Peer) -> Found {
-    Found { server, median: Figures::default(), rounds: Vec::new() }
+fn form(peer: Peer) -> Form {
+    match peer {
+        Peer::StarlingZlib | Peer::StarlingStream => Form::JsonZlib,
+        Peer::StarlingZstd => Form::JsonZstd,
+        Peer::Starling | Peer::Plain | Peer::Bun | Peer::Node | Peer::Floor => Form::Json,
+    }
 }
 
 impl Comparison {
+    /// The page for people.
+    pub fn html(&self) -> String {
+        page::write(self)
+    }
+
     /// Whether every message came to everybody, once and in order.
     pub fn is_complete(&self) -> bool {
         self.faults.is_empty()

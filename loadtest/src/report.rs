@@ -1,12 +1,26 @@
 //! What a run found: a few lines for people, JSON for programs.
 
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Told;
 use crate::target::Usage;
+
+/// Where a distribution is looked at to draw it.
+pub const QUANTILES: [f64; 17] =
+    [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 1.0];
+
+/// A distribution of microseconds at each of [`QUANTILES`], in milliseconds.
+pub fn curve(histogram: &Histogram<u64>) -> Vec<f64> {
+    if histogram.is_empty() {
+        return Vec::new();
+    }
+    QUANTILES.iter().map(|quantile| histogram.value_at_quantile(*quantile) as f64 / 1000.0).collect()
+}
 
 /// Percentiles in milliseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -19,9 +33,11 @@ pub struct Latency {
 }
 
 /// How what came differs from what was acknowledged, over all receivers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Faults {
     pub missing: usize,
+    /// Those of the missing that came while their receiver had no session.
+    pub missing_anew: usize,
     pub repeated: usize,
     pub out_of_order: usize,
     pub connections_lost: usize,
@@ -44,6 +60,9 @@ pub struct Report {
     /// Length of an event as it was received.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_bytes: Option<usize>,
+    /// The same as a frame, compressed if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wire_bytes: Option<f64>,
     /// How busy this program was, in percent of a core: near 100 it is what was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator_percent: Option<f64>,
@@ -54,6 +73,9 @@ pub struct Report {
     /// Until a receiver had it, of all receivers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Latency>,
+    /// The same in milliseconds at each of [`QUANTILES`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delivery_curve: Vec<f64>,
     /// Until the last receiver had it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_all: Option<Latency>,
@@ -100,28 +122,49 @@ impl Latency {
 }
 
 impl Faults {
-    /// Compares what every receiver got with what was acknowledged, in the order of ids.
-    pub fn find(expected: &[u32], orders: &[Vec<u32>]) -> Self {
-        let mut faults = Self::default();
-        for order in orders.iter().filter(|order| *order != expected) {
-            let mut sorted = order.clone();
-            sorted.sort_unstable();
-            sorted.dedup();
-            faults.repeated += order.len() - sorted.len();
-            faults.missing += expected.iter().filter(|index| sorted.binary_search(index).is_err()).count();
-            let mut places: Vec<Option<usize>> = Vec::new();
-            for (place, index) in expected.iter().enumerate() {
-                let index = *index as usize;
-                if places.len() <= index {
-                    places.resize(index + 1, None);
-                }
-                places[index] = Some(place);
-            }
-            let known = order.iter().filter_map(|index| places.get(*index as usize).copied().flatten());
-            let known: Vec<usize> = known.collect();
-            faults.out_of_order += known.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    /// Adds how the order of one receiver differs from what was acknowledged, in the order of ids. What comes again counts as
+    /// that only: the order is that of first times. `is_anew`: it had to begin a new session.
+    pub fn note(&mut self, expected: &[u32], order: &[u32], is_anew: bool) {
+        let mut seen = HashSet::new();
+        let firsts: Vec<u32> = order.iter().copied().filter(|index| seen.insert(*index)).collect();
+        self.repeated += order.len() - firsts.len();
+        let missing = expected.iter().filter(|index| !seen.contains(index)).count();
+        self.missing += missing;
+        if is_anew {
+            self.missing_anew += missing;
         }
-        faults
+        let places: HashMap<u32, usize> = expected.iter().copied().zip(0..).collect();
+        let known: Vec<usize> = firsts.iter().filter_map(|index| places.get(index).copied()).collect();
+        self.out_of_order += known.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    }
+
+    /// The two together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            missing: self.missing + other.missing,
+            missing_anew: self.missing_anew + other.missing_anew,
+            repeated: self.repeated + other.repeated,
+            out_of_order: self.out_of_order + other.out_of_order,
+            connections_lost: self.connections_lost + other.connections_lost,
+        }
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { missing, missing_anew, repeated, out_of_order, connections_lost } = self;
+        write!(f, "{missing} missing")?;
+        if *missing_anew > 0 {
+            write!(f, " ({missing_anew} by those who had to identify again)")?;
+        }
+        write!(f, ", {repeated} twice, {out_of_order} out of order, {connections_lost} connections lost")
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50_ms, p90_ms, p99_ms, p999_ms, max_ms } = self;
+        write!(f, "p50 {p50_ms:.2}  p90 {p90_ms:.2}  p99 {p99_ms:.2}  p99.9 {p999_ms:.2}  max {max_ms:.2} ms")
     }
 }
 
@@ -171,34 +214,26 @@ impl Report {
             line("first failure", failure.clone());
         }
         if self.deliveries > 0 {
-            let bytes = self.event_bytes.unwrap_or_default();
+            let (bytes, wire) = (self.event_bytes.unwrap_or_default(), self.wire_bytes.unwrap_or_default());
             line(
                 "deliveries",
-                format!("{} ({:.0}/s) of {bytes} bytes", self.deliveries, self.deliveries_per_sec),
+                format!(
+                    "{} ({:.0}/s) of {bytes} bytes, {wire:.0} on the wire",
+                    self.deliveries, self.deliveries_per_sec
+                ),
             );
         }
         if let Some(percent) = self.generator_percent {
             line("this program", format!("{percent:.0} % of a core"));
         }
-        let Faults { missing, repeated, out_of_order, connections_lost } = self.faults;
-        line(
-            "faults",
-            format!(
-                "{missing} missing, {repeated} twice, {out_of_order} out of order, {connections_lost} connections lost"
-            ),
-        );
+        line("faults", self.faults.to_string());
         for (name, latency) in [
             ("acknowledged after", self.send),
             ("delivered after", self.delivery),
             ("to the last one after", self.to_all),
         ] {
-            if let Some(Latency { p50_ms, p90_ms, p99_ms, p999_ms, max_ms }) = latency {
-                line(
-                    name,
-                    format!(
-                        "p50 {p50_ms:.2}  p90 {p90_ms:.2}  p99 {p99_ms:.2}  p99.9 {p999_ms:.2}  max {max_ms:.2} ms"
-                    ),
-                );
+            if let Some(latency) = latency {
+                line(name, latency.to_string());
             }
         }
         if let Some(server) = &self.server {
@@ -231,14 +266,23 @@ mod tests {
     #[test]
     fn faults_are_counted() {
         let check = |order: &[u32], missing, repeated, out_of_order| {
-            let found = Faults::find(&[2, 0, 1], &[vec![2, 0, 1], order.to_vec()]);
-            assert_eq!(found, Faults { missing, repeated, out_of_order, connections_lost: 0 }, "{order:?}");
+            let mut found = Faults::default();
+            found.note(&[2, 0, 1], order, false);
+            assert_eq!(found, Faults { missing, repeated, out_of_order, ..Faults::default() }, "{order:?}");
         };
         check(&[2, 0, 1], 0, 0, 0);
         check(&[2, 1], 1, 0, 0);
         check(&[2, 0, 0, 1], 0, 1, 0);
         check(&[0, 2, 1], 0, 0, 1);
+        // A replay after a crash brings again what came before it.
+        check(&[2, 0, 2, 0, 1], 0, 2, 0);
         check(&[], 3, 0, 0);
+        let mut found = Faults::default();
+        found.note(&[2, 0, 1], &[2], true);
+        assert_eq!((found.missing, found.missing_anew), (2, 2));
+        let both = found.and(Faults { repeated: 1, ..found });
+        assert_eq!((both.missing, both.repeated), (4, 1));
+        assert!(both.to_string().starts_with("4 missing (4 by those who had to identify again), 1 twice"));
         // Stored, although the sender never heard of it: neither missing nor a repeat.
         check(&[2, 0, 7, 1], 0, 0, 0);
     }

@@ -35,10 +35,11 @@ pub struct Counted {
 /// Calls are being counted.
 pub struct Counting(Child);
 
-/// Begins to count the calls of a process.
-pub async fn count(pid: u32) -> anyhow::Result<Counting> {
+/// Begins to count the calls of these processes.
+pub async fn count(pids: &[u32]) -> anyhow::Result<Counting> {
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
     let mut command = Command::new("perf");
-    command.args(["stat", "-x", ",", "-e", ALL, "-e", &WRITES.join(","), "-p", &pid.to_string()]);
+    command.args(["stat", "-x", ",", "-e", ALL, "-e", &WRITES.join(","), "-p", &pids.join(",")]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().context("run perf, which counts system calls; install linux-perf")?;
     time::sleep(ATTACH).await;

@@ -21,7 +21,7 @@ use tokio::time;
 
 use self::inserts::Inserts;
 use crate::cli::{CreatesOptions, ThroughputOptions};
-use crate::target::{Service, Starling, Target};
+use crate::target::{Service, Target};
 use crate::{Told, creates, progress};
 
 /// What a run found.
@@ -111,8 +111,7 @@ async fn measure(
 /// Channels of the seeded guild.
 async fn channels(target: &Target, count: u32) -> anyhow::Result<Vec<String>> {
     let Service::Starling(starling) = &target.service else { anyhow::bail!("only Starling has channels") };
-    let Starling { seed, .. } = starling;
-    let (owner, path) = (starling.rest(0), format!("/guilds/{}/channels", seed.guild_id));
+    let (owner, path) = (starling.rest(0), format!("/guilds/{}/channels", starling.guilds[0].guild_id));
     let mut channels = Vec::new();
     for number in 0..count {
         let made = owner.post(&path, &json!({ "name": format!("load-{number}") })).await;

@@ -38,6 +38,18 @@ pub fn cpu_time(pid: u32) -> io::Result<CpuTime> {
     Ok(CpuTime { user_ms: ms(ticks(11)?), system_ms: ms(ticks(12)?) })
 }
 
+/// Nanoseconds that the threads that there are now have run: finer than the ticks of [`cpu_time`], without those that have ended.
+pub fn run_ns(pid: u32) -> io::Result<u64> {
+    let mut total = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // One that ends meanwhile has no file any more.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        let ran = text.split_whitespace().next().and_then(|field| field.parse::<u64>().ok());
+        total += ran.ok_or_else(|| io::Error::other("schedstat has no number"))?;
+    }
+    Ok(total)
+}
+
 /// Anonymous memory in bytes: what the process itself has written, without files and code.
 pub fn anonymous_bytes(pid: u32) -> io::Result<u64> {
     status_field(pid, "RssAnon:").map(|kib| kib * 1024)
@@ -62,10 +74,11 @@ mod tests {
     #[test]
     fn this_process_can_be_read() {
         let pid = std::process::id();
-        let before = cpu_time(pid).unwrap();
+        let (before, ran) = (cpu_time(pid).unwrap(), run_ns(pid).unwrap());
         let burnt: u64 =
             (0..100_000_000_u64).fold(0, |sum, n| std::hint::black_box(sum ^ n.wrapping_mul(sum | 1)));
         assert!(cpu_time(pid).unwrap().since(before).total_ms() >= 10, "{burnt}");
+        assert!(run_ns(pid).unwrap() >= ran + 10_000_000);
         let memory = anonymous_bytes(pid).unwrap();
         let held = std::hint::black_box(vec![1_u8; 32 << 20]);
         assert!(anonymous_bytes(pid).unwrap() >= memory + (30 << 20), "{}", held.len());

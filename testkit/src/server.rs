@@ -10,7 +10,7 @@ use std::{env, io};
 
 use http::Method;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::time::{self, Instant};
 
@@ -55,14 +55,14 @@ pub struct DemoBot {
 }
 
 /// What `starling admin seed --json` prints.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Seed {
     pub guild_id: String,
     pub channel_id: String,
     pub members: Vec<SeedMember>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SeedMember {
     pub id: String,
     pub token: String,

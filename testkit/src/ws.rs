@@ -4,6 +4,7 @@
 //! It is written apart from the gateway's own `wire`: a shared misreading would otherwise hide on both sides. The foreign
 //! libraries in `clients/` are the judges of both.
 
+use std::fmt;
 use std::io;
 
 use base64::Engine;
@@ -41,6 +42,15 @@ pub enum Message {
 pub struct Socket {
     stream: TcpStream,
     inbox: BytesMut,
+}
+
+/// Why a server refused an upgrade: what is inside the error of [`Socket::upgrade`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The first line of the answer.
+    pub line: String,
+    /// Seconds after which the server wants to be asked again.
+    pub retry_after_s: Option<u64>,
 }
 
 /// The host with its port, and the path, of a `ws://` address.
@@ -207,9 +217,32 @@ fn message(opcode: u8, payload: Bytes) -> io::Result<Message> {
 }
 
 fn refused(head: &[u8]) -> io::Error {
-    let line = String::from_utf8_lossy(head).lines().next().unwrap_or("nothing").to_owned();
-    io::Error::new(io::ErrorKind::ConnectionRefused, format!("the upgrade was answered with: {line}"))
+    io::Error::new(io::ErrorKind::ConnectionRefused, Refusal::read(&String::from_utf8_lossy(head)))
 }
+
+impl Refusal {
+    fn read(head: &str) -> Self {
+        let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+        let retry_after = headers.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+        Self {
+            line: head.lines().next().unwrap_or("nothing").to_owned(),
+            retry_after_s: retry_after.and_then(|(_, value)| value.trim().parse().ok()),
+        }
+    }
+
+    /// The refusal in an error, if that is what it is.
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the upgrade was answered with: {}", self.line)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 #[cfg(test)]
 mod tests {
@@ -245,5 +278,18 @@ mod tests {
         assert_eq!(split_url("ws://a:1/b?c"), ("a:1", "/b?c"));
         assert_eq!(split_url("ws://a:1"), ("a:1", ""));
         assert_eq!(split_url("http://a:1?v=10"), ("a:1", "?v=10"));
+    }
+
+    #[test]
+    fn refusals_say_when_to_come_again() {
+        let error =
+            refused(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+        let refusal = Refusal::of(&error).unwrap();
+        assert_eq!(
+            (refusal.line.as_str(), refusal.retry_after_s),
+            ("HTTP/1.1 503 Service Unavailable", Some(7))
+        );
+        assert_eq!(Refusal::of(&refused(b"")).unwrap().retry_after_s, None);
+        assert_eq!(Refusal::of(&io::ErrorKind::TimedOut.into()), None);
     }
 }

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 const EXAMPLES: &str = "\
 Examples:
-  Everything, about seven minutes on a quiet machine (npm ci --prefix loadtest/peers installs bun):
-    starling-load --starling target/release/starling --json peers.json peers --markdown peers.md \\
+  Everything, some ten minutes on a quiet machine (npm ci --prefix loadtest/peers installs bun and ws; `make bench` does all of it):
+    starling-load --starling target/release/starling --json report.json peers --markdown report.md --html report.html \\
       --bun loadtest/peers/node_modules/.bin/bun
 
   A quick look, half a minute:
@@ -22,27 +22,36 @@ Examples:
 
 Every run starts its server anew on a free port, on --server-core; this program stays on --generator-core. For Starling the
 work includes REST, permissions, storage and sessions; the others only hand on what one connection publishes. System calls
-are counted in a round of their own, by `perf stat`; without perf they are left out.
+are counted in a round of their own, by `perf stat`; without perf they are left out. Starling with compression is measured
+with up to 1,000 receivers: a decoder for each of more would keep the generator busy with itself.
 The exit code is 1 when a message was lost, came twice or out of order.";
 
 /// A server that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Peer {
     Starling,
     /// hyper and fastwebsockets as they come (`serve-plain`)
     Plain,
     /// bun's own server (loadtest/peers/bun.js)
     Bun,
+    /// Node with the package ws (loadtest/peers/ws.js)
+    Node,
     /// One epoll and one writev, nothing else (`serve-floor`)
     Floor,
+    /// Starling with zlib-stream on every connection, events compressed once for all of them
+    StarlingZlib,
+    /// The same with zstd-stream
+    StarlingZstd,
+    /// Starling with zlib-stream and a compressor for each connection
+    StarlingStream,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PeersOptions {
     /// Which servers
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::Starling, Peer::Plain, Peer::Bun, Peer::Floor])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Peer::ALL)]
     pub servers: Vec<Peer>,
     /// Numbers of receivers
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1000, 10_000])]
@@ -65,6 +74,12 @@ pub struct PeersOptions {
     /// The bun program
     #[arg(long, value_name = "PATH", default_value = "bun")]
     pub bun: PathBuf,
+    /// The Node program
+    #[arg(long, value_name = "PATH", default_value = "node")]
+    pub node: PathBuf,
+    /// The folder with the package ws
+    #[arg(long, value_name = "DIR", default_value = "loadtest/peers/node_modules")]
+    pub node_modules: PathBuf,
     /// Events in one write of the floor
     #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = RangedU64ValueParser::<u16>::new().range(1..=1024))]
     pub floor_merge: u16,
@@ -77,6 +92,44 @@ pub struct PeersOptions {
     /// Writes the tables as Markdown, too
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
+    /// Writes a page for people, with plots
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+impl Peer {
+    pub const ALL: [Self; 8] = [
+        Self::Starling,
+        Self::Plain,
+        Self::Bun,
+        Self::Node,
+        Self::Floor,
+        Self::StarlingZlib,
+        Self::StarlingZstd,
+        Self::StarlingStream,
+    ];
+
+    pub fn is_starling(self) -> bool {
+        self == Self::Starling || self.is_compressed()
+    }
+
+    pub fn is_compressed(self) -> bool {
+        matches!(self, Self::StarlingZlib | Self::StarlingZstd | Self::StarlingStream)
+    }
+
+    /// How people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starling => "Starling",
+            Self::Plain => "hyper + fastwebsockets",
+            Self::Bun => "bun",
+            Self::Node => "Node ws",
+            Self::Floor => "epoll floor",
+            Self::StarlingZlib => "zlib-stream, shared",
+            Self::StarlingZstd => "zstd-stream, shared",
+            Self::StarlingStream => "zlib-stream, a compressor each",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -23,7 +23,8 @@ impl Members {
         let count = options.guilds.div_ceil(options.guilds_per_member);
         let target = Target::of_cluster(cluster, count as usize).await?;
         let Service::Starling(starling) = &target.service else { anyhow::bail!("only Starling has guilds") };
-        let tokens: Vec<String> = starling.seed.members.iter().map(|member| member.token.clone()).collect();
+        let tokens: Vec<String> =
+            starling.guilds[0].members.iter().map(|member| member.token.clone()).collect();
         let bar = progress::bar("guilds", u64::from(options.guilds));
         let places = Arc::new(Semaphore::new(options.makers));
         let mut makers = JoinSet::new();

@@ -16,11 +16,15 @@ use crate::cli::Peer;
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 const BUN_SERVER: &str = include_str!("../../peers/bun.js");
+const NODE_SERVER: &str = include_str!("../../peers/ws.js");
 
 /// What is needed to start servers.
 pub(super) struct Launcher {
     pub starling: PathBuf,
     pub bun: PathBuf,
+    pub node: PathBuf,
+    /// With the package ws.
+    pub node_modules: PathBuf,
     pub floor_merge: u16,
     pub server_core: usize,
     pub generator_core: usize,
@@ -70,8 +74,10 @@ impl Launcher {
     fn command(&self, peer: Peer) -> anyhow::Result<Command> {
         let myself = std::env::current_exe()?;
         Ok(match peer {
-            Peer::Starling => {
+            Peer::Starling | Peer::StarlingZlib | Peer::StarlingZstd | Peer::StarlingStream => {
                 let mut command = Command::new(program(&self.starling));
+                let compression = if peer == Peer::StarlingStream { "stream" } else { "shared" };
+                command.args(["--compression", compression]);
                 command.arg("--data-dir").arg(self.data_dir());
                 for listener in ["--api-listen", "--gateway-listen", "--admin-listen"] {
                     command.args([listener, "127.0.0.1:0"]);
@@ -94,6 +100,19 @@ impl Launcher {
                 let script = self.folder.join("bun.js");
                 std::fs::write(&script, BUN_SERVER)?;
                 let mut command = Command::new(program(&self.bun));
+                command.arg(script);
+                command
+            }
+            Peer::Node => {
+                // Where Node looks for packages, beside the script.
+                let modules = self.folder.join("node_modules");
+                if !modules.exists() {
+                    let from = std::path::absolute(&self.node_modules)?;
+                    std::os::unix::fs::symlink(from, &modules)?;
+                }
+                let script = self.folder.join("ws.mjs");
+                std::fs::write(&script, NODE_SERVER)?;
+                let mut command = Command::new(program(&self.node));
                 command.arg(script);
                 command
             }
@@ -126,7 +145,7 @@ async fn addresses(
         } else if let Some(url) = line.strip_prefix("api listening on ") {
             api = url.to_owned();
         }
-        if (peer != Peer::Starling && !gateway.is_empty()) || line == "ready" {
+        if (!peer.is_starling() && !gateway.is_empty()) || line == "ready" {
             return Ok((gateway, api));
         }
     }

@@ -16,21 +16,30 @@ pub const PUBLISH_PATH: &str = "/publish";
 
 /// One sender.
 pub enum Voice {
-    Member { rest: Rest, path: String },
+    Member { guild: usize, rest: Rest, path: String },
     Publisher(Socket),
 }
 
 impl Voice {
-    pub async fn new(target: &Target, member: usize) -> anyhow::Result<Self> {
+    pub async fn new(target: &Target, sender: usize) -> anyhow::Result<Self> {
         Ok(match &target.service {
             Service::Starling(starling) => {
-                Self::Member { rest: starling.rest(member), path: starling.messages_path() }
+                let (guild, rest) = starling.speaker(sender);
+                Self::Member { guild, rest, path: starling.messages_path(guild) }
             }
             Service::Relay => {
-                let url = format!("{}{PUBLISH_PATH}", target.gateway);
+                let url = format!("{}{PUBLISH_PATH}", target.gateways[0]);
                 Self::Publisher(Socket::connect(&url).await.with_context(|| format!("connect to {url}"))?)
             }
         })
+    }
+
+    /// Whose receivers get what it says.
+    pub fn guild(&self) -> usize {
+        match self {
+            Self::Member { guild, .. } => *guild,
+            Self::Publisher(_) => 0,
+        }
     }
 
     /// Connects before the first message is due.
@@ -45,7 +54,7 @@ impl Voice {
     pub async fn send(&mut self, marker: Marker, due: Instant, size: usize) -> Outcome {
         let index = marker.index;
         match self {
-            Self::Member { rest, path } => {
+            Self::Member { rest, path, .. } => {
                 let body =
                     json!({ "content": marker.content(size), "nonce": format!("{}-{index}", marker.run) });
                 match rest.call(Method::POST, path, Some(&body)).await {

@@ -45,7 +45,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("redis", &["redis-link"]),
     ("scylla", &["storage", "guilds", "messages"]),
     ("zlib-rs", &["encoding"]),
-    ("zstd-safe", &["encoding"]),
+    ("zstd-safe", &["encoding", "loadtest"]),
 ];
 
 /// `model` is vocabulary: whatever waits, listens or writes does not belong there.
