@@ -23,7 +23,7 @@ use crate::intake::Intake;
 use crate::interest::Interest;
 use crate::ownership;
 use crate::poller::Poller;
-use crate::positions::Positions;
+use crate::positions::{self, Positions};
 use crate::presence::book::PresenceBook;
 use crate::presence::{self, Presences, Reconciler};
 use crate::registration::Registration;
@@ -128,6 +128,8 @@ impl Gateway {
         spawner.spawn_lasting("its registration", registration.keep(stop.clone()));
         let ownership = ownership::keep(services.clone(), shards.clone(), stop.clone());
         spawner.spawn_lasting("the owner of its sessions", ownership);
+        let teller = positions::tell(services.clone(), shards.clone(), stop.clone());
+        spawner.spawn_lasting("the teller of positions", teller);
         let acceptor = Acceptor {
             listener,
             services: services.clone(),
@@ -166,10 +168,16 @@ impl Gateway {
         move || services.stats.all()
     }
 
-    /// Stops accepting, tells everybody to leave (see `drain`), and ends once they have.
-    pub async fn shutdown(self) {
+    /// Stops accepting, leaves all sessions to other gateways and tells everybody to go there (see `drain`). Others may ask for
+    /// sessions until the end.
+    pub async fn drain(&self) {
         self.door.stop();
         drain::run(&self.services, &self.shards).await;
+    }
+
+    /// Ends. Who has not left by now is thrown out.
+    pub async fn shutdown(self) {
+        self.door.stop();
         let stop = Duration::from_secs(5);
         tokio::join!(self.door.shutdown(stop), self.tasks.shutdown(stop));
         // The shards hold senders to each other, so they are told.

@@ -204,6 +204,7 @@ impl Running for Server {
         if let Some(grpc) = &self.grpc {
             grpc.set_serving(false).await;
         }
+        self.gateway.drain().await;
         self.gateway.shutdown().await;
         self.api.shutdown(Duration::from_millis(API_STOP_MS)).await;
         if let Some(grpc) = self.grpc {

@@ -91,7 +91,7 @@ pub(super) struct Request {
     with_presences: bool,
     is_join: bool,
     /// The client has the guild: it has its events up to here, and lacks those above.
-    known: Option<u64>,
+    pub(super) known: Option<u64>,
 }
 
 /// What an opening has asked for.
@@ -214,7 +214,8 @@ impl Shard {
         }
         slot.session.guilds.insert(guild, GuildState::Opening);
         slot.opening_count += 1;
-        let request = Request::new(&slot.session, guild);
+        let created = slot.created.as_ref().and_then(|created| created.get(&guild).copied());
+        let request = Request { known: created, ..Request::new(&slot.session, guild) };
         self.begin_opening(me, key, request);
     }
 
@@ -276,6 +277,7 @@ impl Shard {
         }
         let opening = openings.swap_remove(index);
         self.sessions[key].opening_count -= 1;
+        self.forget_created(key, guild);
         match (snapshot, arriving) {
             (None, None) => {
                 self.sessions[key].session.guilds.remove(&guild);
@@ -283,6 +285,7 @@ impl Shard {
             (None, Some(_)) => self.gone_meanwhile(key, guild),
             (Some(snapshot), None) => {
                 self.admit(key, request, &snapshot, last, &opening);
+                self.give_once_more(key, request, &missed);
                 self.catch_up(me, key, guild, opening);
             }
             (Some(snapshot), Some(_)) => self.settle(key, request, &snapshot, (&missed, last), opening),
@@ -294,6 +297,17 @@ impl Shard {
         }
         self.open_more(me, key);
         true
+    }
+
+    /// The guild has been given to the session here, or is gone.
+    pub(super) fn forget_created(&mut self, key: SessionKey, guild: GuildId) {
+        let Some(slot) = self.sessions.get_mut(key) else { return };
+        if let Some(created) = &mut slot.created {
+            created.remove(&guild);
+            if created.is_empty() {
+                slot.created = None;
+            }
+        }
     }
 
     /// The session of an opening can't be told what has happened in its guild.

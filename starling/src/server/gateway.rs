@@ -132,6 +132,10 @@ impl Part for Gateway {
         self.service.ended().await
     }
 
+    async fn leave(&self) {
+        self.service.drain().await;
+    }
+
     async fn shutdown(self) -> anyhow::Result<()> {
         self.service.shutdown().await;
         Ok(())

@@ -61,6 +61,9 @@ pub(crate) trait Part: Sized {
     /// Waits for a task that ends by itself, which only a defect does.
     async fn ended(&self) -> Ended;
 
+    /// What it does before it stops to be called.
+    async fn leave(&self) {}
+
     /// Ends it: what was accepted is finished.
     async fn shutdown(self) -> anyhow::Result<()>;
 }
@@ -145,6 +148,7 @@ impl<P: Part> Running for RoleServer<P> {
         // First, so that nothing says "ready" again.
         self.chores.kill().await;
         self.admin.readiness.set(Readiness::Draining);
+        self.part.leave().await;
         if let Some(grpc) = self.grpc {
             grpc.shutdown().await;
         }
