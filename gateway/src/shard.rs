@@ -18,6 +18,7 @@ use tasks::LocalTasks;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Duration;
 
+use crate::admission::Ticket;
 use crate::audience::SessionKey;
 use crate::encoder::Encoder;
 use crate::form::{Form, Stream};
@@ -31,6 +32,7 @@ use crate::socket::Socket;
 use crate::stats::Count;
 use crate::wire::{CloseCode, WriteStats};
 
+mod admit;
 mod aside;
 mod batch;
 mod command;
@@ -76,6 +78,8 @@ pub(crate) enum Input {
     /// Events of these guilds' partition are lost: what was built from them is void.
     Lost(Arc<dyn Fn(GuildId) -> bool + Send + Sync>),
     Socket(NewSocket),
+    /// How late is it? See [`crate::gate`].
+    Probe,
     /// Tell everybody to leave, over this time; answered when nobody is left.
     Drain(Duration, oneshot::Sender<()>),
     Stop,
@@ -130,6 +134,8 @@ pub(crate) struct Shard {
     guilds: FxHashMap<GuildId, Box<GuildTable>>,
     openings: FxHashMap<GuildId, Vec<Opening>>,
     opening_serial: u64,
+    /// Connections that wait for the start of their session.
+    starting: FxHashMap<ConnId, Ticket>,
     conn_timers: Wheel<ConnId>,
     /// Op 9 is due, unless it was sent.
     refusal_timers: Wheel<ConnId>,
@@ -182,6 +188,7 @@ impl Shard {
             guilds: FxHashMap::default(),
             openings: FxHashMap::default(),
             opening_serial: 0,
+            starting: FxHashMap::default(),
             conn_timers: Wheel::new(now_ms),
             refusal_timers: Wheel::new(now_ms),
             session_timers: Wheel::new(now_ms),
@@ -219,6 +226,7 @@ impl Shard {
             Input::MissedUserEvent(user, event) => self.on_missed_user_event(me, user, &event),
             Input::Lost(is_lost) => self.lost(&*is_lost),
             Input::Socket(socket) => self.on_socket(me, socket),
+            Input::Probe => self.services.shard_answered(self.index),
             Input::Drain(spread, done) => self.drain(me, spread, done),
             Input::Stop => self.is_stopped = true,
         }

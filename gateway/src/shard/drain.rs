@@ -100,6 +100,7 @@ impl Shard {
     fn tell_to_leave(&mut self, id: ConnId, now_ms: u64) {
         let Some(conn) = self.conn(id).filter(|conn| !conn.is_over()) else { return };
         conn.link.leave();
+        self.end_starting(id);
         self.send(id, Notice::Reconnect);
         self.services.stats.drained.add(1);
         if let Some(drain) = &mut self.drain {

@@ -9,10 +9,12 @@ mod attendance;
 mod client;
 mod fakes;
 mod gated;
+mod links;
 mod rig;
 mod world;
 
 mod batch;
+mod bots;
 mod closing;
 mod drain;
 mod forms;
@@ -28,6 +30,7 @@ mod revocation;
 mod schedule;
 mod sharing;
 mod slow;
+mod starts;
 mod voice;
 
 use model::{GuildId, UserId};

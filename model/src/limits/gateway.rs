@@ -61,6 +61,10 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 pub const IDENTIFY_TIMEOUT_MS: u64 = 30_000;
 pub const IDENTIFY_WINDOW_MS: u64 = 5_000;
 pub const IDENTIFIES_PER_DAY: u32 = 1000;
+pub const IDENTIFY_DAY_MS: u64 = 86_400_000;
+/// With so many guilds a bot needs many shards, and so has more of a day.
+pub const LARGE_BOT_GUILDS: usize = 150_000;
+pub const LARGE_BOT_IDENTIFIES_PER_DAY: u32 = 2000;
 pub const LARGE_THRESHOLD_DEFAULT: u32 = 50;
 pub const LARGE_THRESHOLD_MAX: u32 = 250;
 pub const LARGE_THRESHOLD_MIN: u32 = 50;
@@ -81,3 +85,37 @@ pub const SEQUENCE_MAX: u64 = 2_000_000_000;
 pub const SHARD_GUILDS_MAX: usize = 2500;
 /// Frames that one `writev` of the gateway covers: up to three times as many slices, far below the 1,024 that the system takes.
 pub const WRITE_FRAMES_MAX: usize = 64;
+
+/// How often a bot with so many guilds may IDENTIFY in a day.
+///
+/// Source: Discord's gateway documentation, "Sharding for Large Bots": 2,000, or 5 for each 1,000 guilds, whichever is more.
+pub const fn identifies_per_day(guilds: usize) -> u32 {
+    if guilds < LARGE_BOT_GUILDS {
+        return IDENTIFIES_PER_DAY;
+    }
+    let by_guilds = (guilds / 1000).saturating_mul(5);
+    if by_guilds > LARGE_BOT_IDENTIFIES_PER_DAY as usize {
+        if by_guilds > u32::MAX as usize { u32::MAX } else { by_guilds as u32 }
+    } else {
+        LARGE_BOT_IDENTIFIES_PER_DAY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_bots_have_more_of_a_day() {
+        for (guilds, expected) in [
+            (0, 1000),
+            (149_999, 1000),
+            (150_000, 2000),
+            (400_999, 2000),
+            (401_000, 2005),
+            (usize::MAX, u32::MAX),
+        ] {
+            assert_eq!(identifies_per_day(guilds), expected, "{guilds}");
+        }
+    }
+}

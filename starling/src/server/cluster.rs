@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backplane::nats::ConnectError;
-use backplane::{Backplane, Nats, RedisRegistry, RedisRoster, Registry, Roster, nats};
+use backplane::{Backplane, Nats, RedisRegistry, RedisRoster, RedisStarts, Registry, Roster, Starts, nats};
 use model::limits::{CLUSTER_RETRY_MS, PEERS_CHECK_MS};
 use proto::clients::{PresenceClient, remote_presence};
 use proto::transport::remote::Remote;
@@ -100,6 +100,14 @@ impl Cluster {
     /// In a role that does not need Redis.
     pub(super) fn roster(&self) -> Arc<dyn Roster> {
         Arc::new(RedisRoster::new(self.redis().expect("the role needs redis_url").clone()))
+    }
+
+    /// How often bots have begun sessions.
+    ///
+    /// # Panics
+    /// In a role that does not need Redis.
+    pub(super) fn starts(&self) -> Arc<dyn Starts> {
+        Arc::new(RedisStarts::new(self.redis().expect("the role needs redis_url").clone()))
     }
 
     pub(super) fn redis(&self) -> Option<&Link> {

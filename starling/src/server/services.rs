@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backplane::{Backplane, InMemoryRegistry, InMemoryRoster, InProcess, Registry, Roster};
+use backplane::{
+    Backplane, InMemoryRegistry, InMemoryRoster, InMemoryStarts, InProcess, Registry, Roster, Starts,
+};
 use fanout::Fanout;
 use guilds::Directory;
 use messages::Messages;
@@ -28,6 +30,7 @@ pub struct Services {
     pub backplane: Arc<dyn Backplane>,
     pub registry: Arc<dyn Registry>,
     pub roster: Arc<dyn Roster>,
+    pub starts: Arc<dyn Starts>,
     pub clock: SharedClock,
     streams: Arc<InProcess>,
     keep: Keep,
@@ -81,6 +84,7 @@ impl Services {
             backplane,
             registry,
             roster,
+            starts: Arc::new(InMemoryStarts::new(clock.clone())),
             clock,
             streams,
             keep,

@@ -128,12 +128,14 @@ impl Rig {
         let clients = self.services.clients.clone();
         let config = gateway::Config {
             listener: TcpListener::bind(("127.0.0.1", 0)).await.unwrap(),
+            tls: None,
             public_url: "ws://unused".into(),
             pod: PodName::new(format!("pod-{}-{:x}", self.gateways.len(), model::entropy::number())),
             shards: 1,
             backplane: self.services.backplane.clone(),
             registry: self.services.registry.clone(),
             roster,
+            starts: self.services.starts.clone(),
             accounts: clients.directory.accounts,
             guilds: clients.directory.guilds,
             messages: clients.messages,

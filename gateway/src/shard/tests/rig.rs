@@ -2,12 +2,13 @@
 //! nothing is left.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{
-    Backplane, Ephemeral, InMemoryRegistry, InMemoryRoster, InProcess, Layout, Options, Partition, PodName,
-    Subject, UserEvent,
+    Backplane, Ephemeral, InMemoryRegistry, InMemoryRoster, InMemoryStarts, InProcess, Layout, Options,
+    Partition, PodName, Subject, UserEvent,
 };
 use bytes::{Bytes, BytesMut};
 use doubles::{Away, Speech, Transport};
@@ -24,11 +25,13 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::fakes::{Call, Fakes, Gates};
 use super::gated::{Flow, Gated};
+use super::links::{encrypted, plain, relayed};
 use super::world::{Change, Told, World, allow, channel_id, guild_id, hidden, role_id, user_id};
+use crate::bot_starts::BotStarts;
 use crate::chance::Chance;
 use crate::config::Settings;
 use crate::form::Form;
-use crate::identify_limit::IdentifyLimit;
+use crate::gate::{self, Gate};
 use crate::intake::Intake;
 use crate::poller::Poller;
 use crate::presence::book::PresenceBook;
@@ -36,7 +39,6 @@ use crate::presence::{self, Presences, Reconciler};
 use crate::registration::Registration;
 use crate::services::Services;
 use crate::shard::{self, Input, NewSocket, Shard, ShardRef, SocketStart};
-use crate::socket::{Socket, pipe};
 use crate::stats::{Count, GatewayStats};
 use crate::wire::{Compression, Encoding};
 
@@ -60,11 +62,13 @@ pub struct Setup {
     pub seed: u64,
     pub settings: Settings,
     pub stream_events_max: usize,
+    /// Clients come over TLS.
+    pub tls: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { seed: 1, settings: Settings::default(), stream_events_max: 4096 }
+        Self { seed: 1, settings: Settings::default(), stream_events_max: 4096, tls: false }
     }
 }
 
@@ -77,6 +81,9 @@ pub struct Sim {
     senders: Arc<[mpsc::Sender<Input>]>,
     world: Arc<Mutex<World>>,
     user_sequence: Cell<u64>,
+    tls: bool,
+    /// The shard that does not come to its questions.
+    standing: Rc<Cell<Option<usize>>>,
     tasks: Tasks,
     runs: Mutex<JoinSet<()>>,
 }
@@ -135,9 +142,15 @@ impl Sim {
             messages: clients::local_messages(fakes.clone(), Handle::current()),
             presences: Presences::new(vec![clients::local_presence(fakes, Handle::current())]),
             roster: Arc::new(InMemoryRoster::new(clock.clone())),
+            bot_starts: BotStarts::new(
+                setup.settings.max_concurrency,
+                Arc::new(InMemoryStarts::new(clock.clone())),
+                clock.clone(),
+            ),
             clock,
             chance: Chance::Seeded(Mutex::new(setup.seed)),
-            identify_limit: IdentifyLimit::new(setup.settings.max_concurrency),
+            gate: Gate::new(&setup.settings, SHARDS),
+            tls: None,
             settings: setup.settings,
             public_url: "ws://sim".into(),
             pod: PodName::new("sim"),
@@ -170,13 +183,30 @@ impl Sim {
         spawner.spawn_lasting("registration", registration.keep(stop.clone()));
         spawner.spawn_lasting("keeper", presence::keep(services.clone(), 0, stop.clone()));
         spawner.spawn_lasting("lease", presence::lease::keep(services.clone(), stop.clone()));
+        let standing = Rc::new(Cell::new(None));
+        let questions = relayed(&senders, &standing, &mut runs);
+        spawner.spawn_lasting("gate", gate::keep(services.clone(), questions, stop.clone()));
         let reconciler = Reconciler::new(services.clone(), senders.clone());
         spawner.spawn_lasting("reconciler", reconciler.run(stop.clone()));
         for (shard, inbox) in shards.iter().zip(inboxes) {
             runs.spawn_local(shard::run(shard.clone(), inbox));
         }
         let (user_sequence, runs) = (Cell::new(0), Mutex::new(runs));
-        Self { services, shards, backplane, gates, registry, senders, world, user_sequence, tasks, runs }
+        let tls = setup.tls;
+        Self {
+            services,
+            shards,
+            backplane,
+            gates,
+            registry,
+            senders,
+            world,
+            user_sequence,
+            tls,
+            standing,
+            tasks,
+            runs,
+        }
     }
 
     /// Waits until no session can be resumed any more; then nothing may be left of any.
@@ -191,7 +221,7 @@ impl Sim {
             assert_eq!(shard.conns.len(), 0, "connections are left");
             assert_eq!(shard.sessions.len(), 0, "sessions are left");
             assert!(shard.by_id.is_empty() && shard.by_user.is_empty(), "traces of sessions are left");
-            assert!(shard.identifying.is_empty(), "an IDENTIFY is left");
+            assert!(shard.identifying.is_empty() && shard.starting.is_empty(), "an IDENTIFY is left");
             assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
             assert!(shard.voices.is_empty(), "voice channels are left");
         }
@@ -219,6 +249,13 @@ impl Sim {
         self.services.stats.all().iter().find(|(other, _)| *other == name).expect("a counter").1
     }
 
+    /// For so long a shard does not answer how late it is.
+    pub async fn hold_shard(&self, shard: usize, ms: u64) {
+        self.standing.set(Some(shard));
+        self.wait(ms).await;
+        self.standing.set(None);
+    }
+
     /// Lets everything happen that can happen now.
     pub async fn settle(&self) {
         self.wait(1).await;
@@ -239,7 +276,7 @@ impl Sim {
 
     /// The same of a client that wants to be spoken to in this way.
     pub fn connect_as(&self, shard: usize, user: u64, speech: Speech) -> Client {
-        let (server, client) = pipe::pair();
+        let (socket, client) = if self.tls { encrypted() } else { plain() };
         let encoding = if speech.is_etf { Encoding::Etf } else { Encoding::Json };
         let compression = match speech.transport {
             Transport::Plain => None,
@@ -250,7 +287,7 @@ impl Sim {
         let stream = own.and_then(|own| self.services.streams.open(own, self.services.streams_max()));
         self.services.stats.connections.add(1);
         let socket = NewSocket {
-            socket: Socket::Pipe(server),
+            socket,
             greeting: Bytes::new(),
             rest: BytesMut::new(),
             form,
