@@ -27,6 +27,13 @@ impl InMemoryRoster {
     pub fn new(clock: SharedClock) -> Self {
         Self { clock, pods: Mutex::default() }
     }
+
+    /// What there is of the pods that live.
+    fn select<T>(&self, now_ms: u64, what: impl Fn(&Entry) -> Option<T>) -> Vec<(PodName, T)> {
+        let pods = self.pods.lock();
+        let living = pods.iter().filter(|(_, entry)| entry.until_ms > now_ms);
+        living.filter_map(|(pod, entry)| Some((pod.clone(), what(entry)?))).collect()
+    }
 }
 
 #[async_trait]
@@ -50,16 +57,10 @@ impl Roster for InMemoryRoster {
 
     async fn living(&self) -> Result<Vec<(PodName, Duration)>, Unavailable> {
         let now_ms = self.clock.now_ms();
-        let pods = self.pods.lock();
-        let left = |until_ms: u64| Duration::from_millis(until_ms.saturating_sub(now_ms));
-        let living = pods.iter().filter(|(_, entry)| entry.until_ms > now_ms);
-        Ok(living.map(|(pod, entry)| (pod.clone(), left(entry.until_ms))).collect())
+        Ok(self.select(now_ms, |entry| Some(Duration::from_millis(entry.until_ms - now_ms))))
     }
 
     async fn addresses(&self) -> Result<Vec<(PodName, String)>, Unavailable> {
-        let now_ms = self.clock.now_ms();
-        let pods = self.pods.lock();
-        let living = pods.iter().filter(|(_, entry)| entry.until_ms > now_ms);
-        Ok(living.filter_map(|(pod, entry)| Some((pod.clone(), entry.address.clone()?))).collect())
+        Ok(self.select(self.clock.now_ms(), |entry| entry.address.clone()))
     }
 }
