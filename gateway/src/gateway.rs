@@ -23,7 +23,7 @@ use crate::intake::Intake;
 use crate::interest::Interest;
 use crate::ownership;
 use crate::poller::Poller;
-use crate::positions::Positions;
+use crate::positions::{self, Positions};
 use crate::presence::book::PresenceBook;
 use crate::presence::{self, Presences, Reconciler};
 use crate::registration::Registration;
@@ -129,6 +129,8 @@ impl Gateway {
         spawner.spawn_lasting("its registration", registration.keep(stop.clone()));
         let ownership = ownership::keep(services.clone(), shards.clone(), stop.clone());
         spawner.spawn_lasting("the owner of its sessions", ownership);
+        let teller = positions::tell(services.clone(), shards.clone(), stop.clone());
+        spawner.spawn_lasting("the teller of positions", teller);
         let acceptor = Acceptor {
             listener,
             services: services.clone(),
@@ -167,7 +169,8 @@ impl Gateway {
         move || services.stats.all()
     }
 
-    /// Stops accepting, tells everybody to leave (see `drain`), and ends once they have.
+    /// Stops accepting, leaves all sessions to other gateways, tells everybody to go there (see `drain`), and ends once they
+    /// have. Others may ask for sessions until the end.
     pub async fn shutdown(self) {
         self.door.stop();
         drain::run(&self.services, &self.shards).await;

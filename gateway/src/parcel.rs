@@ -98,8 +98,7 @@ pub(crate) enum ParcelError {
 // === impl Parcel ===
 
 impl Parcel {
-    /// As it is stored. Nothing but tests stores it yet.
-    #[cfg(test)]
+    /// As it is stored.
     pub(crate) fn encode(&self) -> Result<Bytes, ParcelError> {
         let message = self.message()?;
         Ok(message.encode_to_vec().into())
@@ -141,6 +140,10 @@ impl Parcel {
     /// What of it a client lacks that has received everything up to `seq`; `None` when it does not reach back so far, or
     /// the client can't have received so much.
     pub(crate) fn above(mut self, seq: u64) -> Option<Self> {
+        if self.entries.is_some() && seq > self.seq {
+            // It was taken from here before, and its client has got further: what is above the position comes once more.
+            self.entries = None;
+        }
         match &mut self.entries {
             Some(entries) => {
                 let first = self.seq + 1 - entries.len() as u64;
@@ -148,7 +151,8 @@ impl Parcel {
                 entries.drain(..surplus as usize);
             }
             None => {
-                let is_near = (self.seq..=self.seq + limits::CHECKPOINT_LAG_MAX).contains(&seq);
+                let is_near = (self.seq..=self.seq + limits::CHECKPOINT_LAG_MAX).contains(&seq)
+                    && seq < limits::SEQUENCE_MAX;
                 self.seq = Some(seq).filter(|_| is_near)?;
             }
         }

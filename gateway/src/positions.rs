@@ -3,11 +3,19 @@
 //! What is read here before a shard is told to give a session away holds for that session: whatever lies below has been put
 //! into the shard's queue before.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use backplane::{FollowStatus, Layout, Partition};
+use model::limits;
 use parking_lot::RwLock;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::services::Services;
+use crate::shard::Input;
 
 /// See the module.
 #[derive(Debug)]
@@ -19,7 +27,7 @@ pub(crate) struct Positions {
 }
 
 /// The same at one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// Of all streams.
     pub(crate) incarnation: u64,
@@ -53,6 +61,27 @@ impl Positions {
             users: self.users.iter().map(|taken| taken.load(Ordering::Acquire)).collect(),
         }
     }
+}
+
+/// Tells the shards once a second, each behind everything that it was given before.
+pub(crate) async fn tell(
+    services: Arc<Services>,
+    shards: Arc<[mpsc::Sender<Input>]>,
+    stop: CancellationToken,
+) {
+    let mut tick = interval(Duration::from_millis(limits::SEEN_TELL_MS));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let tell = async {
+        loop {
+            tick.tick().await;
+            let seen = Arc::new(services.positions.now());
+            for shard in shards.iter() {
+                // A shard that has ended has no sessions.
+                let _ = shard.send(Input::Seen(seen.clone())).await;
+            }
+        }
+    };
+    stop.run_until_cancelled(tell).await;
 }
 
 impl Seen {

@@ -302,6 +302,27 @@ impl Session {
         }
     }
 
+    /// The client has confirmed everything up to here, or it is gone for good.
+    pub(crate) fn confirmed_seq(&self) -> u64 {
+        self.ring.first_seq() - 1
+    }
+
+    /// The number above which nothing of what was given is gone.
+    pub(crate) fn whole_above(&self, rings: &SharedRings) -> u64 {
+        self.ring.whole_above(rings)
+    }
+
+    /// When the oldest event was given that the client has not confirmed: the end of time if there is none; `None` where that
+    /// is no longer known.
+    pub(crate) fn unconfirmed_since_ms(&self, rings: &SharedRings) -> Option<u64> {
+        self.ring.oldest_at_ms(rings)
+    }
+
+    /// Guilds whose GUILD_CREATE the client has not confirmed.
+    pub(crate) fn unconfirmed_guilds(&self) -> impl Iterator<Item = GuildId> + '_ {
+        self.ring.guild_creates()
+    }
+
     /// Bytes that the ring is accounted for.
     pub fn ring_bytes(&self) -> usize {
         self.ring.bytes()

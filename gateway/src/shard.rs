@@ -24,7 +24,9 @@ use crate::form::{Form, Stream};
 use crate::giver::Ask;
 use crate::link::command::Resume;
 use crate::live::LiveEvent;
+use crate::parcel::Parcel;
 use crate::poller::Poller;
+use crate::positions::Seen;
 use crate::services::Services;
 use crate::session::SessionId;
 use crate::shared_ring::SharedRings;
@@ -35,6 +37,7 @@ use crate::wire::{CloseCode, WriteStats};
 mod arriving;
 mod aside;
 mod batch;
+mod checkpoint;
 mod command;
 mod conn;
 mod deliver;
@@ -46,10 +49,12 @@ mod members;
 #[cfg(test)]
 mod memory;
 mod opening;
+mod parking;
 mod presences;
 mod private;
 mod pump;
 mod resume;
+mod seen;
 mod send;
 mod serve;
 mod session;
@@ -60,12 +65,14 @@ mod voice;
 mod wheel;
 
 use batch::{Gathered, Then};
+use checkpoint::Checkpoints;
 use conn::{Conn, ConnId};
 use drain::Drain;
 use giving::Departed;
 use guild::GuildTable;
 use opening::Opening;
 use presences::Presences;
+use seen::SeenLog;
 use serve::Partial;
 use session::SessionSlot;
 use voice::InVoice;
@@ -84,6 +91,8 @@ pub(crate) enum Input {
     Give(Box<Ask>),
     /// The session goes on elsewhere, in a later epoch than this one.
     Overtaken(SessionId, u64),
+    /// Everything up to here was put into this queue before.
+    Seen(Arc<Seen>),
     Socket(NewSocket),
     /// Tell everybody to leave, over this time; answered when nobody is left.
     Drain(Duration, oneshot::Sender<()>),
@@ -147,6 +156,10 @@ pub(crate) struct Shard {
     departed: Departed,
     /// The highest sequence that was taken of each partition of users.
     users_taken: Vec<u64>,
+    seen: SeenLog,
+    checkpoints: Checkpoints,
+    /// Sessions that were packed up, as the pod goes away.
+    parked: FxHashMap<SessionId, Parcel>,
     /// The events that sessions can be given again.
     rings: SharedRings,
     presences: Presences,
@@ -203,6 +216,9 @@ impl Shard {
             taking: FxHashMap::default(),
             departed: Departed::default(),
             users_taken: Vec::new(),
+            seen: SeenLog::default(),
+            checkpoints: Checkpoints::default(),
+            parked: FxHashMap::default(),
             rings: SharedRings::new(model::limits::SHARED_RINGS_BYTES_MAX / count),
             presences: Presences::new(model::limits::PRESENCES_KEPT_BYTES_MAX / count),
             guilds: FxHashMap::default(),
@@ -246,6 +262,7 @@ impl Shard {
             Input::Lost(is_lost) => self.lost(&*is_lost),
             Input::Give(ask) => self.give_away(*ask),
             Input::Overtaken(id, epoch) => self.overtaken(id, epoch),
+            Input::Seen(seen) => self.seen.push(self.services.now_ms(), seen),
             Input::Socket(socket) => self.on_socket(me, socket),
             Input::Drain(spread, done) => self.drain(me, spread, done),
             Input::Stop => self.is_stopped = true,
@@ -295,6 +312,7 @@ pub(crate) async fn run(shard: ShardRef, mut inbox: mpsc::Receiver<Input>) {
             _ = tick.tick() => {
                 let mut this = shard.borrow_mut();
                 this.tick();
+                this.write_checkpoints(&shard);
                 this.flush_dirty(&shard);
             }
             count = inbox.recv_many(&mut batch, BATCH_MAX) => {

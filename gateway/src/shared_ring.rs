@@ -109,6 +109,13 @@ impl SharedRings {
         Some(&events[at].event)
     }
 
+    /// When the event was taken, if it is still here.
+    pub(crate) fn taken_at_ms(&self, place: EventRef) -> Option<u64> {
+        let events = &self.rings.get(place.ring())?.events;
+        let at = events.binary_search_by_key(&place.index(), |kept| kept.index).ok()?;
+        Some(events[at].at_ms)
+    }
+
     pub fn has(&self, place: EventRef) -> bool {
         self.get(place).is_some()
     }

@@ -88,6 +88,16 @@ stats! {
     drain_waiting,
     /// Clients that were told.
     drained,
+    /// Sessions that were left in the registry for whoever takes them.
+    sessions_parked,
+    /// Sessions of which nothing newer than their checkpoint could be left: the registry was away, or what was to be replayed is
+    /// gone.
+    drained_without_record,
+    /// Sessions that were more than a record takes, and left a checkpoint.
+    records_too_large,
+    /// Checkpoints that were written, and those that were not, as the registry was away.
+    checkpoints,
+    checkpoints_failed,
 }
 
 pub(crate) trait Count {

@@ -76,7 +76,11 @@ pub(crate) async fn take(
     let neighbours = services.neighbours.as_ref().ok_or(Refused::Unknown)?;
     let entry = look(services, wanted.id).await;
     let parcel = match ask_around(services, neighbours, wanted, hint, entry.as_ref()).await {
-        Err(Refused::NoAnswer) => left_behind(wanted, entry.as_ref())?,
+        // A pod that has ended may have a successor at its address, which knows nothing of it.
+        Err(refused @ (Refused::NoAnswer | Refused::Unknown)) => match entry.as_ref() {
+            Some(entry) if entry.record.is_some() => left_behind(wanted, Some(entry))?,
+            _ => return Err(refused),
+        },
         asked => asked?,
     };
     if parcel.profile.id != wanted.id || !parcel.profile.token_hash.matches(&wanted.token) {

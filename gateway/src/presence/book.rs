@@ -311,7 +311,7 @@ fn request(
 }
 
 /// Of a session that has not been anywhere else.
-const FIRST_EPOCH: u64 = 1;
+pub(crate) const FIRST_EPOCH: u64 = 1;
 
 #[cfg(test)]
 mod tests;

@@ -179,6 +179,35 @@ impl Ring {
         shared.into_iter().all(|place| rings.has(place))
     }
 
+    /// The number above which everything can still be given.
+    pub(super) fn whole_above(&self, rings: &SharedRings) -> u64 {
+        let Some(held) = &self.held else { return self.gone };
+        let is_gone = |bits: &u64| EventRef::from_bits(*bits).is_some_and(|place| !rings.has(place));
+        let last_gone = held.entries.iter().rposition(is_gone);
+        self.gone + last_gone.map_or(0, |index| index as u64 + 1)
+    }
+
+    /// When the oldest entry was given: the end of time if there is none; `None` where the shared rings no longer know.
+    pub(super) fn oldest_at_ms(&self, rings: &SharedRings) -> Option<u64> {
+        let Some((held, bits)) = self.held.as_ref().and_then(|held| Some((held, held.entries.front()?)))
+        else {
+            return Some(u64::MAX);
+        };
+        match EventRef::from_bits(*bits) {
+            Some(place) => rings.taken_at_ms(place),
+            None => held.beside.front().map(|beside| beside.at_ms),
+        }
+    }
+
+    /// The recipes that are kept.
+    pub(super) fn guild_creates(&self) -> impl Iterator<Item = GuildId> + '_ {
+        let beside = self.held.iter().flat_map(|held| &held.beside);
+        beside.filter_map(|beside| match beside.what {
+            Own::GuildCreate(guild) => Some(guild),
+            Own::Event(..) => None,
+        })
+    }
+
     /// The client has everything up to here.
     pub fn confirm(&mut self, seq: u64) {
         let Some(held) = &mut self.held else { return };

@@ -16,6 +16,7 @@ use proto::{Envelope, v1};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
+use super::checkpoint::Left;
 use super::opening::{Opening, Request};
 use super::taking::{Again, Brought};
 use super::voice::InVoice;
@@ -107,7 +108,11 @@ impl Shard {
         let slot = &mut self.sessions[key];
         slot.detached_at_ms = now_ms;
         slot.user_floor = parcel.position.user;
+        slot.left = Left::elsewhere();
         slot.opening_count = parcel.open.len();
+        let floor = |guild: &GuildId| Some((*guild, parcel.position.floor(layout.guild(*guild).0)?));
+        let created: FxHashMap<GuildId, u64> = parcel.to_create.iter().filter_map(floor).collect();
+        slot.created = (!created.is_empty()).then(|| Box::new(created));
         slot.to_open = std::mem::take(&mut parcel.to_create).into();
         let arrivals = Arrivals::of(&parcel, |guild| layout.guild(guild).0);
         slot.arrivals = (!parcel.open.is_empty()).then(|| Box::new(arrivals));
@@ -263,7 +268,12 @@ impl Shard {
     }
 
     /// Events that others have read are kept once they are given.
-    fn keep_if_entitled(&mut self, key: SessionKey, guild: GuildId, past: &Past) -> Arc<LiveEvent> {
+    pub(super) fn keep_if_entitled(
+        &mut self,
+        key: SessionKey,
+        guild: GuildId,
+        past: &Past,
+    ) -> Arc<LiveEvent> {
         let loose = Arc::new(LiveEvent::ephemeral(past.sequence, past.envelope.clone()));
         if self.is_entitled(key, guild, &loose) { self.keep_past(past) } else { loose }
     }
@@ -289,6 +299,23 @@ impl Shard {
         let since = opening.events.iter().rposition(joins).map_or(0, |index| index + 1);
         for event in &opening.events[since..] {
             self.give_if_entitled(key, request.guild, event);
+        }
+    }
+
+    /// The client was given a GUILD_CREATE elsewhere, perhaps, and then these events, of which none may be missing.
+    pub(super) fn give_once_more(&mut self, key: SessionKey, request: &Request, missed: &[Past]) {
+        let guild = request.guild;
+        let known = self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild).copied());
+        let (Some(after), Some(GuildState::Open { revision, .. })) = (request.known, known) else { return };
+        if let Some(slot) = self.sessions.get_mut(key) {
+            slot.session.guilds.insert(guild, GuildState::Open { revision, after });
+        }
+        for past in missed {
+            let event = self.keep_if_entitled(key, guild, past);
+            self.give_if_entitled(key, guild, &event);
+        }
+        if let (Some(slot), Some(known)) = (self.sessions.get_mut(key), known) {
+            slot.session.guilds.insert(guild, known);
         }
     }
 

@@ -27,6 +27,7 @@ impl Shard {
             Action::Confirmed(seq) => {
                 if let Some(key) = self.key_of(conn) {
                     self.sessions[key].session.confirmed(seq);
+                    self.checkpoint_soon(key);
                 }
                 self.beaten(conn);
                 self.send(conn, Notice::HeartbeatAck);

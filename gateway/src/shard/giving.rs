@@ -17,6 +17,7 @@ use crate::parcel::{OpenGuild, Parcel, Position, Says};
 use crate::positions::Seen;
 use crate::session::{GuildState, ResumeRefusal, SessionId};
 use crate::stats::Count;
+use crate::takings::Wanted;
 use crate::wire::CloseCode;
 
 /// Where sessions went that others have taken.
@@ -61,7 +62,7 @@ impl Shard {
         let outcome = match self.by_id.get(&wanted.id).copied() {
             None => match self.departed.get(wanted.id) {
                 Some(pod) => Outcome::MovedTo(pod.as_str().to_owned()),
-                None => refusal(v1::TakeRefusal::Unknown),
+                None => self.give_parked(&wanted, taker).unwrap_or_else(refusal),
             },
             Some(key) => {
                 let session = &self.sessions[key].session;
@@ -79,6 +80,23 @@ impl Shard {
         self.services.stats.givings_refused.add(u64::from(matches!(outcome, Outcome::Refusal(_))));
         // Whoever asked may have gone; the session is on its way all the same.
         let _ = answer.send(outcome);
+    }
+
+    /// A session that was packed up because the pod goes away.
+    fn give_parked(&mut self, wanted: &Wanted, taker: PodName) -> Result<Outcome, v1::TakeRefusal> {
+        let parcel = self.parked.get(&wanted.id).ok_or(v1::TakeRefusal::Unknown)?;
+        if !parcel.profile.token_hash.matches(&wanted.token) {
+            return Err(v1::TakeRefusal::WrongToken);
+        }
+        if wanted.seq > parcel.seq {
+            return Err(v1::TakeRefusal::SeqAhead);
+        }
+        let rest = parcel.clone().above(wanted.seq).ok_or(v1::TakeRefusal::SeqTooOld)?;
+        let message = rest.message().map_err(|_| v1::TakeRefusal::TooLarge)?;
+        self.parked.remove(&wanted.id);
+        self.remember_departed(wanted.id, taker);
+        self.services.stats.sessions_given.add(1);
+        Ok(Outcome::Session(message))
     }
 
     fn packed(&self, key: SessionKey, seq: u64, seen: &Seen) -> Result<v1::Parcel, v1::TakeRefusal> {
@@ -146,6 +164,10 @@ impl Shard {
                 *floor = (*floor).min(guild.after);
             }
         }
+        for (guild, above) in slot.created.iter().flat_map(|created| created.iter()) {
+            let floor = floors.entry(layout.guild(*guild).0).or_insert(*above);
+            *floor = (*floor).min(*above);
+        }
         for guild in open.iter_mut().filter(|guild| !is_arriving(guild)) {
             let partition = layout.guild(guild.id);
             if floors.get(&partition.0).is_some_and(|floor| *floor < seen.guilds(partition)) {
@@ -163,6 +185,10 @@ impl Shard {
     fn depart(&mut self, key: SessionKey, to: PodName) {
         let id = self.sessions[key].session.profile.id;
         self.leave_to_others(key);
+        self.remember_departed(id, to);
+    }
+
+    fn remember_departed(&mut self, id: SessionId, to: PodName) {
         let until_ms = self.services.now_ms() + self.services.settings.resume_ms;
         self.departed.remember(until_ms, id, to);
     }
@@ -186,15 +212,6 @@ impl Shard {
             self.services.book.hand_over(slot.session.profile.id);
             self.remove_session(key);
         }
-    }
-
-    /// Tells the registry that a session has begun here.
-    pub(super) fn begin_ownership(&self, id: SessionId) {
-        let services = self.services.clone();
-        self.tasks.spawn(async move {
-            // Should this fail, the next renewal makes the entry.
-            let _ = services.sessions.take(&id.to_string(), &services.pod, 0).await;
-        });
     }
 
     /// Tells the registry that the session has ended: nobody can take it any more.

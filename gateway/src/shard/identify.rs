@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use backplane::Subject;
+use model::presence::{Platform, Status};
 use model::{Channel, GuildId, Intents, User, UserId, limits};
 use proto::token::{bare, claimed_user};
 use proto::{Failure, FailureKind, v1};
 use tracing::warn;
 
+use super::checkpoint::leave_first;
 use super::conn::ConnId;
 use super::{Newcomer, Shard, ShardRef, private};
 use crate::link::activity;
 use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
 use crate::live::LiveEvent;
 use crate::made::Fresh;
-use crate::presence::book::Page;
+use crate::parcel::{Parcel, Position, Says};
+use crate::presence::book::{FIRST_EPOCH, Page};
 use crate::render::Ready;
 use crate::services::Services;
 use crate::session::{PodTag, Profile, Session, SessionId, TokenHash};
@@ -49,9 +52,19 @@ impl Shard {
         let (me, services, index) = (me.clone(), self.services.clone(), self.index);
         self.tasks.spawn(async move {
             let outcome = start(&me, &services, conn, index, &identify).await;
+            let outcome = match outcome {
+                Ok((authenticated, places)) => {
+                    let profile = profile(&services, index, &identify, &authenticated);
+                    leave_first(&services, &first_checkpoint(&services, &profile, &identify, &places)).await;
+                    Ok((profile, authenticated, places))
+                }
+                Err(refusal) => Err(refusal),
+            };
             let mut this = me.borrow_mut();
             match outcome {
-                Ok((authenticated, places)) => this.identified(&me, conn, &identify, authenticated, places),
+                Ok((profile, authenticated, places)) => {
+                    this.identified(&me, conn, &identify, profile, authenticated, places);
+                }
                 Err(refusal) => this.not_identified(conn, &refusal),
             }
             this.flush_dirty(&me);
@@ -102,6 +115,7 @@ impl Shard {
         me: &ShardRef,
         conn: ConnId,
         identify: &Identify,
+        profile: Profile,
         authenticated: Authenticated,
         places: Places,
     ) {
@@ -111,19 +125,7 @@ impl Shard {
         };
         connection.link.accepted();
         self.services.stats.identifies.add(1);
-        let id =
-            SessionId::new(PodTag::of(&self.services.pod), self.index as u8, self.services.chance.bytes());
-        let profile = Profile {
-            id,
-            user_id: authenticated.user.id,
-            is_bot: authenticated.user.bot,
-            token_id: authenticated.token_id,
-            token_hash: TokenHash::of(&identify.token),
-            intents: authenticated.intents,
-            large_threshold: identify.large_threshold,
-            shard: identify.shard,
-            compress: identify.compress,
-        };
+        let id = profile.id;
         let ready = Ready {
             user: &authenticated.user,
             application: authenticated.application.as_ref(),
@@ -140,7 +142,6 @@ impl Shard {
         let key = self.insert_session(session, Some(conn));
         self.give_ready(key, &ready);
         self.announce(id, &authenticated.user, identify);
-        self.begin_ownership(id);
         self.sessions[key].to_open = places.guilds.into();
         self.sessions[key].user_floor = places.user_floor;
         self.open_more(me, key);
@@ -150,11 +151,59 @@ impl Shard {
     }
 
     fn announce(&self, id: SessionId, user: &User, identify: &Identify) {
-        let online = PresenceUpdate { status: model::presence::Status::Online, activities: Vec::new() };
-        let presence = identify.presence.as_ref().unwrap_or(&online);
-        let platform = if user.bot { model::presence::Platform::Web } else { identify.platform };
-        let activities_json = activity::to_json(&presence.activities, self.services.wall()).into();
-        self.services.book.set(id, Page::new(user.id, presence.status, platform, activities_json));
+        let Says { status, platform, activities_json } = says(&self.services, user.bot, identify);
+        self.services.book.set(id, Page::new(user.id, status, platform, activities_json));
+    }
+}
+
+/// What the client says of its user's presence as it begins.
+fn says(services: &Services, is_bot: bool, identify: &Identify) -> Says {
+    let online = PresenceUpdate { status: Status::Online, activities: Vec::new() };
+    let presence = identify.presence.as_ref().unwrap_or(&online);
+    Says {
+        status: presence.status,
+        platform: if is_bot { Platform::Web } else { identify.platform },
+        activities_json: activity::to_json(&presence.activities, services.wall()).into(),
+    }
+}
+
+fn profile(services: &Services, index: usize, identify: &Identify, authenticated: &Authenticated) -> Profile {
+    Profile {
+        id: SessionId::new(PodTag::of(&services.pod), index as u8, services.chance.bytes()),
+        user_id: authenticated.user.id,
+        is_bot: authenticated.user.bot,
+        token_id: authenticated.token_id,
+        token_hash: TokenHash::of(&identify.token),
+        intents: authenticated.intents,
+        large_threshold: identify.large_threshold,
+        shard: identify.shard,
+        compress: identify.compress,
+    }
+}
+
+/// What is left of the session if it dies before its client's first heartbeat: all of its guilds are given once more, and what
+/// has come since.
+fn first_checkpoint(services: &Services, profile: &Profile, identify: &Identify, places: &Places) -> Parcel {
+    let (seen, layout) = (services.positions.now(), services.backplane.layout());
+    let partitions = places.guilds.iter().map(|guild| layout.guild(*guild));
+    let mut floors: Vec<(u16, u64)> =
+        partitions.map(|partition| (partition.0, seen.guilds(partition))).collect();
+    floors.sort_unstable();
+    floors.dedup();
+    Parcel {
+        profile: profile.clone(),
+        epoch: FIRST_EPOCH,
+        // READY.
+        seq: 1,
+        entries: None,
+        position: Position { incarnation: seen.incarnation, floors, user: places.user_floor },
+        open: Vec::new(),
+        to_create: places.guilds.clone(),
+        joined: Vec::new(),
+        private: places.private_channels.iter().map(|channel| channel.id).collect(),
+        says: says(services, profile.is_bot, identify),
+        voices: Vec::new(),
+        waiting: Vec::new(),
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) struct Request {
     pub(super) guild: GuildId,
     wanted: Wanted,
     /// The client has the guild: it has its events up to here, and lacks those above.
-    known: Option<u64>,
+    pub(super) known: Option<u64>,
 }
 
 /// Why a guild was not loaded.
@@ -159,7 +159,8 @@ impl Shard {
         }
         slot.session.guilds.insert(guild, GuildState::Opening);
         slot.opening_count += 1;
-        let request = Request::new(&slot.session, guild);
+        let created = slot.created.as_ref().and_then(|created| created.get(&guild).copied());
+        let request = Request { known: created, ..Request::new(&slot.session, guild) };
         self.begin_opening(me, key, request);
     }
 
@@ -227,6 +228,7 @@ impl Shard {
         }
         let opening = openings.swap_remove(index);
         self.sessions[key].opening_count -= 1;
+        self.forget_created(key, guild);
         match (found, arriving) {
             (None, None) => {
                 self.sessions[key].session.guilds.remove(&guild);
@@ -235,6 +237,7 @@ impl Shard {
             (Some(found), Some(_)) => self.settle(key, request, found, (missed, loaded.last), opening),
             (Some((snapshot, member)), None) => {
                 self.admit(key, request, (snapshot, member), loaded.last, &opening);
+                self.give_once_more(key, request, missed);
                 self.catch_up(me, key, guild, opening);
             }
         }
@@ -245,6 +248,17 @@ impl Shard {
         }
         self.open_more(me, key);
         true
+    }
+
+    /// The guild has been given to the session here, or is gone.
+    pub(super) fn forget_created(&mut self, key: SessionKey, guild: GuildId) {
+        let Some(slot) = self.sessions.get_mut(key) else { return };
+        if let Some(created) = &mut slot.created {
+            created.remove(&guild);
+            if created.is_empty() {
+                slot.created = None;
+            }
+        }
     }
 
     /// The session of an opening can't be told what has happened in its guild.

@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use model::{GuildId, UserId};
+use rustc_hash::FxHashMap;
 
 use super::Shard;
 use super::arriving::Arrivals;
 use super::aside::Aside;
+use super::checkpoint::Left;
 use super::conn::ConnId;
 use super::presences::Heard;
 use crate::audience::SessionKey;
@@ -27,6 +29,9 @@ pub(super) struct SessionSlot {
     pub(super) user_floor: u64,
     /// Of a session that has come from another pod.
     pub(super) arrivals: Option<Box<Arrivals>>,
+    /// Guilds whose GUILD_CREATE the client may have had elsewhere, and whatever came above here.
+    pub(super) created: Option<Box<FxHashMap<GuildId, u64>>>,
+    pub(super) left: Left,
     /// Guilds that are still to be opened.
     pub(super) to_open: VecDeque<GuildId>,
     pub(super) opening_count: usize,
@@ -46,6 +51,8 @@ impl Shard {
             detached_at_ms: 0,
             user_floor: 0,
             arrivals: None,
+            created: None,
+            left: Left::default(),
             to_open: VecDeque::new(),
             opening_count: 0,
             is_remaking: false,
@@ -82,6 +89,8 @@ impl Shard {
         self.session_timers.set(now_ms + resume_ms, (key, id));
         if self.sessions[key].session.is_exhausted() {
             self.end_session(key);
+        } else {
+            self.leaves_alone(key, id);
         }
     }
 

@@ -18,6 +18,7 @@ mod closing;
 mod drain;
 mod forms;
 mod gap;
+mod left;
 mod membership;
 mod opening;
 mod presence;

@@ -2,6 +2,10 @@
 
 /// How long a chunk of members waits for a client that reads slowly.
 pub const CHUNK_WAIT_MS: u64 = 30_000;
+/// How long the registry may take for a checkpoint or a record. READY waits for no more than this.
+pub const CHECKPOINT_MS: u64 = 500;
+/// Checkpoints of a shard that are on their way at one time.
+pub const CHECKPOINTS_AT_ONCE: usize = 64;
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// How long a gateway that goes away waits to hear which others there are.
 pub const DRAIN_ASK_MS: u64 = 500;
@@ -9,6 +13,8 @@ pub const DRAIN_ASK_MS: u64 = 500;
 pub const DRAIN_END_MS: u64 = 10_000;
 /// How long a client may take to leave, once it is told to.
 pub const DRAIN_LEAVE_MS: u64 = 3_000;
+/// A session of a gateway that goes away waits so long for guilds that are being opened.
+pub const DRAIN_OPENING_MS: u64 = 2_000;
 /// Clients that each other gateway takes in a second.
 pub const DRAIN_SESSIONS_PER_SEC: u64 = 1_000;
 /// Clients are told in portions, this often.
@@ -73,10 +79,16 @@ pub const MEMBERS_QUERY_MAX: usize = 100;
 pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Frames that wait for a client: half of what its session's ring holds, so that it can resume after it was sent away.
 pub const OUTBOX_FRAMES_MAX: usize = RING_EVENTS_MAX / 2;
+/// Records of a shard that are on their way at one time, and how long one is tried again.
+pub const PARKINGS_MAX: u64 = 256;
+pub const PARKING_MS: u64 = 3_000;
 /// A refusal waits this long for the client's heartbeat, then op 9 comes without.
 pub const REFUSAL_WAIT_MS: u64 = 1_000;
 pub const RING_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const RING_EVENTS_MAX: usize = 4096;
+/// How often shards are told how far the pod is, and how much of that they keep: of the time that events are kept, and more.
+pub const SEEN_TELL_MS: u64 = 1_000;
+pub const SEEN_KEPT_MAX: usize = (super::RING_AGE_MS / SEEN_TELL_MS) as usize + 60;
 pub const SEQUENCE_MAX: u64 = 2_000_000_000;
 pub const SHARD_GUILDS_MAX: usize = 2500;
 /// Frames that one `writev` of the gateway covers: up to three times as many slices, far below the 1,024 that the system takes.

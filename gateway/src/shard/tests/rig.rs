@@ -35,7 +35,7 @@ use crate::intake::Intake;
 use crate::neighbours::Neighbours;
 use crate::ownership;
 use crate::poller::Poller;
-use crate::positions::Positions;
+use crate::positions::{self, Positions};
 use crate::presence::book::PresenceBook;
 use crate::presence::{self, Presences, Reconciler};
 use crate::registration::Registration;
@@ -192,6 +192,7 @@ impl Ground {
         spawner.spawn_lasting("keeper", presence::keep(services.clone(), 0, stop.clone()));
         spawner.spawn_lasting("lease", presence::lease::keep(services.clone(), stop.clone()));
         spawner.spawn_lasting("owner", ownership::keep(services.clone(), senders.clone(), stop.clone()));
+        spawner.spawn_lasting("teller", positions::tell(services.clone(), senders.clone(), stop.clone()));
         let reconciler = Reconciler::new(services.clone(), senders.clone());
         spawner.spawn_lasting("reconciler", reconciler.run(stop.clone()));
         for (shard, inbox) in shards.iter().zip(inboxes) {

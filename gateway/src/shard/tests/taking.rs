@@ -1,6 +1,6 @@
 //! A session is resumed at another gateway while the one that has it lives.
 
-use backplane::{Backplane as _, PodName, Subject};
+use backplane::{Backplane as _, OwnedSession, PodName, Subject};
 use model::{ChannelKind, Permissions};
 
 use super::client::Client;
@@ -220,9 +220,11 @@ fn who_is_overtaken_drops_the_session_and_closes_its_socket() {
 }
 
 #[test]
-fn without_an_answer_the_client_begins_again() {
+fn without_an_answer_and_a_record_the_client_begins_again() {
     simulate_two(async |sim| {
         let client = sim.session(0, BOB).await;
+        let owned = OwnedSession { id: client.session_id.clone(), epoch: 1 };
+        sim.services.sessions.end(&owned).await.unwrap();
         sim.gates.hold(Call::TakeAsked, 0, 1);
         let mut again = resumed_there(sim, &client).await;
         assert!(again.news().is_empty());
