@@ -119,6 +119,11 @@ impl Member {
         self.end_by(Signal::KILL);
     }
 
+    /// SIGTERM. It is started again.
+    pub fn terminate(&self) {
+        self.end_by(Signal::TERM);
+    }
+
     pub(super) fn end_by(&self, signal: Signal) {
         *self.ended.lock() = self.pid();
         self.signal(signal);

@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it unwraps")]
 
 mod audit;
+mod gateways;
 mod replicas;
 mod revocation;
 mod servers;
@@ -33,6 +34,16 @@ async fn servers_fail_and_nothing_is_lost() {
     servers::redis_is_stopped_and_emptied(&town).await;
     servers::presence_is_killed(&town).await;
     town.close().await;
+}
+
+#[tokio::test]
+async fn gateways_are_replaced_and_nobody_begins_anew() {
+    gateways::both_are_replaced_in_turn().await;
+}
+
+#[tokio::test]
+async fn a_gateway_is_killed_and_what_came_last_comes_again() {
+    gateways::one_is_killed().await;
 }
 
 #[tokio::test]

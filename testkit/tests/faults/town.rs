@@ -1,6 +1,7 @@
 //! A cluster with its people, who talk all the time.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Method;
@@ -23,16 +24,21 @@ pub struct Town {
 impl Town {
     /// `None` where a server is not installed.
     pub async fn open(nats_nodes: usize, database: Database) -> Option<Self> {
-        let folder = TempDir::new().unwrap();
-        let options = Options {
+        Self::open_as(|folder| Options {
             nats_nodes,
             severable: vec![SEVERABLE.to_owned()],
             clocks_ahead_ms: vec![("messages-2".to_owned(), CLOCKS_APART_MS)],
             has_fail_points: cfg!(debug_assertions),
             database,
-            ..Options::small(folder.path().to_owned())
-        };
-        let started = Cluster::start(options).await;
+            ..Options::small(folder)
+        })
+        .await
+    }
+
+    /// The same on another cluster.
+    pub async fn open_as(options: impl FnOnce(PathBuf) -> Options) -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let started = Cluster::start(options(folder.path().to_owned())).await;
         let cluster = started.unwrap_or_else(|error| panic!("{error}"))?;
         let traffic = Traffic::start(plan(&cluster).await).await;
         Some(Self { cluster, traffic, _folder: folder })
