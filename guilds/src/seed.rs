@@ -1,7 +1,10 @@
-//! Many new users as members of one guild at once, for demos and load tests: no passwords, no events, large batches.
+//! Many new users as members of one guild at once, for demos and load tests: no passwords, no events, large batches. And
+//! further guilds of the same users.
 //!
 //! A user's rows are written under the lease of the user's own slot, many users at a time, before their guild takes them as
 //! members. One that is cut off leaves users without a guild, and is begun again with other names.
+
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -32,13 +35,30 @@ pub(crate) async fn seed(
     request: v1::SeedGuildRequest,
 ) -> Result<v1::SeedGuildReply, Failure> {
     let mut fields = Fields::default();
-    fields.range("members", request.members.into(), 1, SEED_MEMBERS_MAX.into());
-    fields.username("prefix", &format!("{}0", request.prefix));
-    fields.max_length("prefix", &request.prefix, USERNAME_CHARS_MAX - 8);
+    match request.user_ids.len() {
+        0 => {
+            fields.range("members", request.members.into(), 1, SEED_MEMBERS_MAX.into());
+            fields.username("prefix", &format!("{}0", request.prefix));
+            fields.max_length("prefix", &request.prefix, USERNAME_CHARS_MAX - 8);
+        }
+        users => {
+            fields.range("user_ids", users as u64, 1, SEED_BATCH_MEMBERS as u64);
+            if request.user_ids.iter().collect::<HashSet<_>>().len() < users {
+                fields.error(
+                    "user_ids",
+                    "SET_TYPE_CONTAINS_DUPLICATES",
+                    "The set already contains this value",
+                );
+            }
+        }
+    }
     if request.guild_id.is_none() {
         check_name(&mut fields, &request.name, None);
     }
     fields.finish()?;
+    if !request.user_ids.is_empty() {
+        return of_users(changes, accounts, actors, &request).await;
+    }
     // Nobody registers meanwhile: names are taken by the hundred.
     let _names = accounts.names.lock_all().await;
     let mut members = Vec::with_capacity(request.members as usize);
@@ -55,6 +75,35 @@ pub(crate) async fn seed(
         actors.change(guild_id, SeedBatch(users)).await?;
         members.extend(seeded);
     }
+    reply(actors, guild_id, members).await
+}
+
+/// A new guild of users who are there already.
+async fn of_users(
+    changes: &Changes,
+    accounts: &Accounts,
+    actors: &std::sync::Arc<Actors>,
+    request: &v1::SeedGuildRequest,
+) -> Result<v1::SeedGuildReply, Failure> {
+    let mut users = Vec::with_capacity(request.user_ids.len());
+    for number in &request.user_ids {
+        users.push(accounts.user(id("user_ids", *number)?).await?);
+    }
+    let members = users.split_off(1);
+    let owner = users.remove(0);
+    let guild_id = new_guild_of(changes, &request.name, owner).await?;
+    if !members.is_empty() {
+        actors.change(guild_id, SeedBatch(members)).await?;
+    }
+    reply(actors, guild_id, Vec::new()).await
+}
+
+/// The guild, and its first text channel.
+async fn reply(
+    actors: &std::sync::Arc<Actors>,
+    guild_id: GuildId,
+    members: Vec<v1::SeededMember>,
+) -> Result<v1::SeedGuildReply, Failure> {
     let state = actors.state(guild_id).await?;
     let texts = state.channels.values().filter(|channel| channel.kind == ChannelKind::Text);
     let channel_id = texts.map(|channel| channel.id).min().map_or(0, ChannelId::get);
@@ -72,7 +121,11 @@ async fn found(
     let name = names.next(changes).await?;
     let (user, seeded) = new_user(changes, accounts, name).await?;
     members.push(seeded);
-    let (rows, owner) = new_guild(changes, request.name.trim(), None, user);
+    new_guild_of(changes, &request.name, user).await
+}
+
+async fn new_guild_of(changes: &Changes, name: &str, owner: User) -> Result<GuildId, Failure> {
+    let (rows, owner) = new_guild(changes, name.trim(), None, owner);
     let stored = store_new_guild(changes, &rows, owner, Draft::default()).await?;
     changes.publish(stored).await?;
     Ok(rows.guild.id)

@@ -35,6 +35,7 @@ Examples:
   starling admin guild add 1234567890123456789 bob
   starling admin token issue carol
   starling admin seed --members 10000 --json > seed.json
+  starling admin seed --members 20000 --guilds 100000 --guild-members 20   # each is in 100 more guilds
 
 The address and the token of the running server come from admin.json in its data directory.";
 
@@ -143,6 +144,12 @@ pub enum AdminCommand {
         /// The members are called this and a number
         #[arg(long, default_value = "seed")]
         prefix: String,
+        /// So many further guilds of the same members, who take turns
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+        guilds: u32,
+        /// Members of each further guild
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=140))]
+        guild_members: u32,
     },
 }
 

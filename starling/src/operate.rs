@@ -29,8 +29,9 @@ pub fn run(admin: Admin) -> ExitCode {
 async fn execute(admin: Admin) -> anyhow::Result<String> {
     let client = Client::new(&admin.target)?;
     let call = match admin.command {
-        AdminCommand::Seed { members, name, prefix } => {
-            let reply = seed::run(&client, members, name, prefix).await?;
+        AdminCommand::Seed { members, name, prefix, guilds, guild_members } => {
+            let reply = seed::run(&client, members, name.clone(), prefix).await?;
+            seed::further(&client, &reply, &name, guilds, guild_members).await?;
             return seed::shown(&reply, admin.target.json);
         }
         command => call_of(command),
@@ -53,7 +54,7 @@ fn call_of(command: AdminCommand) -> Call {
         }
         AdminCommand::Token(TokenCommand::Issue { user }) => Call::IssueToken { user },
         AdminCommand::Token(TokenCommand::Revoke { token_id }) => Call::RevokeToken { token_id },
-        AdminCommand::Seed { members, name, prefix } => Call::Seed { name, prefix, members, guild: None },
+        AdminCommand::Seed { members, name, prefix, .. } => Call::Seed { name, prefix, members, guild: None },
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::ask;
 use crate::rig::Rig;
 use model::UserId;
+use proto::FailureKind;
 use proto::v1;
 use proto::v1::accounts_server::Accounts;
 use proto::v1::guilds_server::Guilds;
@@ -13,7 +14,13 @@ use proto::v1::guilds_server::Guilds;
 const SEED_MS_MAX: u128 = 20_000;
 
 fn request(guild_id: Option<u64>, members: u32) -> v1::SeedGuildRequest {
-    v1::SeedGuildRequest { name: "Crowd".into(), prefix: "user-".into(), members, guild_id }
+    v1::SeedGuildRequest {
+        name: "Crowd".into(),
+        prefix: "user-".into(),
+        members,
+        guild_id,
+        ..Default::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,4 +54,31 @@ async fn ten_thousand_members_are_there_in_seconds_and_can_log_in() {
     assert_eq!(ask!(rig, search_members, search).unwrap().members.len(), 11);
     assert!(rig.of_guild(guild.id).await.is_empty());
     assert_eq!(rig.of_user(UserId::new(members[0].id).unwrap()).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_guild_of_users_who_are_there_has_them_as_members() {
+    let rig = Rig::new().await;
+    let crowd = ask!(rig, seed_guild, request(None, 5)).unwrap();
+    let users: Vec<u64> = crowd.members.iter().map(|member| member.id).collect();
+    let of = |user_ids: &[u64]| v1::SeedGuildRequest {
+        name: "Further".into(),
+        user_ids: user_ids.to_vec(),
+        ..Default::default()
+    };
+    let further = ask!(rig, seed_guild, of(&users[1..4])).unwrap();
+    assert!(further.members.is_empty(), "nobody new");
+    let guild = rig.details(further.guild_id).await.guild.unwrap();
+    assert_eq!((guild.member_count, guild.owner_id), (3, users[1]));
+    for (user, guilds) in [(users[0], 1), (users[2], 2)] {
+        let list = v1::ListUserGuildsRequest { user_id: user, ..Default::default() };
+        assert_eq!(ask!(rig, list_user_guilds, list).unwrap().guilds.len(), guilds);
+    }
+
+    let twice = ask!(rig, seed_guild, of(&[users[0], users[0]])).unwrap_err();
+    assert_eq!(twice.kind, FailureKind::Invalid);
+    let unknown = ask!(rig, seed_guild, of(&[users[0], 1])).unwrap_err();
+    assert_eq!(unknown.kind, FailureKind::NotFound);
+    let list = v1::ListUserGuildsRequest { user_id: users[0], ..Default::default() };
+    assert_eq!(ask!(rig, list_user_guilds, list).unwrap().guilds.len(), 1, "nothing was made");
 }

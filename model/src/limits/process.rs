@@ -21,6 +21,8 @@ pub const LISTENER_PAUSE_MS: u64 = 50;
 pub const PEERS_CHECK_MS: u64 = 250;
 /// Members that one call of `starling admin seed` makes: few enough for its deadline, and for progress to be seen.
 pub const SEED_CALL_MEMBERS: u32 = 1_000;
+/// Calls of `starling admin seed` at one time, each of which makes a guild.
+pub const SEED_CALLS_AT_ONCE: usize = 8;
 /// How long killed tasks get to be gone.
 pub const TASKS_KILL_MS: u64 = 2_000;
 /// How often streams that nobody touches are freed of what is too old.

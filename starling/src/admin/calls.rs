@@ -48,6 +48,11 @@ pub enum Call {
         members: u32,
         guild: Option<GuildId>,
     },
+    /// A guild of users who are there already.
+    SeedGuild {
+        name: String,
+        users: Vec<UserId>,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -35,7 +35,15 @@ impl Handlers {
             Call::AddMember { guild, user, permissions } => self.add_member(guild, &user, permissions).await,
             Call::IssueToken { user } => self.issue_token(&user).await,
             Call::RevokeToken { token_id } => self.revoke_token(token_id).await,
-            Call::Seed { name, prefix, members, guild } => self.seed(name, prefix, members, guild).await,
+            Call::Seed { name, prefix, members, guild } => {
+                let guild_id = guild.map(Id::get);
+                self.seed(v1::SeedGuildRequest { name, prefix, members, guild_id, user_ids: Vec::new() })
+                    .await
+            }
+            Call::SeedGuild { name, users } => {
+                let user_ids = users.into_iter().map(Id::get).collect();
+                self.seed(v1::SeedGuildRequest { name, user_ids, ..v1::SeedGuildRequest::default() }).await
+            }
         }
     }
 
@@ -124,8 +132,7 @@ impl Handlers {
         json(&DoneReply { done: true })
     }
 
-    async fn seed(&self, name: String, prefix: String, members: u32, guild: Option<GuildId>) -> Reply {
-        let request = v1::SeedGuildRequest { name, prefix, members, guild_id: guild.map(Id::get) };
+    async fn seed(&self, request: v1::SeedGuildRequest) -> Reply {
         let reply = self.clients.guilds.clone().seed_guild(request).await?.into_inner();
         let members = reply
             .members

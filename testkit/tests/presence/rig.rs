@@ -249,7 +249,7 @@ fn client(link: &Wire) -> PresenceClient {
 
 async fn seed(services: &Services, members: u32) -> (u64, Vec<Member>) {
     let request =
-        v1::SeedGuildRequest { name: "seen".into(), prefix: "member".into(), members, guild_id: None };
+        v1::SeedGuildRequest { name: "seen".into(), prefix: "member".into(), members, ..Default::default() };
     let reply = services.clients.directory.guilds.clone().seed_guild(request).await.unwrap().into_inner();
     let member = |member: v1::SeededMember| Member { id: member.id.to_string(), token: member.token };
     (reply.guild_id, reply.members.into_iter().map(member).collect())
