@@ -74,8 +74,9 @@ pub(crate) async fn take(
     hint: Option<PodName>,
 ) -> Result<Taken, Refused> {
     let neighbours = services.neighbours.as_ref().ok_or(Refused::Unknown)?;
-    let entry = look(services, wanted.id).await;
-    let parcel = match ask_around(services, neighbours, wanted, hint, entry.as_ref()).await {
+    let (entry, living) = tokio::join!(look(services, wanted.id), living(services));
+    let seen = hint.into_iter().chain(entry.as_ref().map(|entry| entry.owner.pod.clone())).collect();
+    let parcel = match ask_around(services, neighbours, wanted, seen, &living).await {
         // A pod that has ended may have a successor at its address, which knows nothing of it.
         Err(refused @ (Refused::NoAnswer | Refused::Unknown)) => match entry.as_ref() {
             Some(entry) if entry.record.is_some() => left_behind(wanted, Some(entry))?,
@@ -103,18 +104,21 @@ async fn look(services: &Services, id: SessionId) -> Option<SessionEntry> {
     looked.ok()?.ok()?
 }
 
-/// Asks whoever may have it, and follows one that says where it went.
+/// The pods that can be asked, with their addresses.
+async fn living(services: &Services) -> Vec<(PodName, String)> {
+    let living = timeout(answer_limit(), services.roster.addresses()).await;
+    living.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// Asks whoever may have it, and follows one that says where it went; `pods` are those where it was seen.
 async fn ask_around(
     services: &Services,
     neighbours: &Neighbours,
     wanted: Wanted,
-    hint: Option<PodName>,
-    entry: Option<&SessionEntry>,
+    mut pods: Vec<PodName>,
+    living: &[(PodName, String)],
 ) -> Result<Parcel, Refused> {
-    let living = timeout(answer_limit(), services.roster.addresses()).await;
-    let living = living.ok().and_then(Result::ok).unwrap_or_default();
     let born_at = living.iter().map(|(pod, _)| pod).filter(|pod| PodTag::of(pod) == wanted.id.pod());
-    let mut pods: Vec<PodName> = hint.into_iter().chain(entry.map(|entry| entry.owner.pod.clone())).collect();
     pods.extend(born_at.cloned());
     let mut asked: Vec<PodName> = vec![services.pod.clone()];
     let mut is_silent = false;
