@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use testkit::cluster::Options;
 use testkit::gateway_client::{GatewayClient, Incoming};
 use tokio::time::sleep;
 
@@ -14,7 +15,7 @@ const STAY: usize = 8;
 
 #[tokio::test]
 async fn a_session_is_resumed_at_either_gateway_with_nothing_missing_and_nothing_twice() {
-    let Some(house) = House::open().await else { return };
+    let Some(house) = House::open_with(Options::embedded).await else { return };
     let bob = house.login(0, "bob").await;
     let sending = async {
         for number in 0..MESSAGES {
