@@ -25,7 +25,7 @@ run: ## build and start everything with the demo data, in ./starling-data (needs
 
 cluster: servers ## build and start a whole cluster with the demo data, in CLUSTER_DIR (./starling-cluster); Ctrl-C ends it
 	$(CARGO) build --release --locked -p starling -p testkit --bin starling --bin starling-cluster
-	$(CARGO) run --release --locked --quiet -p testkit --bin starling-cluster
+	@"$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/starling-cluster"
 
 test: clients tracer servers grpcurl lint check ## install what the tests need into ignored folders, then lint and run every test
 
