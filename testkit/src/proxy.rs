@@ -29,13 +29,14 @@ struct Orders {
     holds_new: bool,
 }
 
-type Target = Arc<Mutex<Option<String>>>;
+/// Addresses, of which the first that takes a connection gets it.
+type Targets = Arc<Mutex<Vec<String>>>;
 
-/// A proxy in front of one address.
+/// A proxy in front of an address, or of several.
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
-    target: Target,
+    targets: Targets,
     orders: watch::Sender<Orders>,
     accepted: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
@@ -48,15 +49,20 @@ impl Proxy {
         let addr = listener.local_addr()?;
         let (orders, watched) = watch::channel(Orders::default());
         let accepted = Arc::new(AtomicUsize::new(0));
-        let target = Arc::new(Mutex::new(None));
+        let targets = Targets::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&target), watched, Arc::clone(&accepted)));
-        Ok(Self { addr, target, orders, accepted, _tasks: tasks })
+        tasks.spawn(accept(listener, Arc::clone(&targets), watched, Arc::clone(&accepted)));
+        Ok(Self { addr, targets, orders, accepted, _tasks: tasks })
     }
 
     /// Where new connections lead, as `host:port`.
     pub fn lead_to(&self, target: &str) {
-        *self.target.lock() = Some(target.to_owned());
+        self.lead_to_any(&[target]);
+    }
+
+    /// The same for several: to the first that takes a connection, as a load balancer does.
+    pub fn lead_to_any(&self, targets: &[&str]) {
+        *self.targets.lock() = targets.iter().map(|target| (*target).to_owned()).collect();
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -102,29 +108,29 @@ impl Proxy {
 
 async fn accept(
     listener: TcpListener,
-    target: Target,
+    targets: Targets,
     orders: watch::Receiver<Orders>,
     accepted: Arc<AtomicUsize>,
 ) {
     let mut links = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while links.try_join_next().is_some() {}
-        let target = target.lock().clone();
-        let Some(target) = target else {
+        let targets = targets.lock().clone();
+        if targets.is_empty() {
             let _ = client.set_zero_linger();
             continue;
-        };
+        }
         accepted.fetch_add(1, Ordering::SeqCst);
-        links.spawn(link(client, target, orders.clone()));
+        links.spawn(link(client, targets, orders.clone()));
     }
 }
 
-async fn link(client: TcpStream, target: String, mut orders: watch::Receiver<Orders>) {
+async fn link(client: TcpStream, targets: Vec<String>, mut orders: watch::Receiver<Orders>) {
     let born = orders.borrow_and_update().endings;
     if orders.wait_for(|orders| !orders.holds_new).await.is_err() {
         return;
     }
-    let Ok(server) = TcpStream::connect(&target).await else { return };
+    let Some(server) = connect(&targets).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (mut client_read, mut client_write) = client.into_split();
     let (mut server_read, mut server_write) = server.into_split();
@@ -143,6 +149,15 @@ async fn link(client: TcpStream, target: String, mut orders: watch::Receiver<Ord
     if is_reset {
         let _ = (client_write.as_ref().set_zero_linger(), server_write.as_ref().set_zero_linger());
     }
+}
+
+async fn connect(targets: &[String]) -> Option<TcpStream> {
+    for target in targets {
+        if let Ok(server) = TcpStream::connect(target).await {
+            return Some(server);
+        }
+    }
+    None
 }
 
 /// Moves bytes in one direction until an end, and passes the end on.

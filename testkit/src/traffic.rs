@@ -73,8 +73,8 @@ pub struct Traffic {
 pub struct Report {
     pub phases: Vec<(String, Counts)>,
     pub findings: Vec<Finding>,
-    /// How many messages were acknowledged.
-    pub messages: usize,
+    /// What was acknowledged.
+    pub sent: Vec<judge::Sent>,
 }
 
 // === impl Traffic ===
@@ -217,7 +217,7 @@ impl Traffic {
         let sent = self.book.sent();
         findings.extend(judge::judge(&self.plan.channels, &sent, &self.book.received(), &histories));
         let phases = self.phases.into_inner();
-        Report { phases, findings, messages: sent.len() }
+        Report { phases, findings, sent }
     }
 
     /// Waits until nothing has come for a while: edits, deletions, and what should not come.
@@ -239,7 +239,7 @@ impl Report {
     pub fn assert_clean(&self) {
         let shown: Vec<String> = self.findings.iter().take(FINDINGS_SHOWN).map(ToString::to_string).collect();
         let count = self.findings.len();
-        assert!(count == 0, "{count} findings in {} messages:\n{}", self.messages, shown.join("\n"));
+        assert!(count == 0, "{count} findings in {} messages:\n{}", self.sent.len(), shown.join("\n"));
     }
 }
 

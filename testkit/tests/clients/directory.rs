@@ -3,9 +3,9 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::driver::Driver;
 use super::house::House;
 use super::scenario::Two;
+use testkit::driver::Driver;
 
 async fn both(two: &mut Two, name: &str, fields: &Value) {
     for client in [&mut two.bot, &mut two.other] {

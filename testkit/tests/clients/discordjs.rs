@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::driver::Driver;
 use super::house::House;
 use super::scenario;
+use testkit::driver::Driver;
 
 /// A bot, and bob as the other end.
 async fn two(house: &House) -> (Driver, Driver) {

@@ -7,7 +7,6 @@
 
 mod directory;
 mod discordjs;
-mod driver;
 mod home;
 mod house;
 mod scenario;

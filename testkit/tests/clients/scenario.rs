@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use tokio::time;
 
 use super::directory;
-use super::driver::Driver;
 use super::home::Place;
 use super::house::{Bot, House};
+use testkit::driver::Driver;
 
 /// Far more than a library needs that waits as long as it is told.
 const PATIENCE: Duration = Duration::from_secs(90);

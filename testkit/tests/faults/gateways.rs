@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use testkit::cluster::{Cluster, Options};
+use testkit::guests::{Guests, Invited, Library, Visit};
+use testkit::proxy::Proxy;
 use testkit::traffic::Report;
 use testkit::traffic::judge::Kind;
 use tokio::time::sleep;
@@ -11,32 +13,32 @@ use crate::town::Town;
 
 /// A rolling restart: no session begins anew, nothing is missed, nothing comes twice.
 pub async fn both_are_replaced_in_turn() {
-    let Some(town) = open().await else { return };
+    let Some((town, guests)) = open().await else { return };
     // Until the first heartbeats are through.
     sleep(2 * BEAT).await;
     for name in GATEWAYS {
         town.traffic.phase(&format!("{name} replaced"), replace(&town.cluster, name)).await;
     }
-    let report = town.traffic.finish().await;
+    let (report, visit) = end(town, guests).await;
     report.assert_clean();
     assert_resumed(&report);
-    town.cluster.stop().await;
+    assert_eq!(visit.repeated, 0, "{visit:?}");
 }
 
 /// What was acknowledged reaches everybody; what came since the last heartbeat may come twice.
 pub async fn one_is_killed() {
-    let Some(town) = open().await else { return };
+    let Some((town, guests)) = open().await else { return };
     sleep(2 * BEAT).await;
     let killed = async { town.cluster.member(GATEWAYS[0]).kill_and_wait().await.unwrap() };
     town.traffic.phase("a gateway killed", killed).await;
-    let report = town.traffic.finish().await;
+    let (report, visit) = end(town, guests).await;
     assert_resumed(&report);
     let (repeats, others): (Vec<_>, Vec<_>) =
         report.findings.iter().partition(|finding| finding.kind == Kind::Doubled);
     assert!(others.is_empty(), "{others:?}");
-    println!("{} repeats", repeats.len());
+    println!("{} repeats, and {} of the guests", repeats.len(), visit.repeated);
     assert!(repeats.len() <= REPEATS_MAX, "{}: {repeats:?}", repeats.len());
-    town.cluster.stop().await;
+    assert!(visit.repeated <= REPEATS_MAX, "{visit:?}");
 }
 
 async fn replace(cluster: &Cluster, name: &str) {
@@ -46,6 +48,23 @@ async fn replace(cluster: &Cluster, name: &str) {
     gateway.ready().await.unwrap();
 }
 
+/// Ends the traffic. All clients have resumed, none has begun anew.
+async fn end(town: Town, guests: Guests) -> (Report, Visit) {
+    let Town { cluster, traffic, .. } = town;
+    let report = traffic.finish().await;
+    let sent: Vec<_> = report.sent.iter().map(|message| (message.channel, message.id)).collect();
+    let visit = guests.leave(&sent).await;
+    println!("{visit:?}");
+    assert!(visit.resumes > 0 && visit.messages > 0, "{visit:?}");
+    assert_eq!(
+        (visit.missing, visit.out_of_order, visit.foreign, visit.identifies),
+        (0, 0, 0, 0),
+        "{visit:?}"
+    );
+    cluster.stop().await;
+    (report, visit)
+}
+
 fn assert_resumed(report: &Report) {
     for (what, counts) in &report.phases {
         assert!(counts.resumes > 0, "{what}: nobody has resumed");
@@ -53,13 +72,21 @@ fn assert_resumed(report: &Report) {
     }
 }
 
-async fn open() -> Option<Town> {
-    Town::open_as(|folder| {
+async fn open() -> Option<(Town, Guests)> {
+    let front = Proxy::start().await.unwrap();
+    let town = Town::open_as(|folder| {
         let options = Options::embedded(folder);
         let settings = format!("{}heartbeat_interval_ms = {}\n", options.settings, BEAT.as_millis());
-        Options { settings, ..options }
+        Options { settings, public_gateway: Some(front.ws_url()), ..options }
     })
-    .await
+    .await?;
+    front.lead_to_any(&[0, 1].map(|gateway| town.cluster.gateway_address(gateway)));
+    let invited = [("bot", Library::DiscordJs), ("bob", Library::Twilight)].map(|(name, library)| {
+        let person = town.person(name);
+        Invited { library, token: person.token.clone(), sees: person.sees.clone() }
+    });
+    let guests = Guests::welcome(&town.cluster.demo.apis[0], front, invited.into()).await;
+    Some((town, guests))
 }
 
 const GATEWAYS: [&str; 2] = ["gateway-1", "gateway-2"];

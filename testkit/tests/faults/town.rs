@@ -18,6 +18,7 @@ use tokio::time::{self, Instant};
 pub struct Town {
     pub cluster: Cluster,
     pub traffic: Traffic,
+    people: Vec<Person>,
     _folder: TempDir,
 }
 
@@ -40,16 +41,23 @@ impl Town {
         let folder = TempDir::new().unwrap();
         let started = Cluster::start(options(folder.path().to_owned())).await;
         let cluster = started.unwrap_or_else(|error| panic!("{error}"))?;
-        let traffic = Traffic::start(plan(&cluster).await).await;
-        Some(Self { cluster, traffic, _folder: folder })
+        let plan = plan(&cluster).await;
+        let people = plan.people.clone();
+        let traffic = Traffic::start(plan).await;
+        Some(Self { cluster, traffic, people, _folder: folder })
     }
 
     /// Ends the traffic and the cluster; nothing may have gone wrong.
     pub async fn close(self) {
         let report = self.traffic.finish().await;
-        println!("{} messages", report.messages);
+        println!("{} messages", report.sent.len());
         report.assert_clean();
         self.cluster.stop().await;
+    }
+
+    /// Somebody who talks here, by name.
+    pub fn person(&self, name: &str) -> &Person {
+        self.people.iter().find(|person| person.name == name).unwrap()
     }
 
     /// All processes of a role.

@@ -13,6 +13,7 @@ use tokio::time::{self, Instant};
 /// Some libraries wait for many seconds before they try again.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// A running one. Dropped, it is killed.
 pub struct Driver {
     _child: Child,
     stdin: ChildStdin,
@@ -24,6 +25,9 @@ pub struct Driver {
 
 impl Driver {
     /// Starts the driver of a folder in `clients`.
+    ///
+    /// # Panics
+    /// When it is not installed.
     pub fn start(library: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(library);
         let is_python = folder.join("driver.py").is_file();
@@ -40,12 +44,15 @@ impl Driver {
         command.arg(driver).current_dir(&folder).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("its program is installed");
-        let stdin = child.stdin.take().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let stdin = child.stdin.take().expect("it is piped");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         Self { _child: child, stdin, lines, next_id: 1, events: Vec::new() }
     }
 
     /// Does a step and gives its value.
+    ///
+    /// # Panics
+    /// When the step fails.
     pub async fn call(&mut self, step: &str, fields: Value) -> Value {
         let answer = self.answer(step, &fields).await;
         assert!(
@@ -57,6 +64,9 @@ impl Driver {
     }
 
     /// Does a step that must fail, and gives the status and the code that the library read.
+    ///
+    /// # Panics
+    /// When it does not fail so.
     pub async fn refusal(&mut self, step: &str, fields: Value) -> (u64, u64) {
         let answer = self.answer(step, &fields).await;
         let number =
@@ -70,7 +80,7 @@ impl Driver {
         let mut fields = fields.clone();
         fields["id"] = json!(id);
         fields["do"] = json!(step);
-        self.stdin.write_all(format!("{fields}\n").as_bytes()).await.unwrap();
+        self.stdin.write_all(format!("{fields}\n").as_bytes()).await.expect("the driver reads");
         let deadline = Instant::now() + PATIENCE;
         loop {
             let Ok(line) = time::timeout_at(deadline, self.read()).await else {
@@ -84,6 +94,9 @@ impl Driver {
     }
 
     /// Waits for an event of this name with these fields, or takes it from those that came already.
+    ///
+    /// # Panics
+    /// When it does not come.
     pub async fn expect(&mut self, name: &str, fields: Value) -> Value {
         let deadline = Instant::now() + PATIENCE;
         let mut looked_at = 0;
@@ -106,8 +119,19 @@ impl Driver {
         self.events.iter().filter(|event| event["event"] == name).collect()
     }
 
+    /// The next event that was not taken.
+    ///
+    /// # Panics
+    /// When the driver ends.
+    pub async fn next(&mut self) -> Value {
+        if !self.events.is_empty() {
+            return self.events.remove(0);
+        }
+        self.read().await
+    }
+
     async fn read(&mut self) -> Value {
-        match self.lines.next_line().await.unwrap() {
+        match self.lines.next_line().await.expect("the driver writes UTF-8") {
             Some(line) => serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")),
             None => panic!("the driver ended; events: {:?}", self.events),
         }
