@@ -45,9 +45,10 @@ fn main() -> anyhow::Result<()> {
     }
     let mut runtime = match &cli.command {
         // The service is in this process: it and its callers are apart, as they are in a cluster.
-        Command::Presence(_) | Command::Throughput(_) | Command::Interest(_) | Command::Outage(_) => {
+        Command::Presence(_) | Command::Throughput(_) | Command::Interest(_) => {
             tokio::runtime::Builder::new_multi_thread()
         }
+        Command::Outage(_) | Command::Soak(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build()?;

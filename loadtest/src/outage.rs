@@ -4,6 +4,7 @@
 //! (see `storm`): they resume where their session says, and where nobody is, at the next gateway. What the cluster cannot
 //! give them back is told as what it is: sessions that had to begin anew, and messages that were missed meanwhile.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use tempfile::TempDir;
 use testkit::cluster::{Cluster, Member, Options};
-use testkit::server::UNLIMITED;
+use testkit::guests::{Guests, Invited, Library, Visit};
+use testkit::proxy::Proxy;
+use testkit::server::{Seed, UNLIMITED};
 use tokio::time::{self, Instant};
 
 use crate::Told;
@@ -21,6 +24,7 @@ use crate::form::Form;
 use crate::progress;
 use crate::receivers::{Crowd, Receivers, Returning};
 use crate::report::{Faults, Latency};
+use crate::senders::Sent;
 use crate::storm::JourneyCounts;
 use crate::target::{self, Target};
 use crate::traffic;
@@ -52,6 +56,8 @@ pub struct OutageReport {
     delivery: Option<Latency>,
     #[serde(flatten)]
     journeys: JourneyCounts,
+    /// How it was for discord.js and twilight.
+    guests: Visit,
 }
 
 /// Measures.
@@ -59,15 +65,22 @@ pub async fn run(options: &OutageOptions, forms: &[Form]) -> anyhow::Result<Outa
     let folder = TempDir::new()?;
     let settings = format!("{UNLIMITED}{}\n", options.setting.join("\n"));
     let size = if options.embedded { Options::embedded } else { Options::full };
-    let plan = Options { settings, is_loud: false, ..size(folder.path().to_owned()) };
+    let front = Proxy::start().await?;
+    let public_gateway = (options.guests > 0).then(|| front.ws_url());
+    let plan = Options { settings, public_gateway, is_loud: false, ..size(folder.path().to_owned()) };
     let cluster = Cluster::start(plan).await?;
     let cluster = cluster.context("a server that the cluster needs is not installed; see `make servers`")?;
-    let report = measure(&cluster, options, forms).await;
+    let report = measure(&cluster, options, forms, front).await;
     cluster.stop().await;
     report
 }
 
-async fn measure(cluster: &Cluster, options: &OutageOptions, forms: &[Form]) -> anyhow::Result<OutageReport> {
+async fn measure(
+    cluster: &Cluster,
+    options: &OutageOptions,
+    forms: &[Form],
+    front: Proxy,
+) -> anyhow::Result<OutageReport> {
     let ended = who_ends(cluster, options)?;
     let gateways = cluster.demo.gateways.clone();
     let found = target::cluster_options(cluster)?;
@@ -76,6 +89,9 @@ async fn measure(cluster: &Cluster, options: &OutageOptions, forms: &[Form]) -> 
     let count = options.clients * options.guilds;
     let returning = Some(Returning { heeds_retry_after: true });
     let receivers = Receivers::connect(&target, Crowd { returning, ..Crowd::of(count, 1) }).await?;
+    let addresses: Vec<&str> = (0..gateways.len()).map(|gateway| cluster.gateway_address(gateway)).collect();
+    front.lead_to_any(&addresses);
+    let guests = Guests::welcome(&found.api, front, invited(&target, options.guests)?).await;
     time::sleep(SETTLE).await;
     let patience = Duration::from_secs(options.patience);
     let began = receivers.crowd.began;
@@ -83,6 +99,7 @@ async fn measure(cluster: &Cluster, options: &OutageOptions, forms: &[Form]) -> 
     let (sent, ()) = traffic::during(&target, target.run, options.rate, began, outage).await?;
     let expected = sent.deliveries(&target.guild_sizes(0, count));
     traffic::settle(&receivers, 0, expected, patience).await;
+    let guests = guests.leave(&sent_to_channels(&target, &sent)?).await;
     let stayed_away = count.saturating_sub(receivers.counters.open.load(Ordering::Relaxed));
     if let Some(failure) = receivers.counters.failure() {
         bail!("a client gave up: {failure}");
@@ -104,8 +121,30 @@ async fn measure(cluster: &Cluster, options: &OutageOptions, forms: &[Form]) -> 
         away: Latency::of(&journeys.away_us),
         delivery: Latency::of(&received.latency_us),
         journeys: JourneyCounts::of(&journeys),
+        guests,
         first_failure: sent.first_failure,
     })
+}
+
+/// A member of each of the first guilds, by one library and by the other.
+fn invited(target: &Target, count: usize) -> anyhow::Result<Vec<Invited>> {
+    let guest = |(seed, library): (&Seed, Library)| {
+        let member = seed.members.first().context("a guild has a member")?;
+        let sees = BTreeSet::from([seed.channel_id.parse()?]);
+        Ok(Invited { library, token: member.token.clone(), sees })
+    };
+    let libraries = [Library::DiscordJs, Library::Twilight].into_iter().cycle();
+    target.seeds().iter().take(count).zip(libraries).map(guest).collect()
+}
+
+/// The channel and the id of each message.
+fn sent_to_channels(target: &Target, sent: &Sent) -> anyhow::Result<Vec<(u64, u64)>> {
+    let mut messages = Vec::new();
+    for (seed, ids) in target.seeds().iter().zip(&sent.ids) {
+        let channel: u64 = seed.channel_id.parse()?;
+        messages.extend(ids.iter().map(|id| (channel, *id)));
+    }
+    Ok(messages)
 }
 
 /// The processes that are to end, in this order.
@@ -143,8 +182,11 @@ impl OutageReport {
     /// Whether nobody missed anything; of a rolling update also whether nothing came twice and all sessions went on.
     pub fn is_complete(&self) -> bool {
         let Faults { missing, repeated, out_of_order, .. } = self.faults;
+        let guests = &self.guests;
         let is_there = missing == 0 && out_of_order == 0 && self.stayed_away == 0 && self.failed == 0;
-        is_there && (self.kind != "roll" || repeated == 0 && self.journeys.identifies == 0)
+        let are_guests_well = (guests.missing, guests.out_of_order, guests.foreign) == (0, 0, 0);
+        let went_on = repeated + guests.repeated == 0 && self.journeys.identifies + guests.identifies == 0;
+        is_there && are_guests_well && (self.kind != "roll" || went_on)
     }
 }
 
@@ -180,5 +222,16 @@ impl Told for OutageReport {
             }
         }
         self.journeys.print();
+        let Visit { guests, messages, missing, repeated, out_of_order, resumes, identifies, .. } =
+            self.guests;
+        if guests > 0 {
+            line(
+                "discord.js and twilight",
+                &format!(
+                    "{guests} guests: {messages} messages, {missing} missing, {repeated} twice, {out_of_order} out of \
+                     order, {resumes} resumes, {identifies} identifies"
+                ),
+            );
+        }
     }
 }

@@ -131,7 +131,7 @@ impl Peers<'_> {
         let server = self.launcher.start(Peer::Starling).await?;
         for receivers in &self.options.receivers {
             eprintln!("a guild of {receivers} members");
-            let seed = target::make_seed(&self.target, *receivers)?;
+            let seed = target::make_seed(&self.target, *receivers, &[])?;
             std::fs::write(self.seed(*receivers), seed)?;
         }
         let receivers = self.options.receivers.first().copied().unwrap_or(1);

@@ -33,6 +33,8 @@ pub struct Schedule {
 pub struct Sent {
     /// Of each guild the indexes of acknowledged messages, in the order of their ids.
     pub orders: Vec<Vec<u32>>,
+    /// Their ids, in the same order.
+    pub ids: Vec<Vec<u64>>,
     /// Answered with 429.
     pub limited: usize,
     /// Answered with another refusal, or not at all.
@@ -116,8 +118,14 @@ pub fn never() -> watch::Receiver<bool> {
 }
 
 async fn gather(mut tasks: JoinSet<(usize, Vec<Outcome>)>, guilds: usize) -> Sent {
-    let mut sent =
-        Sent { orders: Vec::new(), limited: 0, failed: 0, first_failure: None, latency_us: histogram() };
+    let mut sent = Sent {
+        orders: Vec::new(),
+        ids: Vec::new(),
+        limited: 0,
+        failed: 0,
+        first_failure: None,
+        latency_us: histogram(),
+    };
     let mut ids = vec![Vec::new(); guilds];
     while let Some(outcomes) = tasks.join_next().await {
         let (guild, outcomes) = outcomes.expect("senders do not panic");
@@ -139,7 +147,8 @@ async fn gather(mut tasks: JoinSet<(usize, Vec<Outcome>)>, guilds: usize) -> Sen
     }
     for mut ids in ids {
         ids.sort_unstable();
-        sent.orders.push(ids.into_iter().map(|(_, index)| index).collect());
+        sent.orders.push(ids.iter().map(|(_, index)| *index).collect());
+        sent.ids.push(ids.into_iter().map(|(id, _)| id).collect());
     }
     sent
 }

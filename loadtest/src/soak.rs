@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde::Serialize;
+use tempfile::TempDir;
+use testkit::cluster::{Cluster, Member, Options};
+use testkit::server::UNLIMITED;
 use tokio::time;
 
 use crate::Told;
@@ -16,7 +19,7 @@ use crate::form::Form;
 use crate::progress;
 use crate::report::{Faults, ServerUse};
 use crate::senders::{self, Schedule};
-use crate::target::{Target, Usage};
+use crate::target::{self, Target, Usage};
 
 mod part;
 
@@ -62,10 +65,39 @@ struct Step {
 /// Measures.
 pub async fn run(target: &TargetOptions, options: &SoakOptions) -> anyhow::Result<SoakReport> {
     ensure!(options.receivers > 0, "a soak needs receivers");
-    let target = match options.guild_members {
-        Some(size) => {
-            let sizes = vec![size.max(1); options.receivers.div_ceil(size.max(1))];
-            Target::with_guilds(target, &sizes).await?
+    let Some(gateways) = options.cluster_gateways else { return measure(target, options).await };
+    let folder = TempDir::new()?;
+    let plan = Options {
+        settings: format!("{UNLIMITED}{}\n", options.setting.join("\n")),
+        gateways: usize::from(gateways),
+        is_loud: false,
+        ..Options::embedded(folder.path().to_owned())
+    };
+    let cluster = Cluster::start(plan).await?;
+    let cluster = cluster.context("a server that the cluster needs is not installed; see `make servers`")?;
+    let is_gateway = |member: &&Member| member.role() == "gateway";
+    let target = TargetOptions {
+        gateway: cluster.demo.gateways.clone(),
+        server_pid: cluster.members().filter(is_gateway).filter_map(Member::pid).collect(),
+        form: target.form.clone(),
+        sources: target.sources,
+        threads: target.threads,
+        ..target::cluster_options(&cluster)?
+    };
+    let report = measure(&target, options).await;
+    cluster.stop().await;
+    report
+}
+
+async fn measure(target: &TargetOptions, options: &SoakOptions) -> anyhow::Result<SoakReport> {
+    let size = options.guild_members.unwrap_or(options.receivers).max(1);
+    let target = match options.guilds_each {
+        Some(each) => {
+            let guilds = (options.receivers * each).div_ceil(size);
+            Target::in_further_guilds(target, options.receivers, guilds, size).await?
+        }
+        None if options.guild_members.is_some() => {
+            Target::with_guilds(target, &vec![size; options.receivers.div_ceil(size)]).await?
         }
         None => Target::find(target, options.receivers).await?,
     };

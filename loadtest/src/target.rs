@@ -66,7 +66,7 @@ impl Target {
     pub async fn find(options: &TargetOptions, members: usize) -> anyhow::Result<Self> {
         let seed = match &options.seed {
             Some(path) => read_seed(path)?,
-            None => made_seed(options, members)?,
+            None => made_seed(options, members, &[])?,
         };
         ensure!(
             seed.members.len() >= members,
@@ -76,12 +76,23 @@ impl Target {
         Self::of(options, vec![seed]).await
     }
 
+    /// Finds the gateway, and makes a guild of so many members, who are in further guilds as well.
+    pub async fn in_further_guilds(
+        options: &TargetOptions,
+        members: usize,
+        guilds: usize,
+        guild_members: usize,
+    ) -> anyhow::Result<Self> {
+        let further = ["--guilds", &guilds.to_string(), "--guild-members", &guild_members.to_string()];
+        Self::of(options, vec![made_seed(options, members, &further)?]).await
+    }
+
     /// Finds the gateway, and makes guilds of these sizes.
     pub async fn with_guilds(options: &TargetOptions, sizes: &[usize]) -> anyhow::Result<Self> {
         let bar = progress::bar("guilds", sizes.len() as u64);
         let mut guilds = Vec::new();
         for size in sizes {
-            guilds.push(made_seed(options, *size)?);
+            guilds.push(made_seed(options, *size, &[])?);
             bar.inc(1);
         }
         bar.finish();
@@ -154,6 +165,14 @@ impl Target {
         match &self.service {
             Service::Starling(starling) => starling.guilds.len(),
             Service::Relay => 1,
+        }
+    }
+
+    /// The guilds, with their members; a relay has none.
+    pub fn seeds(&self) -> &[Seed] {
+        match &self.service {
+            Service::Starling(starling) => &starling.guilds,
+            Service::Relay => &[],
         }
     }
 
@@ -252,8 +271,9 @@ fn new_run() -> u32 {
     (entropy::number() % 99_999_000) as u32
 }
 
-fn made_seed(options: &TargetOptions, members: usize) -> anyhow::Result<Seed> {
-    serde_json::from_slice(&make_seed(options, members)?).context("`starling admin seed` printed no seed")
+fn made_seed(options: &TargetOptions, members: usize, further: &[&str]) -> anyhow::Result<Seed> {
+    serde_json::from_slice(&make_seed(options, members, further)?)
+        .context("`starling admin seed` printed no seed")
 }
 
 fn read_seed(path: &Path) -> anyhow::Result<Seed> {
@@ -261,10 +281,11 @@ fn read_seed(path: &Path) -> anyhow::Result<Seed> {
     serde_json::from_slice(&text).with_context(|| format!("{} is no seed", path.display()))
 }
 
-/// Makes a guild with so many members; answers what `starling admin seed --json` printed.
-pub fn make_seed(options: &TargetOptions, members: usize) -> anyhow::Result<Vec<u8>> {
+/// Makes a guild with so many members; answers what `starling admin seed --json` printed, which is given these arguments
+/// as well.
+pub fn make_seed(options: &TargetOptions, members: usize, further: &[&str]) -> anyhow::Result<Vec<u8>> {
     let mut command = Command::new(&options.starling);
-    command.args(["admin", "seed", "--json", "--members", &members.to_string()]);
+    command.args(["admin", "seed", "--json", "--members", &members.to_string()]).args(further);
     command.arg("--data-dir").arg(&options.data_dir).stderr(Stdio::inherit());
     let output = command.output().with_context(|| {
         format!("run {}; say where it is with --starling, or give a --seed", options.starling.display())

@@ -23,9 +23,11 @@ Examples:
   19,000 connections to one process, memory at 1,000, 10,000 and all of them:
     starling-load --data-dir /tmp/load --server-pid $PID soak --receivers 19000
 
-  100,000 over six gateways, from six processes, in guilds of 1,000 members (`ulimit -n` is what one process can hold):
-    starling-load --api URL --data-dir starling-cluster/guilds-1 --gateway WS1,WS2,WS3,WS4,WS5,WS6 \\
-      --server-pid PID1,PID2,PID3,PID4,PID5,PID6 --json soak.json soak --receivers 100000 --guild-members 1000
+  100,000 over six gateways of a cluster of its own, in guilds of 1,000 members (`ulimit -n` is what one process can hold):
+    starling-load --json soak.json soak --cluster-gateways 6 --receivers 100000 --guild-members 1000
+
+  20,000 over two gateways, each of them in 100 guilds of 100,000:
+    starling-load soak --cluster-gateways 2 --receivers 20000 --guild-members 20 --guilds-each 100
 
 The exit code is 1 when a connection was lost, or the message at the end did not come to everybody once.";
 
@@ -108,6 +110,15 @@ pub struct SoakOptions {
     /// Members of a guild; by default all are in one, or in that of --seed
     #[arg(long, value_name = "COUNT")]
     pub guild_members: Option<usize>,
+    /// Guilds of each member beside the one that all are in, with --guild-members each
+    #[arg(long, value_name = "COUNT", requires = "guild_members")]
+    pub guilds_each: Option<usize>,
+    /// Start a cluster on this machine with so many gateways, without Cassandra, and measure these
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub cluster_gateways: Option<u8>,
+    /// Further settings of that cluster, a line each
+    #[arg(long, value_name = "LINE", requires = "cluster_gateways")]
+    pub setting: Vec<String>,
     /// Connections of one process of the generator
     #[arg(long, value_name = "COUNT", default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub per_process: u32,
@@ -140,6 +151,10 @@ pub struct OutageOptions {
     /// How long to wait for the last client, and for the last message
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub patience: u64,
+    /// Sessions of discord.js and twilight beside the clients', a member of another guild each (`make clients` installs
+    /// discord.js)
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub guests: usize,
     /// A cluster without Cassandra, with one node of NATS
     #[arg(long)]
     pub embedded: bool,
