@@ -27,7 +27,9 @@ cluster: servers ## build and start a whole cluster with the demo data, in CLUST
 	$(CARGO) build --release --locked -p starling -p testkit --bin starling --bin starling-cluster
 	@"$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/starling-cluster"
 
-test: clients tracer servers grpcurl lint check ## install what the tests need into ignored folders, then lint and run every test
+test: ## install what the tests need into ignored folders, then lint and run every test
+	@CARGO="$(CARGO)" scripts/install-while-building
+	@$(MAKE) --no-print-directory lint check
 
 # The tests that start the program use the one that cargo builds with them.
 check: ## every test of the workspace, nothing else, several programs at a time
