@@ -216,3 +216,26 @@ impl Member {
 /// How long one that has ended is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Release builds, with which people start clusters, refuse to run with fail points.
+    #[test]
+    fn only_who_asks_for_fail_points_has_them() {
+        let options = Options::full(PathBuf::from("cluster"));
+        let asks = Options { has_fail_points: true, ..options.clone() };
+        let has_them = |options: &Options| {
+            let planned = Planned {
+                name: "api-1".to_owned(),
+                role: "api",
+                address: "127.0.0.1:1".to_owned(),
+                admin: None,
+                command: Vec::new(),
+            };
+            Member::new(planned, options).fail_points.is_some()
+        };
+        assert!(!has_them(&options) && has_them(&asks));
+    }
+}
