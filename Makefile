@@ -8,6 +8,8 @@ FUZZ         := $(TOOLS)/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
+# How many seeds `make simulate` runs.
+SIM_SEEDS    ?= 100000
 # How often `make bench` goes through all servers: by default four times with 1,000 receivers, three times with 10,000.
 BENCH_ROUNDS ?=
 # `make run ARGS='--gateway-listen 0.0.0.0:8081'`
@@ -15,7 +17,7 @@ ARGS       ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run cluster test check lint fmt deny advisories fuzz bench clients tracer servers grpcurl clean
+.PHONY: help run cluster test check lint fmt deny advisories fuzz simulate bench clients tracer servers grpcurl clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +53,9 @@ advisories: $(DENY) ## known vulnerabilities; fetches the RustSec database from 
 
 fuzz: $(FUZZ) ## every fuzz target for FUZZ_SECONDS, 60 by default (needs a C++ compiler)
 	@CARGO_FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
+
+simulate: ## SIM_SEEDS runs of several gateways under faults, 100,000 by default, in virtual time on all cores
+	@CARGO=$(CARGO) SIM_SEEDS=$(SIM_SEEDS) scripts/simulate
 
 bench: ## Starling beside other servers, with a report in bench/report.html; BENCH_ROUNDS=1 for a quick one (needs Node.js with npm)
 	@CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-$(CURDIR)/target}" BENCH_ROUNDS=$(BENCH_ROUNDS) loadtest/peers/measure

@@ -33,6 +33,8 @@ pub(crate) struct Now<'a> {
     pub(crate) view: &'a GuildView,
     pub(crate) user: UserId,
     pub(crate) member: &'a MemberView,
+    /// The client may have been given any of the events before: what came and went meanwhile, it may have.
+    pub(crate) repeats: bool,
 }
 
 /// What one user sees, as events change it.
@@ -70,7 +72,7 @@ pub(crate) fn plan(now: &Now<'_>, events: &[&Envelope]) -> Plan {
             steps.push(Step::Give(index));
         }
         for channel in &lost {
-            if known.remove(channel) {
+            if known.remove(channel) || now.repeats {
                 let kind = sight.kind(*channel).or(kind_before).unwrap_or(ChannelKind::Text);
                 let is_end = event.kind == EventKind::ChannelDelete && event.channel_id == Some(*channel);
                 steps.push(Step::Vanishes(*channel, kind, is_end.then_some(index)));

@@ -1,7 +1,7 @@
 //! Keeps the sessions of this pod in the registry of owners, and ends those that others have taken.
 //!
 //! A session is taken from its pod, which knows of it then. It may also be taken from a record, while its pod could not be
-//! asked: of that the pod hears here.
+//! asked: of that the pod hears here, and within a heartbeat: a renewal that fails is tried again soon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use backplane::{OwnedSession, Unavailable};
 use model::limits;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -23,14 +23,16 @@ pub(crate) async fn keep(
     shards: Arc<[mpsc::Sender<Input>]>,
     stop: CancellationToken,
 ) {
-    let mut renew = interval(Duration::from_millis(limits::REGISTRY_RENEW_MS));
-    renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let keep = async {
         loop {
-            renew.tick().await;
-            if let Err(error) = renew_all(&services, &shards).await {
-                warn!(%error, "the owner of sessions was not renewed, it is tried again");
-            }
+            let pause_ms = match renew_all(&services, &shards).await {
+                Ok(()) => limits::REGISTRY_RENEW_MS,
+                Err(error) => {
+                    warn!(%error, "the owner of sessions was not renewed, it is tried again");
+                    limits::REGISTRY_AWAY_READ_MS
+                }
+            };
+            sleep(Duration::from_millis(pause_ms)).await;
         }
     };
     stop.run_until_cancelled(keep).await;

@@ -64,6 +64,8 @@ pub(crate) struct OpenGuild {
     pub(crate) id: GuildId,
     pub(crate) revision: u64,
     pub(crate) after: u64,
+    /// It may have been told of what lies above as well.
+    pub(crate) repeats: bool,
 }
 
 /// What the session says of its user's presence.
@@ -229,12 +231,14 @@ impl Position {
 
 impl OpenGuild {
     fn message(&self) -> v1::OpenGuild {
-        v1::OpenGuild { guild_id: self.id.get(), revision: self.revision, after: self.after }
+        let Self { id, revision, after, repeats } = *self;
+        v1::OpenGuild { guild_id: id.get(), revision, after, repeats }
     }
 
     fn read(message: &v1::OpenGuild) -> Result<Self, Malformed> {
         let id = id("open_guild.guild_id", message.guild_id)?;
-        Ok(Self { id, revision: message.revision, after: message.after })
+        let v1::OpenGuild { revision, after, repeats, .. } = *message;
+        Ok(Self { id, revision, after, repeats })
     }
 }
 

@@ -102,7 +102,11 @@ impl Story {
     }
 
     fn plan(&self) -> Plan {
-        let now = Now { view: &self.view, user: me(), member: &self.member };
+        self.plan_if(false)
+    }
+
+    fn plan_if(&self, repeats: bool) -> Plan {
+        let now = Now { view: &self.view, user: me(), member: &self.member, repeats };
         plan(&now, &self.events.iter().collect::<Vec<_>>())
     }
 
@@ -132,6 +136,9 @@ fn a_channel_that_comes_and_goes_is_not_spoken_of() {
     story.set_channel(3, None);
     let Plan::Steps(steps) = story.plan() else { panic!() };
     assert_eq!(steps, [Step::Give(1)], "what was said in it is not visible now");
+    let Plan::Steps(steps) = story.plan_if(true) else { panic!() };
+    let vanishes = Step::Vanishes(channel(3), ChannelKind::Text, Some(2));
+    assert_eq!(steps, [Step::Give(1), vanishes], "the client may have been told that it came");
 }
 
 #[test]

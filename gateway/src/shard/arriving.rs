@@ -49,14 +49,18 @@ pub(super) struct Known {
     pub(super) revision: u64,
     /// Others up to here.
     pub(super) after: u64,
+    /// And perhaps more: the pod that has given it that is dead.
+    pub(super) repeats: bool,
 }
 
 impl Arrivals {
     fn of(parcel: &Parcel, partition: impl Fn(GuildId) -> u16) -> Self {
         let mut arrivals = Self::default();
+        let is_checkpoint = parcel.entries.is_none();
         for guild in &parcel.open {
             let floor = parcel.position.floor(partition(guild.id)).unwrap_or_default();
-            let known = Known { revision: guild.revision, after: guild.after.max(floor) };
+            let repeats = guild.repeats || is_checkpoint;
+            let known = Known { revision: guild.revision, after: guild.after.max(floor), repeats };
             arrivals.known.insert(guild.id, known);
             arrivals.waiting.push_back(guild.id);
         }
@@ -96,6 +100,7 @@ impl Shard {
         let Brought { taken, events, of_user, user_floor } = brought;
         let (mut parcel, now_ms) = (taken.parcel, self.services.now_ms());
         let layout = self.services.backplane.layout();
+        let arrivals = Arrivals::of(&parcel, |guild| layout.guild(guild).0);
         let items = parcel.entries.take().unwrap_or_default();
         let entries = items.into_iter().map(|item| self.entry(item, &events)).collect();
         let mut session = Session::restored(parcel.profile.clone(), parcel.seq, entries, now_ms, &self.rings);
@@ -114,7 +119,6 @@ impl Shard {
         let created: FxHashMap<GuildId, u64> = parcel.to_create.iter().filter_map(floor).collect();
         slot.created = (!created.is_empty()).then(|| Box::new(created));
         slot.to_open = std::mem::take(&mut parcel.to_create).into();
-        let arrivals = Arrivals::of(&parcel, |guild| layout.guild(guild).0);
         slot.arrivals = (!parcel.open.is_empty()).then(|| Box::new(arrivals));
         for waiting in std::mem::take(&mut parcel.waiting) {
             slot.aside.get_or_insert_default().wait(waiting.voice_in, waiting.event);
@@ -227,10 +231,11 @@ impl Shard {
             .collect();
         let (view, member) = (snapshot.view(), MemberView::from(now));
         let user = now.user.id;
-        let steps = match plan(&Now { view: &view, user, member: &member }, &envelopes) {
-            Plan::Steps(steps) => steps,
-            Plan::Rejoined => return self.begin_again(key, request, (snapshot, now), last, opening),
-        };
+        let steps =
+            match plan(&Now { view: &view, user, member: &member, repeats: known.repeats }, &envelopes) {
+                Plan::Steps(steps) => steps,
+                Plan::Rejoined => return self.begin_again(key, request, (snapshot, now), last, opening),
+            };
         let revision = crate::arrival::reached(known.revision, envelopes.iter().copied());
         self.forget_arrival(key, guild);
         let shifts = self.seat(key, guild, (snapshot, now), last, &opening);

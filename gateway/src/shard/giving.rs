@@ -119,10 +119,11 @@ impl Shard {
                     // Mostly the floor of the partition says it, and takes less room.
                     let is_ahead = taken > seen.guilds(self.services.backplane.layout().guild(guild));
                     let after = if is_ahead { after.max(taken) } else { after };
-                    open.push(OpenGuild { id: guild, revision: revision.max(reached), after });
+                    let revision = revision.max(reached);
+                    open.push(OpenGuild { id: guild, revision, after, repeats: false });
                 }
-                (GuildState::Opening, Some(Known { revision, after })) => {
-                    open.push(OpenGuild { id: guild, revision, after });
+                (GuildState::Opening, Some(Known { revision, after, repeats })) => {
+                    open.push(OpenGuild { id: guild, revision, after, repeats });
                 }
                 (GuildState::Opening, None) => to_create.push(guild),
             }

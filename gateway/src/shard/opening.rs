@@ -68,13 +68,14 @@ impl Opening {
     }
 
     /// Whether the table that others have is still to learn what the snapshot has: the member as of the one among
-    /// channels and roles as of the other could see what neither shows. The events are on their way; should one never
-    /// come, the guild opens all the same. In the same way the member may be ahead of the snapshot.
-    fn is_ahead(&mut self, revision: u64, reached: u64, member: &Member) -> bool {
+    /// channels and roles as of the other could see what neither shows. The events are on their way: those that are in the
+    /// stream come for certain, however late; should one never be published, the guild opens all the same. In the same way
+    /// the member may be ahead of the snapshot.
+    fn is_ahead(&mut self, revision: u64, reached: u64, member: &Member, lags: bool) -> bool {
         let is_ahead = revision > reached || member.revision > revision;
-        let is_ahead = is_ahead && self.waits < WAITS_MAX;
-        self.waits += u32::from(is_ahead);
-        is_ahead
+        let waits = is_ahead && (lags || self.waits < WAITS_MAX);
+        self.waits += u32::from(waits && !lags);
+        waits
     }
 }
 
@@ -206,20 +207,21 @@ impl Shard {
             .guilds
             .get(&guild)
             .map_or((0, u64::MAX), |table| (table.audience.view().revision, table.reached));
-        let arriving = self.arriving(key, guild);
+        let (arriving, lags) = (self.arriving(key, guild), self.lags(guild, loaded.last));
         let Some((openings, index)) = self.opening(guild, ticket) else {
             self.drop_if_unused(guild);
             return true;
         };
         let reached = arriving.map_or(table_reached, |known| {
             let since = openings[index].events.iter().map(|event| &event.envelope);
-            arrival::reached(known.revision, missed.iter().map(|past| &past.envelope).chain(since))
+            let missed = missed.iter().map(|past| &past.envelope);
+            arrival::reached(known.revision, missed.chain(since)).min(table_reached)
         });
         let found = loaded.snapshot.as_ref();
         let found = found.and_then(|snapshot| Some((snapshot, snapshot.member(request.wanted.user)?)));
         if let Some((snapshot, member)) = found
             && (openings[index].is_behind(request, snapshot.guild.revision, table_revision)
-                || openings[index].is_ahead(snapshot.guild.revision, reached, member))
+                || openings[index].is_ahead(snapshot.guild.revision, reached, member, lags))
         {
             openings[index].events.clear();
             openings[index].overflowed = false;
@@ -248,6 +250,13 @@ impl Shard {
         }
         self.open_more(me, key);
         true
+    }
+
+    /// Whether the table that others have has not taken what the guild's stream had.
+    fn lags(&self, guild: GuildId, last: u64) -> bool {
+        let partition = self.services.backplane.layout().guild(guild);
+        let seen = self.seen.last().map_or(0, |seen| seen.guilds(partition));
+        self.guilds.get(&guild).is_some_and(|table| table.taken.max(seen) < last)
     }
 
     /// The guild has been given to the session here, or is gone.
@@ -327,7 +336,7 @@ impl Shard {
 
 /// Loads until it fits, the session is gone, or the user is no member.
 async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Request) {
-    let mut failures = 0;
+    let (mut failures, mut repeats) = (0, 0);
     loop {
         match load(&services, &request).await {
             Ok((loaded, missed)) => {
@@ -337,7 +346,9 @@ async fn open(me: ShardRef, services: Arc<Services>, ticket: Ticket, request: Re
                 if is_done {
                     return;
                 }
-                failures = 0;
+                // A shard that lags for long does not ask all the time.
+                repeats += 1;
+                failures = repeats / WAITS_MAX;
             }
             Err(NotLoaded::Gone) => {
                 let mut this = me.borrow_mut();

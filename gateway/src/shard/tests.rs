@@ -16,6 +16,7 @@ mod world;
 mod batch;
 mod closing;
 mod drain;
+mod fleet;
 mod forms;
 mod gap;
 mod left;

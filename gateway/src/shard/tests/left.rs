@@ -220,7 +220,7 @@ fn record_of_bob(incarnation: u64, partition: u16, revision: u64) -> Parcel {
         seq: 5,
         entries: Some(vec![Item::OfGuild(guild, 1), Item::OfGuild(guild, 2)]),
         position: Position { incarnation, floors: vec![(partition, 2)], user: 0 },
-        open: vec![OpenGuild { id: guild, revision, after: 0 }],
+        open: vec![OpenGuild { id: guild, revision, after: 0, repeats: false }],
         to_create: Vec::new(),
         joined: Vec::new(),
         private: Vec::new(),

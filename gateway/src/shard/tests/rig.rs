@@ -2,12 +2,13 @@
 //! nothing is left.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{
     Backplane, Ephemeral, InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Layout, Options,
-    Partition, PodName, Subject, UserEvent,
+    Partition, PodName, Sessions, Subject, UserEvent,
 };
 use bytes::{Bytes, BytesMut};
 use doubles::{Away, Speech, Transport};
@@ -32,7 +33,7 @@ use crate::form::Form;
 use crate::giver::Giver;
 use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
-use crate::neighbours::Neighbours;
+use crate::neighbours::{Neighbours, Ways};
 use crate::ownership;
 use crate::poller::Poller;
 use crate::positions::{self, Positions};
@@ -97,21 +98,20 @@ pub struct Pod {
     pub senders: Arc<[mpsc::Sender<Input>]>,
 }
 
-/// What all gateways stand on.
-struct Ground {
-    setup: Setup,
-    clock: SharedClock,
-    backplane: Arc<Gated>,
-    registry: Arc<Away>,
-    roster: Arc<InMemoryRoster>,
-    sessions: Arc<InMemorySessions>,
-    gates: Arc<Gates>,
-    fakes: Fakes,
-    pods: Arc<Pods>,
+/// What a gateway stands on.
+pub struct Ground {
+    pub setup: Setup,
+    pub clock: SharedClock,
+    pub backplane: Arc<Gated>,
+    pub registry: Arc<Away>,
+    pub roster: Arc<InMemoryRoster>,
+    pub sessions: Arc<dyn Sessions>,
+    pub fakes: Fakes,
+    pub ways: Arc<dyn Ways>,
 }
 
 /// The wall clock, moved by tokio's.
-struct VirtualClock(Instant);
+pub struct VirtualClock(pub Instant);
 
 impl Clock for VirtualClock {
     fn now_ms(&self) -> u64 {
@@ -135,15 +135,15 @@ pub fn simulate_with(setup: Setup, test: impl AsyncFnOnce(&Sim)) {
 }
 
 const SHARDS: usize = 2;
-const PARTITIONS: Layout = Layout { guild_partitions: 2, user_partitions: 1 };
+pub const PARTITIONS: Layout = Layout { guild_partitions: 2, user_partitions: 1 };
 
 // === impl Ground ===
 
 impl Ground {
-    async fn start(&self, name: &str, tasks: &Tasks, runs: &mut JoinSet<()>) -> Pod {
+    pub async fn start(&self, name: &str, address: &str, tasks: &Tasks, runs: &mut JoinSet<()>) -> Pod {
         let fakes = &self.fakes;
         let neighbours = (self.setup.pods > 1)
-            .then(|| Neighbours { address: format!("{name}:1"), ways: self.pods.clone() });
+            .then(|| Neighbours { address: address.to_owned(), ways: self.ways.clone() });
         let services = Arc::new(Services {
             backplane: self.backplane.clone(),
             registry: self.registry.clone(),
@@ -198,8 +198,6 @@ impl Ground {
         for (shard, inbox) in shards.iter().zip(inboxes) {
             runs.spawn_local(shard::run(shard.clone(), inbox));
         }
-        let giver = Giver { services: services.clone(), shards: senders.clone() };
-        self.pods.add(format!("{name}:1"), giver, self.gates.clone());
         Pod { services, shards, senders }
     }
 }
@@ -228,17 +226,21 @@ impl Sim {
             clock,
             backplane,
             registry,
-            gates,
             fakes,
-            pods,
+            ways: pods.clone(),
         };
         let (tasks, mut runs) = (Tasks::new("gateway"), JoinSet::new());
-        let Pod { services, shards, senders } = ground.start("sim", &tasks, &mut runs).await;
-        let mut others = Vec::new();
-        for number in 1..ground.setup.pods {
-            others.push(ground.start(&format!("sim-{number}"), &tasks, &mut runs).await);
+        let mut others = VecDeque::new();
+        for number in 0..ground.setup.pods {
+            let name = if number == 0 { "sim".to_owned() } else { format!("sim-{number}") };
+            let address = format!("{name}:1");
+            let pod = ground.start(&name, &address, &tasks, &mut runs).await;
+            pods.add(address, pod.giver(), gates.clone());
+            others.push_back(pod);
         }
-        let Ground { backplane, registry, gates, .. } = ground;
+        let Pod { services, shards, senders } = others.pop_front().expect("there is a gateway");
+        let others = Vec::from(others);
+        let Ground { backplane, registry, .. } = ground;
         let (user_sequence, runs) = (Cell::new(0), Mutex::new(runs));
         Self {
             services,
@@ -269,7 +271,7 @@ impl Sim {
         };
         let pods: Vec<&Pod> = self.others.iter().chain([&first]).collect();
         for pod in &pods {
-            self.expect_nothing_left(pod);
+            pod.expect_nothing_left(&self.world());
         }
         self.tasks.stop();
         for sender in pods.iter().flat_map(|pod| pod.senders.iter()) {
@@ -278,30 +280,6 @@ impl Sim {
         let runs = self.runs.into_inner().join_all();
         tokio::time::timeout(Duration::from_secs(10), runs).await.expect("the shards end");
         assert!(self.tasks.shutdown(Duration::from_secs(10)).await, "the intake ends");
-    }
-
-    fn expect_nothing_left(&self, pod: &Pod) {
-        for shard in &pod.shards {
-            let shard = shard.borrow();
-            assert_eq!(shard.conns.len(), 0, "connections are left");
-            assert_eq!(shard.sessions.len(), 0, "sessions are left");
-            assert!(shard.by_id.is_empty() && shard.by_user.is_empty(), "traces of sessions are left");
-            assert!(shard.identifying.is_empty(), "an IDENTIFY is left");
-            assert!(shard.taking.is_empty(), "a session that is being taken is left");
-            assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
-            assert!(shard.voices.is_empty(), "voice channels are left");
-        }
-        assert!(pod.services.loads.is_empty(), "loads of guilds are left");
-        assert_eq!(pod.services.presences.copies.guilds(), [], "copies of presences are left");
-        let interest = &pod.services.interest;
-        assert_eq!(interest.users(), [], "interest in users is left");
-        let left: Vec<GuildId> =
-            self.world().guild_ids().filter(|id| !interest.guild(*id).is_empty()).collect();
-        assert_eq!(left, [], "interest in guilds is left");
-        for gauge in ["connections", "sessions", "guilds_open"] {
-            assert_eq!(pod.count(gauge), 0, "{gauge} are counted wrong");
-        }
-        assert!(pod.services.streams.open(Compression::Zlib, 1).is_some(), "compressors are left");
     }
 
     pub fn count(&self, name: &str) -> u64 {
@@ -498,6 +476,35 @@ impl Pod {
     pub fn count(&self, name: &str) -> u64 {
         count(&self.services, name)
     }
+
+    /// What others ask for sessions.
+    pub fn giver(&self) -> Giver {
+        Giver { services: self.services.clone(), shards: self.senders.clone() }
+    }
+
+    /// Nothing is left of any session.
+    pub fn expect_nothing_left(&self, world: &World) {
+        for shard in &self.shards {
+            let shard = shard.borrow();
+            assert_eq!(shard.conns.len(), 0, "connections are left");
+            assert_eq!(shard.sessions.len(), 0, "sessions are left");
+            assert!(shard.by_id.is_empty() && shard.by_user.is_empty(), "traces of sessions are left");
+            assert!(shard.identifying.is_empty(), "an IDENTIFY is left");
+            assert!(shard.taking.is_empty(), "a session that is being taken is left");
+            assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
+            assert!(shard.voices.is_empty(), "voice channels are left");
+        }
+        assert!(self.services.loads.is_empty(), "loads of guilds are left");
+        assert_eq!(self.services.presences.copies.guilds(), [], "copies of presences are left");
+        let interest = &self.services.interest;
+        assert_eq!(interest.users(), [], "interest in users is left");
+        let left: Vec<GuildId> = world.guild_ids().filter(|id| !interest.guild(*id).is_empty()).collect();
+        assert_eq!(left, [], "interest in guilds is left");
+        for gauge in ["connections", "sessions", "guilds_open"] {
+            assert_eq!(self.count(gauge), 0, "{gauge} are counted wrong");
+        }
+        assert!(self.services.streams.open(Compression::Zlib, 1).is_some(), "compressors are left");
+    }
 }
 
 fn count(services: &Services, name: &str) -> u64 {
@@ -505,7 +512,7 @@ fn count(services: &Services, name: &str) -> u64 {
 }
 
 /// A socket whose handshake is done.
-fn connect(services: &Services, shard: &mpsc::Sender<Input>, user: u64, speech: Speech) -> Client {
+pub fn connect(services: &Services, shard: &mpsc::Sender<Input>, user: u64, speech: Speech) -> Client {
     let (server, client) = pipe::pair();
     let encoding = if speech.is_etf { Encoding::Etf } else { Encoding::Json };
     let compression = match speech.transport {
@@ -529,7 +536,7 @@ fn connect(services: &Services, shard: &mpsc::Sender<Input>, user: u64, speech: 
 }
 
 /// alice owns the guild; bob and carol are in it; staff may see `staff`, and only alice is.
-fn small_world() -> World {
+pub fn small_world() -> World {
     let mut world = World::new();
     for (id, name) in [(ALICE, "alice"), (BOB, "bob"), (CAROL, "carol"), (DAVE, "dave")] {
         world.add_user(user_id(id), name);

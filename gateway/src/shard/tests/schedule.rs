@@ -43,20 +43,20 @@ const FIRST_NEW_CHANNEL: u64 = 300;
 
 #[test]
 fn every_session_is_given_what_it_must_be_and_never_more() {
-    for seed in seeds() {
+    for seed in asked((0..SEEDS).chain(FOUND)) {
         run(seed, Kind::Plain);
     }
 }
 
 #[test]
 fn every_session_shows_who_is_there_where_it_sees_them() {
-    for seed in seeds() {
+    for seed in asked((0..SEEDS).chain(FOUND)) {
         run(seed, Kind::Lively);
     }
 }
 
-/// Those that were asked for, or those of the suite.
-fn seeds() -> Vec<u64> {
+/// The seeds that were asked for, or those of the suite.
+pub fn asked(suite: impl Iterator<Item = u64>) -> Vec<u64> {
     let number = |text: &str| text.parse::<u64>().expect("a seed is a number");
     match (std::env::var("SEED"), std::env::var("SEEDS")) {
         (Ok(seed), _) => vec![number(&seed)],
@@ -64,7 +64,7 @@ fn seeds() -> Vec<u64> {
             let (first, end) = seeds.split_once("..").expect("SEEDS is a range, as 0..1000");
             (number(first)..number(end)).collect()
         }
-        _ => (0..SEEDS).chain(FOUND).collect(),
+        _ => suite.collect(),
     }
 }
 
