@@ -6,29 +6,37 @@
 //! grants VIEW_CHANNEL or ADMINISTRATOR, or is named in an overwrite that touches VIEW_CHANNEL. By whole role sets a
 //! guild with self-assigned roles would have nearly as many groups as members; by class it has a few hundred.
 //!
-//! A class has its sessions by the intents that they asked for. To deliver an event of a channel: the channel's classes,
-//! their groups that want it, their sessions; what nobody wants visits nobody. A change of a role, an overwrite or a
-//! member moves only those whom it concerns, and says for them which channels appeared and vanished.
+//! Members whose class is the same for the same reasons have one *standing*, and their sessions sit in *rows*. A class has its rows
+//! by the intents that were asked for. To deliver an event of a channel: the channel's classes, their groups that want it,
+//! their rows; what nobody wants visits nobody. A change of a role, an overwrite or a member moves only whom it concerns, a row at
+//! a time where it can, and says for them which channels appeared and vanished.
+//!
+//! There is a seat for each membership, so it is small: four bytes in a row, and the row's number with the session. Everything else
+//! is there once for many.
 
 use model::view::{GuildView, MemberView};
 use model::{ChannelId, Intents, Permissions, RoleId, Timestamp, UserId};
-use rustc_hash::{FxHashMap, FxHashSet};
-use slab::Slab;
+use rustc_hash::FxHashSet;
 
 mod changes;
 mod class;
 mod members;
+mod noted;
+mod rows;
 mod seats;
+mod standings;
 
 use class::Classes;
-use members::Local;
-use seats::Seat;
+use members::Moves;
+use noted::Noted;
+use rows::Rows;
+pub use seats::{RowIndex, Seats};
+use standings::Standings;
 
 /// The key of a session in its shard.
 pub type SessionKey = usize;
 /// The same in half the bytes: a process has far fewer sessions than 2³².
 type SessionIndex = u32;
-type MemberIndex = u32;
 
 /// The audience of one guild.
 #[derive(Debug)]
@@ -36,11 +44,14 @@ pub struct Audience {
     view: GuildView,
     /// Events up to this revision are in the view already.
     base_revision: u64,
-    members: Slab<Local>,
-    by_user: FxHashMap<UserId, MemberIndex>,
-    /// Until when members are timed out, as few are.
-    timed_out: FxHashMap<MemberIndex, Timestamp>,
-    holders: FxHashMap<RoleId, FxHashSet<MemberIndex>>,
+    /// The highest revision that is known, from the snapshot or from an event. Events come in order, so of members everything
+    /// below it is known.
+    reached: u64,
+    /// Members of whom something is known as of `reached` or later, and who is timed out.
+    noted: Noted,
+    standings: Standings,
+    rows: Rows,
+    session_count: usize,
     relevant: FxHashSet<RoleId>,
     named: FxHashSet<UserId>,
     classes: Classes,
@@ -62,11 +73,12 @@ impl Audience {
     pub fn new(view: GuildView) -> Self {
         let mut audience = Self {
             base_revision: view.revision,
+            reached: view.revision,
             view,
-            members: Slab::new(),
-            by_user: FxHashMap::default(),
-            timed_out: FxHashMap::default(),
-            holders: FxHashMap::default(),
+            noted: Noted::default(),
+            standings: Standings::default(),
+            rows: Rows::default(),
+            session_count: 0,
             relevant: FxHashSet::default(),
             named: FxHashSet::default(),
             classes: Classes::default(),
@@ -88,7 +100,7 @@ impl Audience {
 
     /// Whether nobody is left.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.session_count == 0
     }
 
     /// The class of a member who has no session here, and the channels that it sees, in ascending order. Classes keep
@@ -104,72 +116,87 @@ impl Audience {
     }
 
     /// A session of a member, whose roles are known as of `revision`. What that changes for the member's other sessions is
-    /// answered.
+    /// answered. They can't be newer than what the session has loaded, unless an event has told so.
     #[must_use]
     pub fn join(
         &mut self,
-        user_id: UserId,
-        view: MemberView,
+        seats: &mut impl Seats,
+        (user_id, view): (UserId, &MemberView),
         revision: u64,
-        session: SessionKey,
-        intents: Intents,
+        (session, intents): (SessionKey, Intents),
     ) -> Vec<Shift> {
-        let seat = Seat { session: index_of(session), intents, place: 0 };
-        let Some(index) = self.by_user.get(&user_id).copied() else {
-            self.insert(user_id, view, revision, seat);
-            return Vec::new();
-        };
-        let others: Vec<SessionKey> =
-            self.local(index).sessions().filter(|known| *known != session).collect();
-        if others.len() == self.local(index).seats.as_slice().len() {
-            self.sit(index, seat);
-        }
-        if revision <= self.local(index).revision {
+        let mut others = seats.sessions_of(user_id);
+        others.retain(|other| *other != session);
+        let other = others.first().and_then(|other| seats.row_of(*other));
+        if let Some(other) = other.filter(|_| !self.is_newer_member(user_id, revision.max(self.reached))) {
+            self.sit(seats, self.rows[other].standing, intents, session);
             return Vec::new();
         }
-        self.move_member(index, view, revision, others)
+        if revision > self.reached {
+            self.noted.set_recent(user_id, revision);
+        }
+        let shifts = self.move_member(seats, (user_id, view), others);
+        let standing = self.standing_of(user_id, &view.roles);
+        self.sit(seats, standing, intents, session);
+        shifts
     }
 
-    /// The session leaves; the member goes with the last one.
-    pub fn leave(&mut self, user_id: UserId, session: SessionKey) {
-        let Some(index) = self.by_user.get(&user_id).copied() else { return };
-        let Some(seat) = self.local_mut(index).seats.take(index_of(session)) else { return };
-        self.stand_up(self.local(index).class, seat);
-        if self.local(index).seats.as_slice().is_empty() {
-            self.remove(index);
+    /// The session leaves the row in which it sits.
+    pub fn leave(&mut self, seats: &mut impl Seats, user_id: UserId, session: SessionKey, row: RowIndex) {
+        self.stand_up(seats, row, session);
+        if self.noted.timed_out_until(user_id).is_some()
+            && seats.sessions_of(user_id).iter().all(|other| *other == session)
+        {
+            self.noted.set_timed_out(user_id, None);
         }
+        self.prune_if_many();
     }
 
     /// Every session that asks for events of this intent; with [`Intents::NONE`], every session.
     pub fn sessions(&self, intent: Intents) -> impl Iterator<Item = SessionKey> + '_ {
-        self.classes.sessions(intent)
-    }
-
-    /// The sessions of one user.
-    pub fn sessions_of(&self, user_id: UserId) -> impl Iterator<Item = SessionKey> + '_ {
-        self.by_user.get(&user_id).into_iter().flat_map(|index| self.local(*index).sessions())
+        self.sitting(self.classes.wanting(intent))
     }
 
     /// The sessions that see a channel and ask for events of this intent.
     pub fn viewers(&self, channel_id: ChannelId, intent: Intents) -> impl Iterator<Item = SessionKey> + '_ {
-        self.classes.viewers(channel_id, intent)
+        self.sitting(self.classes.viewers(channel_id, intent))
     }
 
-    pub fn sees(&self, user_id: UserId, channel_id: ChannelId) -> bool {
-        let class = self.by_user.get(&user_id).map(|index| self.local(*index).class);
-        class.is_some_and(|class| self.classes.sees(class, channel_id))
+    fn sitting(&self, rows: impl Iterator<Item = RowIndex>) -> impl Iterator<Item = SessionKey> {
+        rows.flat_map(|row| self.rows[row].sessions()).map(|session| *session as SessionKey)
     }
 
-    /// What the member may do in a channel.
-    pub fn permissions(&self, user_id: UserId, channel_id: ChannelId, now: Timestamp) -> Permissions {
-        self.by_user.get(&user_id).map_or(Permissions::NONE, |index| {
-            self.view.in_channel(user_id, &self.view_of(*index), channel_id, now)
-        })
+    /// Whether who sits in the row sees a channel.
+    pub fn sees(&self, row: RowIndex, channel_id: ChannelId) -> bool {
+        self.classes.sees(self.standings[self.rows[row].standing].class, channel_id)
+    }
+
+    /// What the member, whose session sits in the row, may do in a channel.
+    pub fn permissions(
+        &self,
+        (user_id, row): (UserId, RowIndex),
+        channel_id: ChannelId,
+        now: Timestamp,
+    ) -> Permissions {
+        self.view.in_channel(user_id, &self.view_of(user_id, row), channel_id, now)
+    }
+
+    /// The highest revision that the table is known to hold, from its snapshot or from an event.
+    pub fn reached(&self) -> u64 {
+        self.reached
+    }
+
+    /// Learns that there is an event of this revision.
+    pub fn note(&mut self, revision: u64) {
+        if revision > self.reached {
+            self.reached = revision;
+            self.noted.forget_below(revision);
+        }
     }
 
     /// Whether an event about a member is newer than what the table has of them.
     pub fn is_newer_member(&self, user_id: UserId, revision: u64) -> bool {
-        self.by_user.get(&user_id).is_some_and(|index| revision > self.local(*index).revision)
+        revision >= self.reached && self.noted.recent(user_id).is_none_or(|known| revision > known)
     }
 }
 

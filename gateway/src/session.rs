@@ -21,7 +21,8 @@ mod id;
 mod private;
 mod ring;
 
-pub use guilds::GuildStates;
+pub(crate) use guilds::GuildList;
+pub use guilds::{GuildState, GuildStates, Place};
 pub use id::{PodTag, SessionId};
 pub use private::PrivateChannels;
 pub use ring::{About, Entry, Found, Ring};
@@ -70,26 +71,6 @@ pub struct Profile {
     pub shard: Shard,
     /// Large payloads may come compressed, on a connection that is not.
     pub compress: bool,
-}
-
-/// What a session knows of a guild.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GuildState {
-    /// It is being opened; events wait with the opening.
-    Opening,
-    /// GUILD_CREATE had this revision, and the guild's subject this last sequence: directory events up to the one and
-    /// others up to the other are not given.
-    Open { revision: u64, after: u64 },
-}
-
-impl GuildState {
-    /// Whether the guild is open and its GUILD_CREATE did not have this event.
-    pub fn lacks(&self, event: &LiveEvent) -> bool {
-        match self {
-            Self::Open { revision, after } => event.is_after(*revision, *after),
-            Self::Opening => false,
-        }
-    }
 }
 
 /// A session.

@@ -2,17 +2,20 @@
 
 use model::view::{ChannelView, GuildView, MemberView, ViewChange};
 use model::{ChannelId, OverwriteKind, Permissions, RoleId, Timestamp, UserId};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use super::class::{ClassIndex, Signature};
-use super::{Audience, MemberIndex, SessionKey, Shift, index_of};
+use super::seats::Seats;
+use super::standings::StandingIndex;
+use super::{Audience, Moves, SessionKey, Shift};
 
 impl Audience {
     /// Takes a change of the guild's revision `revision`, and says whose view it changed and how. What is older than the
     /// table is ignored.
-    pub fn apply(&mut self, revision: u64, change: &ViewChange) -> Vec<Shift> {
+    pub fn apply(&mut self, seats: &mut impl Seats, revision: u64, change: &ViewChange) -> Vec<Shift> {
+        self.note(revision);
         if let ViewChange::Member { id, after, .. } = change {
-            return self.apply_member(*id, revision, after.as_ref());
+            return self.apply_member(seats, *id, revision, after.as_ref());
         }
         let is_sight_changed = self.changes_sight(change);
         if self.has(revision) || !self.view.apply(revision, change) || !is_sight_changed {
@@ -20,14 +23,8 @@ impl Audience {
         }
         match change {
             ViewChange::Role { id, .. } => self.role_changed(*id),
-            ViewChange::Owner { before, after } => {
-                // While somebody owns the guild they see everything, so what they would see by name is not kept right.
-                self.classes.forget(|signature| signature.names(*after));
-                let members =
-                    [*before, *after].iter().filter_map(|user| self.by_user.get(user).copied()).collect();
-                self.reclass(members)
-            }
-            ViewChange::Channel { id, .. } => self.channel_changed(*id),
+            ViewChange::Owner { before, after } => self.owner_changed(seats, [*before, *after]),
+            ViewChange::Channel { id, .. } => self.channel_changed(seats, *id),
             ViewChange::Member { .. } | ViewChange::Deleted => Vec::new(),
         }
     }
@@ -47,29 +44,34 @@ impl Audience {
         }
     }
 
-    fn apply_member(&mut self, user_id: UserId, revision: u64, after: Option<&MemberView>) -> Vec<Shift> {
-        let Some(index) = self.by_user.get(&user_id).copied() else { return Vec::new() };
-        let (Some(after), true) = (after, revision > self.local(index).revision) else { return Vec::new() };
-        let sessions = self.local(index).sessions().collect();
-        self.move_member(index, after.clone(), revision, sessions)
+    fn apply_member(
+        &mut self,
+        seats: &mut impl Seats,
+        user_id: UserId,
+        revision: u64,
+        after: Option<&MemberView>,
+    ) -> Vec<Shift> {
+        let sessions = seats.sessions_of(user_id);
+        let Some(after) = after.filter(|_| !sessions.is_empty()) else { return Vec::new() };
+        if !self.is_newer_member(user_id, revision) {
+            return Vec::new();
+        }
+        self.noted.set_recent(user_id, revision);
+        self.move_member(seats, (user_id, after), sessions)
     }
 
-    /// Gives a member another view, and says what that changes for these sessions.
+    /// Gives a member another view, and says what that changes for these sessions, which are all that they have.
     pub(super) fn move_member(
         &mut self,
-        index: MemberIndex,
-        view: MemberView,
-        revision: u64,
+        seats: &mut impl Seats,
+        (user_id, view): (UserId, &MemberView),
         sessions: Vec<SessionKey>,
     ) -> Vec<Shift> {
-        let before = self.local(index).class;
-        self.drop_roles(index);
-        let local = self.local_mut(index);
-        (local.revision, local.roles) = (revision, view.roles.into());
-        self.note_time_out(index, view.timed_out_until);
-        self.hold_roles(index);
-        self.move_to_class(index);
-        let shifts = self.shift(sessions, before, self.local(index).class);
+        self.noted.set_timed_out(user_id, view.timed_out_until);
+        let lifted = self.lift(seats, sessions);
+        let mut moves = Moves::default();
+        self.seat_again(seats, (user_id, &view.roles), lifted, &mut moves);
+        let shifts = self.shifts(moves);
         self.prune_if_many();
         shifts
     }
@@ -80,52 +82,73 @@ impl Audience {
         let is_everyone = role.get() == self.view.id.get();
         if is_everyone {
             self.classes.forget(|_| true);
-            return self.reclass(self.everybody());
+            return self.reclass_all(self.standings.all());
         }
         if !was_relevant && !self.relevant.contains(&role) {
             return Vec::new();
         }
         self.classes.forget(|signature| signature.roles().contains(&role));
-        self.reclass(self.holders_of([role]))
+        self.reclass_all(self.standings.with([role]))
+    }
+
+    fn owner_changed(&mut self, seats: &mut impl Seats, [before, after]: [UserId; 2]) -> Vec<Shift> {
+        // While somebody owns the guild they see everything, so what they would see by name is not kept right.
+        self.classes.forget(|signature| signature.names(after));
+        self.rename(seats, FxHashSet::from_iter([before, after]), FxHashSet::default())
     }
 
     /// Of a channel that was made, changed or deleted.
-    fn channel_changed(&mut self, channel: ChannelId) -> Vec<Shift> {
+    fn channel_changed(&mut self, seats: &mut impl Seats, channel: ChannelId) -> Vec<Shift> {
         let (relevant, named) = (self.relevant.clone(), self.named.clone());
         self.find_relevant();
         let view = &self.view;
         let classes = self.classes.recheck(channel, |signature| sees(view, signature, channel));
-        let users =
-            self.named.symmetric_difference(&named).filter_map(|user| self.by_user.get(user)).copied();
-        let mut members: FxHashSet<MemberIndex> = users.collect();
-        members.extend(self.holders_of(self.relevant.symmetric_difference(&relevant).copied()));
-        members.extend(classes.into_iter().flat_map(|class| self.classes.members(class)));
-        self.reclass(members.into_iter().collect())
+        let users: FxHashSet<UserId> = self.named.symmetric_difference(&named).copied().collect();
+        let mut standings = self.standings.with(self.relevant.symmetric_difference(&relevant).copied());
+        let rows = classes.into_iter().flat_map(|class| self.classes.rows(class));
+        standings.extend(rows.map(|row| self.rows[row].standing));
+        self.rename(seats, users, standings)
     }
 
-    fn everybody(&self) -> Vec<MemberIndex> {
-        self.members.iter().map(|(index, _)| index_of(index)).collect()
+    fn reclass_all(&mut self, standings: FxHashSet<StandingIndex>) -> Vec<Shift> {
+        let mut moves = Moves::default();
+        standings.into_iter().for_each(|standing| self.reclass(standing, &mut moves));
+        self.end_moves(moves)
     }
 
-    fn holders_of(&self, roles: impl IntoIterator<Item = RoleId>) -> Vec<MemberIndex> {
-        let holders = roles.into_iter().filter_map(|role| self.holders.get(&role)).flatten();
-        holders.copied().collect::<FxHashSet<_>>().into_iter().collect()
-    }
-
-    /// Puts these members into the classes that they belong to now, and gathers what that changed for them.
-    fn reclass(&mut self, members: Vec<MemberIndex>) -> Vec<Shift> {
-        let mut moves: FxHashMap<(ClassIndex, ClassIndex), Vec<SessionKey>> = FxHashMap::default();
-        for index in members {
-            let (before, after) = self.move_to_class(index);
-            if before != after {
-                moves.entry((before, after)).or_default().extend(self.local(index).sessions());
-            }
+    /// Puts these standings where they belong now, and users into the standing that is theirs, whose own it begins or ceases to
+    /// be. Users get up first, so that each session moves once.
+    fn rename(
+        &mut self,
+        seats: &mut impl Seats,
+        users: FxHashSet<UserId>,
+        mut standings: FxHashSet<StandingIndex>,
+    ) -> Vec<Shift> {
+        let mut moves = Moves::default();
+        let mut standing_up = Vec::new();
+        for user in users {
+            let sessions = seats.sessions_of(user);
+            let Some(row) = sessions.first().and_then(|session| seats.row_of(*session)) else { continue };
+            let roles = self.standings[self.rows[row].standing].roles.clone();
+            standing_up.push((user, roles, self.lift(seats, sessions)));
         }
-        let shifts =
-            moves.into_iter().flat_map(|((before, after), sessions)| self.shift(sessions, before, after));
-        let shifts = shifts.collect();
+        standings.retain(|standing| self.standings.contains(*standing));
+        standings.into_iter().for_each(|standing| self.reclass(standing, &mut moves));
+        for (user, roles, lifted) in standing_up {
+            self.seat_again(seats, (user, &roles), lifted, &mut moves);
+        }
+        self.end_moves(moves)
+    }
+
+    fn end_moves(&mut self, moves: Moves) -> Vec<Shift> {
+        let shifts = self.shifts(moves);
         self.classes.prune();
         shifts
+    }
+
+    fn shifts(&self, moves: Moves) -> Vec<Shift> {
+        let moves = moves.into_iter();
+        moves.flat_map(|((before, after), sessions)| self.shift(sessions, before, after)).collect()
     }
 
     fn shift(&self, sessions: Vec<SessionKey>, before: ClassIndex, after: ClassIndex) -> Vec<Shift> {

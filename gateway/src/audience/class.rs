@@ -1,4 +1,4 @@
-//! Visibility classes: interned sets of visible channels, and the sessions of the members who have them.
+//! Visibility classes: interned sets of visible channels, and the rows of the sessions whose members have them.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use model::{ChannelId, GuildId, Intents, RoleId, SortedMap, UserId};
 use rustc_hash::FxHashSet;
 use slab::Slab;
 
-use super::{MemberIndex, SessionIndex, SessionKey};
+use super::seats::RowIndex;
 use crate::growth::{make_room, reserve_some};
 
 pub(super) type ClassIndex = u32;
@@ -45,7 +45,7 @@ impl Signature {
     }
 }
 
-/// Members who see the same channels, by their sessions.
+/// Members who see the same channels.
 #[derive(Debug)]
 struct Class {
     /// In ascending order of their intents; none is empty.
@@ -53,18 +53,11 @@ struct Class {
     visible: Arc<[ChannelId]>,
 }
 
-/// Sessions of a class that ask for the same events: an event that they do not want passes them all by at once.
+/// Rows of a class whose sessions ask for the same events: an event that they do not want passes them all by at once.
 #[derive(Debug)]
 struct Group {
     intents: Intents,
-    occupants: Vec<Occupant>,
-}
-
-/// A session in a class, and whose it is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Occupant {
-    pub(super) session: SessionIndex,
-    pub(super) member: MemberIndex,
+    rows: Vec<RowIndex>,
 }
 
 /// The classes of one guild.
@@ -117,28 +110,19 @@ impl Classes {
         class
     }
 
-    /// The sessions that see a channel and ask for events of this intent.
-    pub(super) fn viewers(
-        &self,
-        channel: ChannelId,
-        intent: Intents,
-    ) -> impl Iterator<Item = SessionKey> + '_ {
+    /// The rows whose sessions see a channel and ask for events of this intent.
+    pub(super) fn viewers(&self, channel: ChannelId, intent: Intents) -> impl Iterator<Item = RowIndex> + '_ {
         let classes = self.by_channel.get(&channel).into_iter().flatten();
         classes.flat_map(move |class| self.classes[*class as usize].wanting(intent))
     }
 
-    /// The sessions that ask for events of this intent.
-    pub(super) fn sessions(&self, intent: Intents) -> impl Iterator<Item = SessionKey> + '_ {
+    /// The rows whose sessions ask for events of this intent.
+    pub(super) fn wanting(&self, intent: Intents) -> impl Iterator<Item = RowIndex> + '_ {
         self.classes.iter().flat_map(move |(_, class)| class.wanting(intent))
     }
 
-    /// The members of a class, each as often as it has sessions.
-    pub(super) fn members(&self, class: ClassIndex) -> impl Iterator<Item = MemberIndex> + '_ {
-        self.classes[class as usize]
-            .groups
-            .iter()
-            .flat_map(|group| &group.occupants)
-            .map(|occupant| occupant.member)
+    pub(super) fn rows(&self, class: ClassIndex) -> impl Iterator<Item = RowIndex> + '_ {
+        self.classes[class as usize].wanting(Intents::NONE)
     }
 
     /// In ascending order.
@@ -150,28 +134,28 @@ impl Classes {
         self.classes[class as usize].visible.binary_search(&channel).is_ok()
     }
 
-    /// Adds a session with these intents and answers its place among those that have the same.
-    pub(super) fn enter(&mut self, class: ClassIndex, intents: Intents, occupant: Occupant) -> u32 {
+    /// Adds a row and answers its place among those with the same intents.
+    pub(super) fn enter(&mut self, class: ClassIndex, intents: Intents, row: RowIndex) -> u32 {
         let groups = &mut self.classes[class as usize].groups;
         let index = position(groups, intents).unwrap_or_else(|index| {
             make_room(groups);
-            groups.insert(index, Group { intents, occupants: Vec::new() });
+            groups.insert(index, Group { intents, rows: Vec::new() });
             index
         });
-        let occupants = &mut groups[index].occupants;
-        make_room(occupants);
-        occupants.push(occupant);
-        occupants.len() as u32 - 1
+        let rows = &mut groups[index].rows;
+        make_room(rows);
+        rows.push(row);
+        rows.len() as u32 - 1
     }
 
-    /// Removes the session at a place; answers the one that has moved there, if one has.
-    pub(super) fn exit(&mut self, class: ClassIndex, intents: Intents, place: u32) -> Option<Occupant> {
+    /// Removes the row at a place; answers the one that has moved there, if one has.
+    pub(super) fn exit(&mut self, class: ClassIndex, intents: Intents, place: u32) -> Option<RowIndex> {
         let groups = &mut self.classes[class as usize].groups;
-        let index = position(groups, intents).expect("a group lives as long as somebody is in it");
-        let occupants = &mut groups[index].occupants;
-        occupants.swap_remove(place as usize);
-        let moved = occupants.get(place as usize).copied();
-        if occupants.is_empty() {
+        let index = position(groups, intents).expect("a group lives as long as it has rows");
+        let rows = &mut groups[index].rows;
+        rows.swap_remove(place as usize);
+        let moved = rows.get(place as usize).copied();
+        if rows.is_empty() {
             groups.remove(index);
         }
         moved
@@ -245,9 +229,9 @@ impl Classes {
 }
 
 impl Class {
-    fn wanting(&self, intent: Intents) -> impl Iterator<Item = SessionKey> + '_ {
+    fn wanting(&self, intent: Intents) -> impl Iterator<Item = RowIndex> + '_ {
         let groups = self.groups.iter().filter(move |group| group.intents.contains(intent));
-        groups.flat_map(|group| &group.occupants).map(|occupant| occupant.session as SessionKey)
+        groups.flat_map(|group| &group.rows).copied()
     }
 }
 

@@ -1,127 +1,164 @@
-//! The members with sessions on this shard: their roles, their class, and their sessions' places in it.
+//! Members come, go and change: which standing their sessions have, and in which row they sit.
 
 use model::view::MemberView;
-use model::{RoleId, Timestamp, UserId};
+use model::{Intents, RoleId, UserId};
+use rustc_hash::FxHashMap;
 
 use super::changes::visible_channels;
-use super::class::{ClassIndex, Occupant, Signature};
-use super::seats::{Seat, Seats};
-use super::{Audience, MemberIndex, SessionKey, index_of};
-use crate::growth::reserve_some;
+use super::class::{ClassIndex, Signature};
+use super::rows::Row;
+use super::seats::{RowIndex, Seats};
+use super::standings::StandingIndex;
+use super::{Audience, SessionKey, index_of};
 
-/// A member with sessions on this shard. There is one for each membership, so nothing here is larger than it must be.
-#[derive(Debug)]
-pub(super) struct Local {
-    pub(super) user_id: UserId,
-    pub(super) roles: Box<[RoleId]>,
-    /// The revision of the guild that the roles are from.
-    pub(super) revision: u64,
-    pub(super) class: ClassIndex,
-    pub(super) seats: Seats,
+/// A session that has left its row for another one.
+pub(super) struct Lifted {
+    pub(super) session: SessionKey,
+    intents: Intents,
+    class: ClassIndex,
 }
 
+/// Sessions by the classes between which they have moved.
+pub(super) type Moves = FxHashMap<(ClassIndex, ClassIndex), Vec<SessionKey>>;
+
 impl Audience {
-    pub(super) fn insert(&mut self, user_id: UserId, view: MemberView, revision: u64, seat: Seat) {
-        let class = self.class_of(user_id, &view.roles);
-        let local = Local { user_id, roles: view.roles.into(), revision, class, seats: Seats::None };
-        reserve_some(&mut self.members);
-        let index = index_of(self.members.insert(local));
-        self.by_user.insert(user_id, index);
-        self.note_time_out(index, view.timed_out_until);
-        self.hold_roles(index);
-        self.sit(index, seat);
+    /// A session takes its seat in a row of this standing.
+    pub(super) fn sit(
+        &mut self,
+        seats: &mut impl Seats,
+        standing: StandingIndex,
+        intents: Intents,
+        session: SessionKey,
+    ) {
+        let first = self.standings[standing].first_row(intents);
+        let row = match first {
+            Some(row) if !self.rows[row].is_full() => row,
+            full => self.begin_row(standing, intents, full),
+        };
+        self.rows[row].push(index_of(session));
+        self.session_count += 1;
+        seats.put(session, row);
     }
 
-    /// Of a member without sessions.
-    pub(super) fn remove(&mut self, index: MemberIndex) {
-        self.drop_roles(index);
-        let local = self.members.remove(index as usize);
-        self.by_user.remove(&local.user_id);
-        self.note_time_out(index, None);
-        self.prune_if_many();
+    fn begin_row(&mut self, standing: StandingIndex, intents: Intents, next: Option<RowIndex>) -> RowIndex {
+        let row = self.rows.insert(standing, intents, next);
+        self.standings.set_first_row(standing, intents, Some(row));
+        self.rows[row].place = self.classes.enter(self.standings[standing].class, intents, row);
+        row
     }
 
-    pub(super) fn local(&self, index: MemberIndex) -> &Local {
-        &self.members[index as usize]
+    /// A session leaves its seat, which the last one of the first row takes.
+    pub(super) fn stand_up(&mut self, seats: &mut impl Seats, row: RowIndex, session: SessionKey) {
+        let (standing, intents) = (self.rows[row].standing, self.rows[row].intents);
+        let Some(first) = self.standings[standing].first_row(intents) else { return };
+        let Some(last) = self.rows[first].pop() else { return };
+        if last != index_of(session) {
+            self.rows[row].replace(index_of(session), last);
+            if first != row {
+                seats.put(last as SessionKey, row);
+            }
+        }
+        self.session_count -= 1;
+        if self.rows[first].sessions().is_empty() {
+            let gone = self.rows.remove(first);
+            self.leave_class(self.standings[standing].class, intents, gone.place);
+            self.standings.set_first_row(standing, intents, gone.next());
+        }
     }
 
-    pub(super) fn local_mut(&mut self, index: MemberIndex) -> &mut Local {
-        &mut self.members[index as usize]
+    /// Frees a row's place in a class; the row that is moved there is told.
+    fn leave_class(&mut self, class: ClassIndex, intents: Intents, place: u32) {
+        if let Some(moved) = self.classes.exit(class, intents, place) {
+            self.rows[moved].place = place;
+        }
+    }
+
+    /// Takes sessions out of their rows, to seat them again when it is clear where they belong.
+    pub(super) fn lift(&mut self, seats: &mut impl Seats, sessions: Vec<SessionKey>) -> Vec<Lifted> {
+        let mut lifted = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            let Some(row) = seats.row_of(session) else { continue };
+            let Row { standing, intents, .. } = self.rows[row];
+            lifted.push(Lifted { session, intents, class: self.standings[standing].class });
+            self.stand_up(seats, row, session);
+        }
+        lifted
+    }
+
+    /// Seats them by these roles of their member.
+    pub(super) fn seat_again(
+        &mut self,
+        seats: &mut impl Seats,
+        (user_id, roles): (UserId, &[RoleId]),
+        lifted: Vec<Lifted>,
+        moves: &mut Moves,
+    ) {
+        if lifted.is_empty() {
+            return;
+        }
+        let standing = self.standing_of(user_id, roles);
+        let after = self.standings[standing].class;
+        for Lifted { session, intents, class } in lifted {
+            #[cfg(test)]
+            (self.members_looked_at += 1);
+            self.sit(seats, standing, intents, session);
+            if class != after {
+                moves.entry((class, after)).or_default().push(session);
+            }
+        }
+    }
+
+    /// The standing of a member with these roles; without sessions so far, it is to get one.
+    pub(super) fn standing_of(&mut self, user_id: UserId, roles: &[RoleId]) -> StandingIndex {
+        let user = self.stands_alone(user_id).then_some(user_id);
+        let mut roles = roles.to_vec();
+        roles.sort_unstable();
+        roles.dedup();
+        self.standings.find(user, &roles).unwrap_or_else(|| {
+            let class = self.class_of(user_id, &roles);
+            self.standings.insert(user, roles.into(), class)
+        })
+    }
+
+    fn stands_alone(&self, user_id: UserId) -> bool {
+        user_id == self.view.owner_id || self.named.contains(&user_id)
+    }
+
+    /// Puts all who have the standing where they belong now.
+    pub(super) fn reclass(&mut self, index: StandingIndex, moves: &mut Moves) {
+        let standing = &self.standings[index];
+        let before = standing.class;
+        let signature = self.signature(standing.user.unwrap_or(self.view.id.cast()), &standing.roles);
+        let after = self.class_with(signature);
+        let rows: Vec<RowIndex> =
+            self.standings[index].first_rows().flat_map(|first| self.rows.from(first)).collect();
+        #[cfg(test)]
+        (self.members_looked_at += rows.iter().map(|row| self.rows[*row].sessions().len()).sum::<usize>());
+        if before == after {
+            return;
+        }
+        self.standings.set_class(index, after);
+        let moved = moves.entry((before, after)).or_default();
+        for row in &rows {
+            moved.extend(self.rows[*row].sessions().iter().map(|session| *session as SessionKey));
+        }
+        for row in rows {
+            let (intents, place) = (self.rows[row].intents, self.rows[row].place);
+            self.leave_class(before, intents, place);
+            self.rows[row].place = self.classes.enter(after, intents, row);
+        }
     }
 
     pub(super) fn prune_if_many(&mut self) {
-        if self.classes.len() > self.members.len() + CLASSES_SPARE_MAX {
+        if self.classes.len() > self.session_count + CLASSES_SPARE_MAX {
             self.classes.prune();
         }
     }
 
     /// The member as the algorithm wants it.
-    pub(super) fn view_of(&self, index: MemberIndex) -> MemberView {
-        let timed_out_until = self.timed_out.get(&index).copied();
-        MemberView { roles: self.local(index).roles.to_vec(), timed_out_until }
-    }
-
-    pub(super) fn note_time_out(&mut self, index: MemberIndex, until: Option<Timestamp>) {
-        match until {
-            Some(until) => drop(self.timed_out.insert(index, until)),
-            None => drop(self.timed_out.remove(&index)),
-        }
-    }
-
-    pub(super) fn hold_roles(&mut self, index: MemberIndex) {
-        for role in &self.members[index as usize].roles {
-            self.holders.entry(*role).or_default().insert(index);
-        }
-    }
-
-    pub(super) fn drop_roles(&mut self, index: MemberIndex) {
-        for role in &self.members[index as usize].roles {
-            if let Some(holders) = self.holders.get_mut(role) {
-                holders.remove(&index);
-                if holders.is_empty() {
-                    self.holders.remove(role);
-                }
-            }
-        }
-    }
-
-    /// Puts the member where it belongs now; says from which class to which it went.
-    pub(super) fn move_to_class(&mut self, index: MemberIndex) -> (ClassIndex, ClassIndex) {
-        #[cfg(test)]
-        (self.members_looked_at += 1);
-        let local = self.local(index);
-        let (before, signature) = (local.class, self.signature(local.user_id, &local.roles));
-        let after = self.class_with(signature);
-        if before != after {
-            self.local_mut(index).class = after;
-            for at in 0..self.local(index).seats.as_slice().len() {
-                let seat = self.local(index).seats.as_slice()[at];
-                self.stand_up(before, seat);
-                let place = self.enter(index, seat);
-                self.local_mut(index).seats.as_mut_slice()[at].place = place;
-            }
-        }
-        (before, after)
-    }
-
-    /// Gives a session its place in the class of its member.
-    fn enter(&mut self, index: MemberIndex, seat: Seat) -> u32 {
-        let occupant = Occupant { session: seat.session, member: index };
-        self.classes.enter(self.local(index).class, seat.intents, occupant)
-    }
-
-    pub(super) fn sit(&mut self, index: MemberIndex, seat: Seat) {
-        let place = self.enter(index, seat);
-        self.local_mut(index).seats.push(Seat { place, ..seat });
-    }
-
-    /// Frees a place in a class; whoever is moved there is told.
-    pub(super) fn stand_up(&mut self, class: ClassIndex, seat: Seat) {
-        let Some(moved) = self.classes.exit(class, seat.intents, seat.place) else { return };
-        let seats = self.local_mut(moved.member).seats.as_mut_slice();
-        if let Some(other) = seats.iter_mut().find(|other| other.session == moved.session) {
-            other.place = seat.place;
-        }
+    pub(super) fn view_of(&self, user_id: UserId, row: RowIndex) -> MemberView {
+        let roles = self.standings[self.rows[row].standing].roles.to_vec();
+        MemberView { roles, timed_out_until: self.noted.timed_out_until(user_id) }
     }
 
     pub(super) fn class_of(&mut self, user_id: UserId, roles: &[RoleId]) -> ClassIndex {
@@ -136,12 +173,6 @@ impl Audience {
 
     fn class_with(&mut self, signature: Signature) -> ClassIndex {
         self.classes.of(signature, |signature| visible_channels(&self.view, signature))
-    }
-}
-
-impl Local {
-    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionKey> + '_ {
-        self.seats.as_slice().iter().map(|seat| seat.session as SessionKey)
     }
 }
 

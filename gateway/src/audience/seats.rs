@@ -1,68 +1,20 @@
-//! The sessions of one member on this shard. Nearly everybody has one, which takes no heap memory.
+//! Where sessions sit. The table lists sessions by row; which row is a session's own is kept by the session, so that neither a user
+//! nor a session has to be looked for in each guild.
 
-use model::Intents;
+use model::UserId;
 
-use super::SessionIndex;
+use super::SessionKey;
 
-/// A session of a member.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Seat {
-    pub(super) session: SessionIndex,
-    pub(super) intents: Intents,
-    /// Where it stands in its class, among those with the same intents.
-    pub(super) place: u32,
-}
+/// The row of a session in a guild's table.
+pub type RowIndex = u32;
 
-/// See the module.
-#[derive(Debug, Default)]
-pub(super) enum Seats {
-    #[default]
-    None,
-    One(Seat),
-    #[expect(clippy::box_collection, reason = "those with one session take 16 bytes, not 24")]
-    Many(Box<Vec<Seat>>),
-}
+/// What the sessions of a shard remember of one guild.
+pub trait Seats {
+    /// `None` of a session that does not sit in the guild.
+    fn row_of(&self, session: SessionKey) -> Option<RowIndex>;
 
-impl Seats {
-    pub(super) fn as_slice(&self) -> &[Seat] {
-        match self {
-            Self::None => &[],
-            Self::One(seat) => std::slice::from_ref(seat),
-            Self::Many(seats) => seats,
-        }
-    }
+    fn put(&mut self, session: SessionKey, row: RowIndex);
 
-    pub(super) fn as_mut_slice(&mut self) -> &mut [Seat] {
-        match self {
-            Self::None => &mut [],
-            Self::One(seat) => std::slice::from_mut(seat),
-            Self::Many(seats) => seats,
-        }
-    }
-
-    pub(super) fn push(&mut self, seat: Seat) {
-        match self {
-            Self::None => *self = Self::One(seat),
-            Self::One(first) => *self = Self::Many(Box::new(vec![*first, seat])),
-            Self::Many(seats) => seats.push(seat),
-        }
-    }
-
-    /// Takes out the seat of this session.
-    pub(super) fn take(&mut self, session: SessionIndex) -> Option<Seat> {
-        let at = self.as_slice().iter().position(|seat| seat.session == session)?;
-        match self {
-            Self::Many(seats) => {
-                let seat = seats.swap_remove(at);
-                if let [last] = seats[..] {
-                    *self = Self::One(last);
-                }
-                Some(seat)
-            }
-            Self::None | Self::One(_) => match std::mem::take(self) {
-                Self::One(seat) => Some(seat),
-                Self::None | Self::Many(_) => None,
-            },
-        }
-    }
+    /// The sessions of a user that sit in the guild.
+    fn sessions_of(&self, user_id: UserId) -> Vec<SessionKey>;
 }

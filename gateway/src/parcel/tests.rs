@@ -52,7 +52,7 @@ fn sample() -> Parcel {
         seq: 4_321,
         entries: Some(items),
         position: Position { incarnation: 11, floors: vec![(0, 1_000_003), (63, 40)], user: 78 },
-        open: vec![OpenGuild { id: guild(1), revision: 12, after: 999_999, repeats: true }],
+        open: vec![OpenGuild { id: guild(1), revision: 12, after: 999_999, repeats: false }],
         to_create: vec![guild(4), guild(3)],
         joined: vec![guild(4)],
         private: vec![channel(6)],
@@ -72,7 +72,9 @@ fn checkpoint() -> Parcel {
 
 #[test]
 fn what_is_written_is_read() {
-    for parcel in [sample(), checkpoint()] {
+    let open = sample().open.into_iter().map(|guild| OpenGuild { repeats: true, ..guild }).collect();
+    let repeating = Parcel { open, ..sample() };
+    for parcel in [sample(), checkpoint(), repeating] {
         assert_eq!(Parcel::decode(parcel.encode().unwrap()), Ok(parcel));
     }
 }

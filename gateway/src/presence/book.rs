@@ -14,13 +14,12 @@ use model::presence::{Platform, Status};
 use model::voice::VoiceState;
 use model::{GuildId, UserId};
 use parking_lot::Mutex;
-use proto::{convert, v1};
+use proto::v1;
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use super::replicas::place;
-use crate::growth::make_room;
-use crate::session::SessionId;
+use crate::session::{GuildList, SessionId};
 use ledger::Ledger;
 pub(super) use ledger::{Claim, Sent};
 use load::Load;
@@ -44,7 +43,7 @@ pub(crate) struct Page {
     /// A JSON array, or empty.
     pub(crate) activities_json: Box<str>,
     /// Guilds that the session has open.
-    pub(crate) guild_ids: Vec<GuildId>,
+    pub(crate) guilds: GuildList,
     /// The digest of what its replica has taken last; see [`ledger`].
     told: u64,
 }
@@ -63,7 +62,7 @@ impl Page {
             status,
             platform,
             activities_json,
-            guild_ids: Vec::new(),
+            guilds: GuildList::default(),
             told: ledger::NEVER,
         }
     }
@@ -76,7 +75,7 @@ impl Page {
             status: v1::Status::from(self.status).into(),
             platform: self.platform as u32,
             activities_json: self.activities_json.to_string(),
-            guild_ids: convert::numbers(&self.guild_ids),
+            guild_ids: self.guilds.iter().map(GuildId::get).collect(),
         }
     }
 }
@@ -128,13 +127,14 @@ impl PresenceBook {
     }
 
     /// The session has opened a guild; one that has come from another pod names its guilds from the beginning.
-    pub(crate) fn opened(&self, id: SessionId, guild: GuildId) {
-        self.update(id, |page| {
-            if !page.guild_ids.contains(&guild) {
-                make_room(&mut page.guild_ids);
-                page.guild_ids.push(guild);
-            }
-        });
+    /// `list` is what it has open by now, and is shared if it is the same.
+    pub(crate) fn opened(&self, id: SessionId, guild: GuildId, list: GuildList) {
+        self.update(id, |page| page.guilds = page.guilds.with(guild, list));
+    }
+
+    /// The session does not have the guild any more.
+    pub(crate) fn left(&self, id: SessionId, guild: GuildId, list: GuildList) {
+        self.update(id, |page| page.guilds = page.guilds.without(guild, list));
     }
 
     /// What a session says, and the voice states that it holds.

@@ -17,6 +17,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
 use super::checkpoint::Left;
+use super::guild::Known;
 use super::opening::{Opening, Request};
 use super::taking::{Again, Brought};
 use super::voice::InVoice;
@@ -29,14 +30,15 @@ use crate::made::Fresh;
 use crate::parcel::{Item, Parcel};
 use crate::presence::book::Page;
 use crate::render::{Snapshot, to_json};
-use crate::session::{About, Entry, GuildState, Session, SessionId};
+use crate::session::{About, Entry, Session, SessionId};
 use crate::shared_ring::EventRef;
 use crate::stats::Count;
 
 /// Guilds that a session has and that are still to be opened here.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    known: FxHashMap<GuildId, Known>,
+    /// What the client has of each.
+    known: FxHashMap<GuildId, Arriving>,
     /// In the order in which they are opened.
     waiting: VecDeque<GuildId>,
     opening: FxHashSet<GuildId>,
@@ -44,11 +46,8 @@ pub(super) struct Arrivals {
 
 /// What the client has of a guild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
-    /// Directory events up to here.
-    pub(super) revision: u64,
-    /// Others up to here.
-    pub(super) after: u64,
+pub(super) struct Arriving {
+    pub(super) known: Known,
     /// And perhaps more: the pod that has given it that is dead.
     pub(super) repeats: bool,
 }
@@ -60,14 +59,14 @@ impl Arrivals {
         for guild in &parcel.open {
             let floor = parcel.position.floor(partition(guild.id)).unwrap_or_default();
             let repeats = guild.repeats || is_checkpoint;
-            let known = Known { revision: guild.revision, after: guild.after.max(floor), repeats };
-            arrivals.known.insert(guild.id, known);
+            let known = Known { revision: guild.revision, after: guild.after.max(floor) };
+            arrivals.known.insert(guild.id, Arriving { known, repeats });
             arrivals.waiting.push_back(guild.id);
         }
         arrivals
     }
 
-    pub(super) fn known(&self, guild: GuildId) -> Option<Known> {
+    pub(super) fn known(&self, guild: GuildId) -> Option<Arriving> {
         self.known.get(&guild).copied()
     }
 
@@ -106,7 +105,7 @@ impl Shard {
         let mut session = Session::restored(parcel.profile.clone(), parcel.seq, entries, now_ms, &self.rings);
         session.joined = parcel.joined.iter().copied().collect();
         parcel.private.iter().for_each(|channel| session.private.insert(*channel));
-        parcel.open.iter().for_each(|guild| session.guilds.insert(guild.id, GuildState::Opening));
+        parcel.open.iter().for_each(|guild| session.guilds.begin(guild.id));
         let key = self.insert_session(session, None);
         let resume_ms = self.services.settings.resume_ms;
         self.session_timers.set(now_ms + resume_ms, (key, id));
@@ -114,7 +113,6 @@ impl Shard {
         slot.detached_at_ms = now_ms;
         slot.user_floor = parcel.position.user;
         slot.left = Left::elsewhere();
-        slot.opening_count = parcel.open.len();
         let floor = |guild: &GuildId| Some((*guild, parcel.position.floor(layout.guild(*guild).0)?));
         let created: FxHashMap<GuildId, u64> = parcel.to_create.iter().filter_map(floor).collect();
         slot.created = (!created.is_empty()).then(|| Box::new(created));
@@ -145,7 +143,7 @@ impl Shard {
         let (id, user_id, says) = (parcel.profile.id, parcel.profile.user_id, parcel.says);
         let mut page = Page::new(user_id, says.status, says.platform, says.activities_json);
         page.owner_epoch = epoch;
-        page.guild_ids = parcel.open.iter().map(|guild| guild.id).collect();
+        page.guilds = parcel.open.iter().map(|guild| guild.id).collect();
         self.services.book.restore(id, page, parcel.voices);
     }
 
@@ -201,13 +199,13 @@ impl Shard {
                 return;
             }
             let Some(guild) = arrivals.next() else { return };
-            let Some(known) = arrivals.known(guild) else { continue };
+            let Some(Arriving { known, .. }) = arrivals.known(guild) else { continue };
             let request = Request::new(&slot.session, guild).known_up_to(known.after);
             self.begin_opening(me, key, request);
         }
     }
 
-    pub(super) fn arriving(&self, key: SessionKey, guild: GuildId) -> Option<Known> {
+    pub(super) fn arriving(&self, key: SessionKey, guild: GuildId) -> Option<Arriving> {
         self.sessions.get(key)?.arrivals.as_ref()?.known(guild)
     }
 
@@ -221,7 +219,7 @@ impl Shard {
         opening: Opening,
     ) {
         let guild = request.guild;
-        let Some(known) = self.arriving(key, guild) else { return };
+        let Some(Arriving { known, repeats }) = self.arriving(key, guild) else { return };
         let since: Vec<Arc<LiveEvent>> =
             opening.events.iter().filter(|event| event.sequence > last).cloned().collect();
         let envelopes: Vec<&Envelope> = missed
@@ -231,16 +229,15 @@ impl Shard {
             .collect();
         let (view, member) = (snapshot.view(), MemberView::from(now));
         let user = now.user.id;
-        let steps =
-            match plan(&Now { view: &view, user, member: &member, repeats: known.repeats }, &envelopes) {
-                Plan::Steps(steps) => steps,
-                Plan::Rejoined => return self.begin_again(key, request, (snapshot, now), last, opening),
-            };
+        let steps = match plan(&Now { view: &view, user, member: &member, repeats }, &envelopes) {
+            Plan::Steps(steps) => steps,
+            Plan::Rejoined => return self.begin_again(key, request, (snapshot, now), last, opening),
+        };
         let revision = crate::arrival::reached(known.revision, envelopes.iter().copied());
         self.forget_arrival(key, guild);
         let shifts = self.seat(key, guild, (snapshot, now), last, &opening);
+        self.set_known(key, guild, known);
         let slot = &mut self.sessions[key];
-        slot.session.guilds.insert(guild, GuildState::Open { revision: known.revision, after: known.after });
         slot.heard.lacks_from(opening.presences_from);
         for step in steps {
             match step {
@@ -264,10 +261,11 @@ impl Shard {
             }
         }
         let after = since.last().map_or(last, |event| event.sequence.max(last)).max(known.after);
-        self.sessions[key].session.guilds.insert(guild, GuildState::Open { revision, after });
+        let now_ms = self.services.now_ms();
         if let Some(table) = self.guilds.get_mut(&guild) {
-            table.opened(revision, after);
+            table.opened(Known { revision, after }, now_ms);
         }
+        self.set_known(key, guild, Known { revision, after });
         self.sit_in_voice(key, guild);
         self.tell_shifts(guild, &shifts, None, snapshot.guild.revision);
     }
@@ -310,17 +308,17 @@ impl Shard {
     /// The client was given a GUILD_CREATE elsewhere, perhaps, and then these events, of which none may be missing.
     pub(super) fn give_once_more(&mut self, key: SessionKey, request: &Request, missed: &[Past]) {
         let guild = request.guild;
-        let known = self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild).copied());
-        let (Some(after), Some(GuildState::Open { revision, .. })) = (request.known, known) else { return };
-        if let Some(slot) = self.sessions.get_mut(key) {
-            slot.session.guilds.insert(guild, GuildState::Open { revision, after });
-        }
+        let place = self.sessions.get(key).and_then(|slot| slot.session.guilds.place(guild));
+        let (Some(after), Some(place), Some(known)) = (request.known, place, self.known(key, guild)) else {
+            return;
+        };
+        self.set_known(key, guild, Known { after, ..known });
         for past in missed {
             let event = self.keep_if_entitled(key, guild, past);
             self.give_if_entitled(key, guild, &event);
         }
-        if let (Some(slot), Some(known)) = (self.sessions.get_mut(key), known) {
-            slot.session.guilds.insert(guild, known);
+        if let Some(slot) = self.sessions.get_mut(key) {
+            slot.session.guilds.open(guild, place);
         }
     }
 
@@ -329,9 +327,9 @@ impl Shard {
         self.forget_arrival(key, guild);
         let Some(slot) = self.sessions.get_mut(key) else { return };
         let (id, wants) = (slot.session.profile.id, slot.session.wants(Intents::GUILDS));
-        slot.session.guilds.remove(&guild);
+        slot.session.guilds.remove(guild);
         slot.session.joined.remove(&guild);
-        self.services.book.update(id, |page| page.guild_ids.retain(|other| *other != guild));
+        self.services.book.left(id, guild, slot.session.guilds.list());
         if wants {
             let deleted = Fresh::new("GUILD_DELETE", json!({"id": guild}).to_string().as_bytes());
             self.give_own(key, &deleted, About::User);

@@ -11,14 +11,16 @@
 use std::sync::Arc;
 
 use model::{ChannelId, GuildId, Intents};
+use rustc_hash::FxHashMap;
 use tracing::Span;
 
 use super::Shard;
 use super::conn::ConnId;
+use super::guild::GuildTable;
 use crate::audience::SessionKey;
 use crate::form::Form;
 use crate::live::LiveEvent;
-use crate::session::Entry;
+use crate::session::{Entry, Session};
 use crate::stats::Count;
 use crate::wire::{Class, Frame, Full, write_frames};
 
@@ -182,7 +184,7 @@ impl Shard {
         while left != 0 {
             let Given { event, guild, is_news_to_all } = given[left.trailing_zeros() as usize];
             left &= left - 1;
-            if !is_news_to_all && !session.guilds.get(&guild).is_some_and(|state| state.lacks(event)) {
+            if !is_news_to_all && !is_news(&self.guilds, session, guild, event) {
                 continue;
             }
             let (seq, class) = match event.place() {
@@ -216,6 +218,17 @@ impl Shard {
             Err(Full { .. }) => self.overflow(id),
         }
     }
+}
+
+/// Whether the session has the guild open and its GUILD_CREATE did not have the event.
+fn is_news(
+    guilds: &FxHashMap<GuildId, Box<GuildTable>>,
+    session: &Session,
+    guild: GuildId,
+    event: &LiveEvent,
+) -> bool {
+    let place = session.guilds.place(guild).zip(guilds.get(&guild));
+    place.is_some_and(|(place, table)| table.marks.of(place.mark).lacks(event))
 }
 
 /// As many as there are bits, and as one write takes.

@@ -18,11 +18,13 @@ use model::{GuildId, limits};
 use rustc_hash::FxHasher;
 use tokio::time::timeout;
 
+use super::guild::Known;
 use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::parcel::Parcel;
+use crate::positions::Seen;
 use crate::services::Services;
-use crate::session::{GuildState, SessionId};
+use crate::session::SessionId;
 use crate::stats::Count;
 
 /// Sessions whose checkpoint is to be written.
@@ -160,13 +162,24 @@ impl Shard {
         parcel.position.user = slot.user_floor.max(seen.users(of_user));
         let unconfirmed: Vec<GuildId> = session.unconfirmed_guilds().collect();
         parcel.open.retain_mut(|guild| {
-            if let Some(GuildState::Open { revision, after }) = session.guilds.get(&guild.id) {
-                (guild.revision, guild.after) = (*revision, *after);
+            if let Some(known) = self.known_at(key, guild.id, seen) {
+                (guild.revision, guild.after) = (known.revision, known.after);
             }
             !unconfirmed.contains(&guild.id)
         });
         parcel.to_create.splice(0..0, unconfirmed);
         Some(parcel)
+    }
+
+    /// What a session that has the guild open had of it at an earlier position.
+    fn known_at(&self, key: SessionKey, guild: GuildId, seen: &Seen) -> Option<Known> {
+        let known = self.known(key, guild)?;
+        let revised = self
+            .guilds
+            .get(&guild)?
+            .marks
+            .revision_at(seen.guilds(self.services.backplane.layout().guild(guild)));
+        Some(Known { revision: known.revision.max(revised), ..known })
     }
 
     fn checkpoint_written(&mut self, writing: &Writing, outcome: Outcome) {

@@ -62,8 +62,8 @@ impl Shard {
                 self.channel_changed(guild, *id, revision, event);
             }
             (Some(change), Some(revision)) => {
-                let Some(table) = self.guilds.get_mut(&guild) else { return };
-                let shifts = table.audience.apply(revision, change);
+                let Some((table, mut seats)) = self.table(guild) else { return };
+                let shifts = table.audience.apply(&mut seats, revision, change);
                 self.give_all(guild, event, &FxHashSet::default());
                 self.tell_shifts(guild, &shifts, None, revision);
             }
@@ -77,7 +77,8 @@ impl Shard {
         let (intent, kind) = (event.intent(), event.envelope.kind);
         let mut keys: Vec<SessionKey> = match event.envelope.channel_id {
             Some(channel) => {
-                table.audience.viewers(channel, intent).chain(table.former_viewers(event)).collect()
+                let former = table.former_viewers(event).flat_map(|user| self.sessions_in(guild, user));
+                table.audience.viewers(channel, intent).chain(former).collect()
             }
             None => table.audience.sessions(intent).collect(),
         };
@@ -102,18 +103,20 @@ impl Shard {
         };
         let user = slot.session.profile.user_id;
         let (kind, is_own) = (event.envelope.kind, event.envelope.user_id == Some(user));
+        let row = slot.session.guilds.place(guild).and_then(|place| place.row);
+        let sees = |channel| row.is_some_and(|row| table.audience.sees(row, channel));
         match event.envelope.channel_id {
-            _ if !slot.session.guilds.contains_key(&guild) => false,
-            _ if event.envelope.moved_to.is_some_and(|to| is_own || table.audience.sees(user, to)) => false,
+            _ if !slot.session.guilds.contains(guild) => false,
+            _ if event.envelope.moved_to.is_some_and(|to| is_own || sees(to)) => false,
             None => true,
             Some(channel) if is_invite(kind) => {
-                let permissions = table.audience.permissions(user, channel, self.services.wall());
+                let permissions = self.permissions(key, guild, channel);
                 permissions.contains(Permissions::MANAGE_CHANNELS)
             }
             Some(channel) if kind == EventKind::VoiceStateUpdate => {
-                is_own || table.audience.sees(user, channel) || table.saw(user, event)
+                is_own || sees(channel) || table.saw(user, event)
             }
-            Some(channel) => table.audience.sees(user, channel),
+            Some(channel) => sees(channel),
         }
     }
 
@@ -123,14 +126,12 @@ impl Shard {
         let (Some(user), Some(table)) = (event.envelope.user_id, self.guilds.get(&guild)) else {
             return Vec::new();
         };
-        let own = table.audience.sessions_of(user);
+        let own = self.sessions_in(guild, user);
         let wants =
             |key: &SessionKey| self.sessions.get(*key).is_some_and(|slot| slot.session.wants(event.intent()));
         match (event.envelope.kind, event.envelope.channel_id) {
-            (EventKind::VoiceStateUpdate, Some(channel))
-                if !table.audience.sees(user, channel) && !table.saw(user, event) =>
-            {
-                own.collect()
+            (EventKind::VoiceStateUpdate, Some(channel)) if !table.saw(user, event) => {
+                own.filter(|key| !self.sees(*key, guild, channel)).collect()
             }
             (EventKind::GuildMemberUpdate, None) => own.filter(|key| !wants(key)).collect(),
             _ => Vec::new(),
@@ -173,7 +174,7 @@ impl Shard {
     fn member_removed(&mut self, guild: GuildId, user: UserId, revision: u64, event: &Arc<LiveEvent>) {
         let Some(table) = self.guilds.get(&guild) else { return };
         if table.audience.is_newer_member(user, revision) {
-            for key in table.audience.sessions_of(user).collect::<Vec<_>>() {
+            for key in self.sessions_in(guild, user).collect::<Vec<_>>() {
                 self.tell_left(key, guild);
             }
         }
@@ -183,8 +184,7 @@ impl Shard {
     /// The session's user is no longer in the guild.
     pub(super) fn tell_left(&mut self, key: SessionKey, guild: GuildId) {
         let Some(slot) = self.sessions.get(key) else { return };
-        let is_open = matches!(slot.session.guilds.get(&guild), Some(GuildState::Open { .. }));
-        let was_open = is_open || self.arriving(key, guild).is_some();
+        let was_open = slot.session.guilds.is_open(guild) || self.arriving(key, guild).is_some();
         let wants = slot.session.wants(Intents::GUILDS);
         self.leave_guild(key, guild);
         self.leave_voices(guild, |voice| voice.key == key);
@@ -198,14 +198,13 @@ impl Shard {
         let Some(slot) = self.sessions.get_mut(key) else { return };
         let (user_id, id) = (slot.session.profile.user_id, slot.session.profile.id);
         slot.session.joined.remove(&guild);
-        if slot.session.guilds.remove(&guild) == Some(GuildState::Opening) {
-            slot.opening_count -= 1;
-        }
+        let state = slot.session.guilds.remove(guild);
+        let list = slot.session.guilds.list();
         if let Some(arrivals) = &mut slot.arrivals {
             arrivals.remove(guild);
         }
-        self.services.book.update(id, |presence| presence.guild_ids.retain(|other| *other != guild));
-        self.leave_audience(guild, user_id, key);
+        self.services.book.left(id, guild, list);
+        self.leave_audience(guild, user_id, key, state.unwrap_or(GuildState::Opening));
     }
 
     /// A channel was made, changed or deleted. Who sees it before and after gets the event, who sees it only now a
@@ -224,7 +223,8 @@ impl Shard {
             // A copy, so that the rest of the envelope is not kept with it.
             _ => table.channels.insert(channel, Bytes::copy_from_slice(&event.envelope.data)),
         };
-        let shifts = table.audience.apply(revision, change);
+        let Some((table, mut seats)) = self.table(guild) else { return };
+        let shifts = table.audience.apply(&mut seats, revision, change);
         let moved: FxHashSet<SessionKey> =
             shifts.iter().flat_map(|shift| shift.sessions.iter().copied()).collect();
         self.tell_shifts(guild, &shifts, old.map(|old| (channel, old)), revision);
@@ -392,7 +392,7 @@ impl Shard {
             self.tell_left(key, guild);
         }
         if let Some(slot) = self.sessions.get_mut(key)
-            && !slot.session.guilds.contains_key(&guild)
+            && !slot.session.guilds.contains(guild)
             && !slot.to_open.contains(&guild)
         {
             slot.session.joined.insert(guild);
@@ -403,8 +403,8 @@ impl Shard {
     /// The guild's own event says the same, in its order with the guild's others. Only while the guild is not open here
     /// does this one count; a snapshot that is being loaded would still hold the member.
     fn left_by_user_event(&mut self, key: SessionKey, guild: GuildId) {
-        let state = self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild));
-        if state == Some(&GuildState::Opening) {
+        let state = self.sessions.get(key).and_then(|slot| slot.session.guilds.get(guild));
+        if state == Some(GuildState::Opening) {
             self.tell_left(key, guild);
         }
     }

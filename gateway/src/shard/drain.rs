@@ -149,7 +149,7 @@ impl Shard {
 
     fn take_turn(&mut self, me: &ShardRef, leaver: Leaver, until_ms: u64, now_ms: u64) {
         let session = self.session_of(leaver);
-        let is_opening = session.is_some_and(|key| self.sessions[key].opening_count > 0);
+        let is_opening = session.is_some_and(|key| self.sessions[key].session.guilds.opening_count() > 0);
         if is_opening && now_ms < until_ms {
             if let Some(drain) = &mut self.drain {
                 drain.held.push_back((until_ms, leaver));

@@ -9,7 +9,8 @@ use proto::v1::take_session_reply::Outcome;
 use rustc_hash::FxHashMap;
 
 use super::Shard;
-use super::arriving::Known;
+use super::arriving::Arriving;
+use super::guild::Known;
 use super::session::SessionSlot;
 use crate::audience::SessionKey;
 use crate::giver::Ask;
@@ -113,16 +114,20 @@ impl Shard {
         let (mut open, mut to_create) = (Vec::new(), Vec::new());
         for (guild, state) in session.guilds.iter() {
             match (state, arriving(guild)) {
-                (GuildState::Open { revision, after }, _) => {
+                (GuildState::Open(place), _) => {
                     let table = self.guilds.get(&guild);
-                    let (reached, taken) = table.map_or((0, 0), |table| (table.reached, table.taken));
+                    let (reached, taken) =
+                        table.map_or((0, 0), |table| (table.audience.reached(), table.marks.taken()));
+                    let known = table.map(|table| table.marks.of(place.mark));
+                    let Known { revision, after } = known.unwrap_or_default();
                     // Mostly the floor of the partition says it, and takes less room.
                     let is_ahead = taken > seen.guilds(self.services.backplane.layout().guild(guild));
                     let after = if is_ahead { after.max(taken) } else { after };
                     let revision = revision.max(reached);
                     open.push(OpenGuild { id: guild, revision, after, repeats: false });
                 }
-                (GuildState::Opening, Some(Known { revision, after, repeats })) => {
+                (GuildState::Opening, Some(Arriving { known, repeats })) => {
+                    let Known { revision, after } = known;
                     open.push(OpenGuild { id: guild, revision, after, repeats });
                 }
                 (GuildState::Opening, None) => to_create.push(guild),

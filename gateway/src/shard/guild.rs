@@ -1,34 +1,35 @@
 //! The table of a guild that has sessions on this shard.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
-use model::{ChannelId, EventKind, GuildId, SortedMap, UserId, limits};
+use model::{ChannelId, EventKind, GuildId, Permissions, SortedMap, UserId, limits};
 use rustc_hash::FxHashSet;
 
 use super::Shard;
-use crate::audience::{Audience, SessionKey};
+use crate::audience::{Audience, RowIndex, SessionKey};
 use crate::live::LiveEvent;
 use crate::render::Snapshot;
+use crate::session::{GuildState, Place};
 use crate::stats::Count;
 
+mod marks;
+mod seats;
 pub(super) mod voices;
 
+pub(super) use marks::Known;
+use marks::Marks;
+pub(super) use seats::GuildSeats;
 use voices::GuildVoices;
 
 pub(super) struct GuildTable {
     pub(super) audience: Audience,
-    /// The highest revision that the table is known to hold, from its snapshot or from an event.
-    pub(super) reached: u64,
-    /// The highest sequence that was taken: all who have the guild open were given it, if it was for them.
-    pub(super) taken: u64,
+    pub(super) marks: Marks,
     /// The highest revision and the highest sequence that a GUILD_CREATE here had: what is above them is news to all.
     opened_at: (u64, u64),
     /// The JSON of each channel, for the CHANNEL_CREATE and CHANNEL_DELETE of those who gain or lose sight of it.
     pub(super) channels: SortedMap<ChannelId, Bytes>,
     pub(super) voices: GuildVoices,
     /// Voice channels that are gone, and who saw them: they hear of those who thereby left.
-    deleted: VecDeque<DeletedChannel>,
+    deleted: Vec<DeletedChannel>,
 }
 
 pub(super) struct DeletedChannel {
@@ -40,18 +41,18 @@ impl GuildTable {
     pub(super) fn new(snapshot: &Snapshot) -> Self {
         Self {
             audience: Audience::new(snapshot.view()),
-            reached: snapshot.guild.revision,
-            taken: 0,
+            marks: Marks::default(),
             opened_at: (0, 0),
             channels: snapshot.channel_bodies().collect(),
             voices: GuildVoices::new(snapshot),
-            deleted: VecDeque::new(),
+            deleted: Vec::new(),
         }
     }
 
-    /// A session was given a GUILD_CREATE of this revision, when the guild's subject had this last sequence.
-    pub(super) fn opened(&mut self, revision: u64, sequence: u64) {
-        self.opened_at = (self.opened_at.0.max(revision), self.opened_at.1.max(sequence));
+    /// A session was given a GUILD_CREATE that had this. Answers the number that the session remembers.
+    pub(super) fn opened(&mut self, known: Known, now_ms: u64) -> u32 {
+        self.opened_at = (self.opened_at.0.max(known.revision), self.opened_at.1.max(known.after));
+        self.marks.number(known, now_ms)
     }
 
     /// Whether no session's GUILD_CREATE had the event.
@@ -61,9 +62,9 @@ impl GuildTable {
 
     /// Learns what an event says whoever is given it.
     pub(super) fn note(&mut self, event: &LiveEvent) {
-        self.taken = self.taken.max(event.sequence);
+        self.marks.note(event);
         if let Some(revision) = event.envelope.revision {
-            self.reached = self.reached.max(revision);
+            self.audience.note(revision);
         }
         if event.envelope.kind == EventKind::VoiceStateUpdate {
             self.voices.take(event);
@@ -72,9 +73,9 @@ impl GuildTable {
 
     pub(super) fn remember(&mut self, channel: DeletedChannel) {
         if self.deleted.len() >= limits::VOICE_CHANNELS_DELETED_MAX {
-            self.deleted.pop_front();
+            self.deleted.remove(0);
         }
-        self.deleted.push_back(channel);
+        self.deleted.push(channel);
     }
 
     /// Whether the event says that somebody left a channel which has been deleted since, and which the user saw.
@@ -82,10 +83,9 @@ impl GuildTable {
         self.deleted_before(event).any(|deleted| deleted.viewers.contains(&user))
     }
 
-    /// The sessions of those who saw a deleted channel that somebody is said to have left.
-    pub(super) fn former_viewers(&self, event: &LiveEvent) -> impl Iterator<Item = SessionKey> {
-        let users = self.deleted_before(event).flat_map(|deleted| &deleted.viewers);
-        users.flat_map(|user| self.audience.sessions_of(*user))
+    /// Those who saw a deleted channel that somebody is said to have left.
+    pub(super) fn former_viewers(&self, event: &LiveEvent) -> impl Iterator<Item = UserId> {
+        self.deleted_before(event).flat_map(|deleted| &deleted.viewers).copied()
     }
 
     /// The deleted channel that the event says was left. That somebody joined it is told to nobody any more.
@@ -96,10 +96,67 @@ impl GuildTable {
 }
 
 impl Shard {
-    /// The session leaves the guild's audience; the table goes with the last one.
-    pub(super) fn leave_audience(&mut self, guild: GuildId, user_id: UserId, key: SessionKey) {
-        if let Some(table) = self.guilds.get_mut(&guild) {
-            table.audience.leave(user_id, key);
+    /// The table of a guild, with the seats of the sessions that have it open.
+    pub(super) fn table(&mut self, guild: GuildId) -> Option<(&mut GuildTable, GuildSeats<'_>)> {
+        let table = self.guilds.get_mut(&guild)?;
+        Some((table, GuildSeats { guild, sessions: &mut self.sessions, by_user: &self.by_user }))
+    }
+
+    /// The row in which a session sits.
+    pub(super) fn row(&self, key: SessionKey, guild: GuildId) -> Option<RowIndex> {
+        self.sessions.get(key)?.session.guilds.place(guild)?.row
+    }
+
+    /// The user's sessions that have the guild open.
+    pub(super) fn sessions_in(&self, guild: GuildId, user: UserId) -> impl Iterator<Item = SessionKey> + '_ {
+        let sessions = self.by_user.get(&user).into_iter().flatten().copied();
+        sessions.filter(move |key| self.row(*key, guild).is_some())
+    }
+
+    /// Whether the session's user sees a channel.
+    pub(super) fn sees(&self, key: SessionKey, guild: GuildId, channel: ChannelId) -> bool {
+        let row = self.row(key, guild);
+        row.is_some_and(|row| self.guilds.get(&guild).is_some_and(|table| table.audience.sees(row, channel)))
+    }
+
+    /// What the session's user may do in a channel.
+    pub(super) fn permissions(&self, key: SessionKey, guild: GuildId, channel: ChannelId) -> Permissions {
+        let (Some(row), Some(table)) = (self.row(key, guild), self.guilds.get(&guild)) else {
+            return Permissions::NONE;
+        };
+        let user = self.sessions[key].session.profile.user_id;
+        table.audience.permissions((user, row), channel, self.services.wall())
+    }
+
+    /// What the GUILD_CREATE of a session had that has the guild open.
+    pub(super) fn known(&self, key: SessionKey, guild: GuildId) -> Option<Known> {
+        let place = self.sessions.get(key)?.session.guilds.place(guild)?;
+        Some(self.guilds.get(&guild)?.marks.of(place.mark))
+    }
+
+    /// From now on the session is as if its GUILD_CREATE had had this.
+    pub(super) fn set_known(&mut self, key: SessionKey, guild: GuildId, known: Known) {
+        let now_ms = self.services.now_ms();
+        let Some(table) = self.guilds.get_mut(&guild) else { return };
+        let mark = table.marks.number(known, now_ms);
+        let guilds = &mut self.sessions[key].session.guilds;
+        if let Some(place) = guilds.place(guild) {
+            guilds.open(guild, Place { mark, ..place });
+        }
+    }
+
+    /// The session, which does not have the guild any more, leaves its audience; the table goes with the last one.
+    pub(super) fn leave_audience(
+        &mut self,
+        guild: GuildId,
+        user_id: UserId,
+        key: SessionKey,
+        was: GuildState,
+    ) {
+        if let GuildState::Open(Place { row: Some(row), .. }) = was
+            && let Some((table, mut seats)) = self.table(guild)
+        {
+            table.audience.leave(&mut seats, user_id, key, row);
         }
         if let Some(openings) = self.openings.get_mut(&guild) {
             openings.retain(|opening| opening.session != key);
@@ -124,7 +181,7 @@ impl Shard {
 
     /// Events of these guilds are lost for good: their sessions can't be right any more.
     pub(super) fn lost(&mut self, is_lost: &dyn Fn(GuildId) -> bool) {
-        let hit = |slot: &super::SessionSlot| slot.session.guilds.keys().any(|guild| is_lost(*guild));
+        let hit = |slot: &super::SessionSlot| slot.session.guilds.ids().any(is_lost);
         let keys: Vec<SessionKey> =
             self.sessions.iter().filter(|(_, slot)| hit(slot)).map(|(key, _)| key).collect();
         self.services.stats.events_lost.add(keys.len() as u64);

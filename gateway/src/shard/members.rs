@@ -17,7 +17,7 @@ use crate::link::command::{MembersRequest, Wanted};
 use crate::made::{Fresh, OwnEvent};
 use crate::render::{Chunk, to_json};
 use crate::services::Services;
-use crate::session::{About, GuildState, SessionId};
+use crate::session::{About, SessionId};
 use crate::stats::Count;
 
 /// A session that is given chunks.
@@ -31,7 +31,7 @@ impl Shard {
     pub(super) fn request_members(&mut self, me: &ShardRef, conn: ConnId, mut request: MembersRequest) {
         let Some(key) = self.key_of(conn) else { return };
         let session = &self.sessions[key].session;
-        if !matches!(session.guilds.get(&request.guild_id), Some(GuildState::Open { .. })) {
+        if !session.guilds.is_open(request.guild_id) {
             return;
         }
         if request.wanted == Wanted::All && !session.wants(Intents::GUILD_MEMBERS) {
@@ -174,7 +174,7 @@ impl Recipient {
         let mut this = self.me.borrow_mut();
         let Some(slot) = this.session(self.key, self.id) else { return false };
         // The user may have left the guild while the directory was asked or the client read.
-        if !matches!(slot.session.guilds.get(&request.guild_id), Some(GuildState::Open { .. })) {
+        if !slot.session.guilds.is_open(request.guild_id) {
             return false;
         }
         this.give_own(self.key, &chunk, About::Guild(request.guild_id));

@@ -13,11 +13,12 @@ use proto::v1;
 
 use super::conn::{Conn, ConnId};
 use super::*;
+use crate::audience::{RowIndex, Seats};
 use crate::interest::Interest;
 use crate::presence::book::{Page, PresenceBook};
 use crate::presence::copies::Copies;
 use crate::render::Snapshot;
-use crate::session::{GuildState, GuildStates, Session};
+use crate::session::{GuildStates, Place, Session};
 
 /// Two thirds of a power of two.
 const COUNT: u64 = 10_752;
@@ -66,7 +67,23 @@ fn snapshot() -> Snapshot {
 
 fn joined(table: &mut GuildTable, user: u64, roles: Vec<RoleId>) {
     let view = MemberView { roles, timed_out_until: None };
-    let _ = table.audience.join(id(user), view, 1, user as usize, Intents::ALL);
+    let session = (user as usize, Intents::ALL);
+    let _ = table.audience.join(&mut Elsewhere, (id(user), &view), 1, session);
+}
+
+/// What sessions remember of a guild is counted with them.
+struct Elsewhere;
+
+impl Seats for Elsewhere {
+    fn row_of(&self, _: SessionKey) -> Option<RowIndex> {
+        None
+    }
+
+    fn put(&mut self, _: SessionKey, _: RowIndex) {}
+
+    fn sessions_of(&self, _: model::UserId) -> Vec<SessionKey> {
+        Vec::new()
+    }
 }
 
 fn session_id(number: u64) -> SessionId {
@@ -79,24 +96,36 @@ fn page(user: u64) -> Page {
     Page::new(id(user), Status::Online, model::presence::Platform::Web, "".into())
 }
 
-fn book(guilds: u64) -> PresenceBook {
+fn book(count: u64) -> PresenceBook {
     let book = PresenceBook::new(1);
-    for number in 1..=COUNT {
-        book.set(session_id(number), page(number));
-        (1..=guilds).for_each(|guild| book.opened(session_id(number), id(guild)));
-    }
+    (1..=count).for_each(|number| book.set(session_id(number), page(number)));
     book.settle();
     book
 }
 
-/// What each guild of a session adds to the session's own lists.
-fn in_session() -> usize {
-    each(GUILDS, || {
-        let mut states = GuildStates::default();
-        let open = GuildState::Open { revision: 1, after: 1 };
-        (1..=GUILDS).for_each(|guild| states.insert(id(guild), open));
-        states
-    })
+/// What each guild of a session adds to the session and to its page, where sessions have so many.
+fn in_session(guilds: u64) -> usize {
+    let sessions = COUNT / 8;
+    let made = |guilds: u64| {
+        each(1, || {
+            let book = book(sessions);
+            let sessions: Vec<GuildStates> =
+                (1..=sessions).map(|number| opened(&book, number, guilds)).collect();
+            book.settle();
+            (book, sessions)
+        })
+    };
+    (made(guilds) - made(0)).div_ceil((sessions * guilds) as usize)
+}
+
+fn opened(book: &PresenceBook, number: u64, guilds: u64) -> GuildStates {
+    let mut states = GuildStates::default();
+    for guild in 1..=guilds {
+        states.begin(id(guild));
+        states.open(id(guild), Place { row: Some(1), mark: 1 });
+        book.opened(session_id(number), id(guild), states.list());
+    }
+    states
 }
 
 #[test]
@@ -121,10 +150,10 @@ fn memory_of_an_idle_connection_stays_small() {
                 interest
             }),
         ),
-        ("page in the presence book", each(COUNT, || book(0))),
+        ("page in the presence book", each(COUNT, || book(COUNT))),
     ];
     let total = print("an idle connection, without its guilds", &parts);
-    assert_eq!(size_of::<Session>() - size_of::<crate::session::Profile>(), 24 + 32 + 8 + 16 + 8 + 8);
+    assert_eq!(size_of::<Session>() - size_of::<crate::session::Profile>(), 32 + 32 + 8 + 16 + 8 + 8);
     assert!(total <= CONNECTION_BYTES_MAX, "{total}");
 }
 
@@ -160,11 +189,7 @@ fn memory_of_a_guild_with_one_member_stays_small() {
                 copies
             }),
         ),
-        ("its member's session: the guild", in_session()),
-        (
-            "its member's page: the guild",
-            (each(COUNT, || book(GUILDS)) - each(COUNT, || book(0))) / GUILDS as usize,
-        ),
+        ("its member's session and page: the guild", in_session(GUILDS)),
     ];
     parts[3].1 = table_bytes - parts[..3].iter().map(|(_, bytes)| bytes).sum::<usize>();
     let total = print("a guild with one member connected", &parts);
@@ -174,27 +199,29 @@ fn memory_of_a_guild_with_one_member_stays_small() {
 #[test]
 fn memory_of_a_membership_stays_small() {
     let snapshot = snapshot();
-    let members = |roles: u64| {
+    let members = |roles_of: &dyn Fn(u64) -> Vec<RoleId>| {
         each(COUNT, || {
             let mut table = GuildTable::new(&snapshot);
-            for user in 1..=COUNT {
-                joined(&mut table, user, (0..roles).map(|role| id(1_000 + role)).collect());
-            }
+            (1..=COUNT).for_each(|user| joined(&mut table, user, roles_of(user)));
             table
         })
     };
-    let (without_roles, with_two) = (members(0), members(2));
-    let parts = [
-        ("member in the guild's audience, without roles", without_roles),
-        ("session: the guild", in_session()),
-        ("page: the guild", (each(COUNT, || book(GUILDS)) - each(COUNT, || book(0))) / GUILDS as usize),
-    ];
-    let total = print("a membership of a session", &parts);
-    println!("{:5}  each role of a member", (with_two - without_roles) / 2);
-    assert!(total <= MEMBERSHIP_BYTES_MAX, "{total}");
+    let common = members(&|user| vec![id(1_000 + user % 10), id(2_000)]);
+    for guilds in [1, 10, GUILDS] {
+        let parts = [
+            ("session in a row of the guild's audience", common),
+            ("session: the guild, where it sits, its GUILD_CREATE; shared with its page", in_session(guilds)),
+        ];
+        let total = print(&format!("a membership of a session with {guilds} guilds"), &parts);
+        assert!(total <= MEMBERSHIP_BYTES_MAX, "{total}");
+    }
+    let alone = members(&|user| vec![id(1_000 + user), id(200_000 + user)]);
+    println!("{alone:5}  in the audience, of a member with two roles that nobody else has");
+    assert!(alone <= STANDING_BYTES_MAX, "{alone}");
 }
 
 /// Raise them knowingly: they are multiplied with every connection, guild and membership.
 const CONNECTION_BYTES_MAX: usize = 1_000;
 const GUILD_BYTES_MAX: usize = 2_048;
-const MEMBERSHIP_BYTES_MAX: usize = 160;
+const MEMBERSHIP_BYTES_MAX: usize = 24;
+const STANDING_BYTES_MAX: usize = 400;

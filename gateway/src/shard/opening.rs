@@ -19,7 +19,8 @@ use model::{GuildId, Intents, Member, limits};
 use proto::Failure;
 use tracing::warn;
 
-use super::guild::GuildTable;
+use super::arriving::Arriving;
+use super::guild::{GuildSeats, GuildTable, Known};
 use super::presences::Serial;
 use super::{Shard, ShardRef};
 use crate::arrival;
@@ -30,7 +31,7 @@ use crate::loads::{Loaded, Wish};
 use crate::made::PartedFresh;
 use crate::render::{Snapshot, Wanted};
 use crate::services::Services;
-use crate::session::{GuildState, Session, SessionId};
+use crate::session::{Place, Session, SessionId};
 use crate::stats::Count;
 
 /// A session that waits for a guild's snapshot.
@@ -142,7 +143,7 @@ impl Shard {
     pub(super) fn open_more(&mut self, me: &ShardRef, key: SessionKey) {
         while self.keeps_up(key) {
             let Some(slot) = self.sessions.get_mut(key) else { return };
-            if slot.opening_count >= limits::OPENINGS_PER_SESSION_MAX {
+            if slot.session.guilds.opening_count() >= limits::OPENINGS_PER_SESSION_MAX {
                 return;
             }
             let Some(guild) = slot.to_open.pop_front() else {
@@ -155,11 +156,10 @@ impl Shard {
 
     pub(super) fn open_guild(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId) {
         let Some(slot) = self.sessions.get_mut(key) else { return };
-        if slot.session.guilds.contains_key(&guild) {
+        if slot.session.guilds.contains(guild) {
             return;
         }
-        slot.session.guilds.insert(guild, GuildState::Opening);
-        slot.opening_count += 1;
+        slot.session.guilds.begin(guild);
         let created = slot.created.as_ref().and_then(|created| created.get(&guild).copied());
         let request = Request { known: created, ..Request::new(&slot.session, guild) };
         self.begin_opening(me, key, request);
@@ -206,13 +206,13 @@ impl Shard {
         let (table_revision, table_reached) = self
             .guilds
             .get(&guild)
-            .map_or((0, u64::MAX), |table| (table.audience.view().revision, table.reached));
+            .map_or((0, u64::MAX), |table| (table.audience.view().revision, table.audience.reached()));
         let (arriving, lags) = (self.arriving(key, guild), self.lags(guild, loaded.last));
         let Some((openings, index)) = self.opening(guild, ticket) else {
             self.drop_if_unused(guild);
             return true;
         };
-        let reached = arriving.map_or(table_reached, |known| {
+        let reached = arriving.map_or(table_reached, |Arriving { known, .. }| {
             let since = openings[index].events.iter().map(|event| &event.envelope);
             let missed = missed.iter().map(|past| &past.envelope);
             arrival::reached(known.revision, missed.chain(since)).min(table_reached)
@@ -229,11 +229,10 @@ impl Shard {
             return false;
         }
         let opening = openings.swap_remove(index);
-        self.sessions[key].opening_count -= 1;
         self.forget_created(key, guild);
         match (found, arriving) {
             (None, None) => {
-                self.sessions[key].session.guilds.remove(&guild);
+                self.sessions[key].session.guilds.remove(guild);
             }
             (None, Some(_)) => self.gone_meanwhile(key, guild),
             (Some(found), Some(_)) => self.settle(key, request, found, (missed, loaded.last), opening),
@@ -256,7 +255,7 @@ impl Shard {
     fn lags(&self, guild: GuildId, last: u64) -> bool {
         let partition = self.services.backplane.layout().guild(guild);
         let seen = self.seen.last().map_or(0, |seen| seen.guilds(partition));
-        self.guilds.get(&guild).is_some_and(|table| table.taken.max(seen) < last)
+        self.guilds.get(&guild).is_some_and(|table| table.marks.taken().max(seen) < last)
     }
 
     /// The guild has been given to the session here, or is gone.
@@ -289,7 +288,6 @@ impl Shard {
         let (guild, revision) = (request.guild, snapshot.guild.revision);
         let shifts = self.seat(key, guild, (snapshot, member), after, opening);
         let slot = &mut self.sessions[key];
-        slot.session.guilds.insert(guild, GuildState::Open { revision, after });
         slot.heard.lacks_from(opening.presences_from);
         let wants = slot.session.wants(Intents::GUILDS);
         if wants && let Some(event) = snapshot.guild_create(&request.wanted) {
@@ -317,12 +315,14 @@ impl Shard {
             opening.events.iter().filter(|event| event.sequence > after).for_each(|event| table.note(event));
             Box::new(table)
         });
-        table.opened(revision, after);
-        let profile = &self.sessions[key].session.profile;
-        let (id, intents) = (profile.id, profile.intents);
-        let shifts = table.audience.join(member.user.id, member.into(), revision, key, intents);
-        self.services.book.opened(id, guild);
-        shifts
+        let mark = table.opened(Known { revision, after }, self.services.now_ms());
+        let session = &mut self.sessions[key].session;
+        session.guilds.open(guild, Place { row: None, mark });
+        let (id, intents) = (session.profile.id, session.profile.intents);
+        self.services.book.opened(id, guild, session.guilds.list());
+        let mut seats = GuildSeats { guild, sessions: &mut self.sessions, by_user: &self.by_user };
+        let joining = (member.user.id, &member.into());
+        table.audience.join(&mut seats, joining, revision, (key, intents))
     }
 
     /// Gives what came during the opening and is not in the snapshot. None of it changes what the session sees.

@@ -165,7 +165,7 @@ impl Shard {
             return;
         }
         let seq = slot.session.seq();
-        for (serial, event) in self.presences.since(from, slot.session.guilds.open()) {
+        for (serial, event) in self.presences.since(from, slot.session.guilds.open_ids()) {
             if !self.keeps_up(key) {
                 // More room is made by writing, and that brings us here again.
                 if let Some(slot) = self.sessions.get_mut(key) {

@@ -10,7 +10,7 @@ use super::{Shard, ShardRef};
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
 use crate::made::{Fresh, OwnEvent, PartedFresh};
-use crate::session::{About, Found, GuildState, Next, SessionId};
+use crate::session::{About, Found, Next, SessionId};
 use crate::stats::Count;
 use crate::wire::{Class, CloseCode};
 
@@ -105,7 +105,7 @@ impl Shard {
                 }
             }
             Next::Entry { entry: Found::GuildCreate(guild), .. } => {
-                if session.guilds.contains_key(&guild) {
+                if session.guilds.contains(guild) {
                     Step::Remake(guild)
                 } else {
                     Step::Skip
@@ -123,14 +123,11 @@ impl Shard {
 
     /// Whether the session's user still has what an event of its own was about.
     fn has_still(&self, key: SessionKey, about: About) -> bool {
-        let has = |guild: GuildId| self.sessions[key].session.guilds.contains_key(&guild);
+        let has = |guild: GuildId| self.sessions[key].session.guilds.contains(guild);
         match about {
             About::User => true,
             About::Guild(guild) => has(guild),
-            About::Channel(guild, channel) => {
-                let user = self.sessions[key].session.profile.user_id;
-                has(guild) && self.guilds.get(&guild).is_some_and(|table| table.audience.sees(user, channel))
-            }
+            About::Channel(guild, channel) => self.sees(key, guild, channel),
         }
     }
 
@@ -148,14 +145,14 @@ impl Shard {
     fn remake(&mut self, me: &ShardRef, key: SessionKey, guild: GuildId) {
         let slot = &mut self.sessions[key];
         slot.is_remaking = true;
-        let known = slot.session.guilds.get(&guild).copied();
+        let mark = slot.session.guilds.place(guild).map(|place| place.mark);
         let (id, request) = (slot.session.profile.id, super::opening::Request::new(&slot.session, guild));
         let (services, me) = (self.services.clone(), me.clone());
         self.tasks.spawn(async move {
             let loaded = services.loads.load(&services, request.wish()).await;
             let made = loaded.map(|loaded| request.event(&loaded));
             let mut this = me.borrow_mut();
-            this.remade(&me, key, id, (guild, known), made);
+            this.remade(&me, key, id, (guild, mark), made);
             this.flush_dirty(&me);
         });
     }
@@ -167,7 +164,7 @@ impl Shard {
         me: &ShardRef,
         key: SessionKey,
         id: SessionId,
-        (guild, known): (GuildId, Option<GuildState>),
+        (guild, mark): (GuildId, Option<u32>),
         made: Result<Option<PartedFresh>, Failure>,
     ) {
         let Some(slot) = self.sessions.get_mut(key).filter(|slot| slot.session.profile.id == id) else {
@@ -187,8 +184,7 @@ impl Shard {
                 Ok(None) => {
                     slot.session.advance();
                     // The directory is ahead of the guild's events. Who has joined again meanwhile is told by those.
-                    let is_open = matches!(known, Some(GuildState::Open { .. }));
-                    if is_open && slot.session.guilds.get(&guild).copied() == known {
+                    if mark.is_some() && slot.session.guilds.place(guild).map(|place| place.mark) == mark {
                         self.tell_left(key, guild);
                     }
                 }

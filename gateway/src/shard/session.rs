@@ -16,7 +16,7 @@ use crate::audience::SessionKey;
 use crate::growth::reserve_some;
 use crate::live::LiveEvent;
 use crate::made::{Content, Fresh, PartedFresh};
-use crate::session::{About, Entry, GuildState, Session, SessionId};
+use crate::session::{About, Entry, Session, SessionId};
 use crate::stats::Count;
 use crate::wire::{Class, CloseCode};
 
@@ -34,7 +34,6 @@ pub(super) struct SessionSlot {
     pub(super) left: Left,
     /// Guilds that are still to be opened.
     pub(super) to_open: VecDeque<GuildId>,
-    pub(super) opening_count: usize,
     /// A GUILD_CREATE is being made anew for a replay.
     pub(super) is_remaking: bool,
     pub(super) heard: Heard,
@@ -54,7 +53,6 @@ impl Shard {
             created: None,
             left: Left::default(),
             to_open: VecDeque::new(),
-            opening_count: 0,
             is_remaking: false,
             heard: Heard::new(self.presences.next()),
             aside: None,
@@ -116,8 +114,8 @@ impl Shard {
         let Some(slot) = self.sessions.try_remove(key) else { return };
         let profile = &slot.session.profile;
         self.by_id.remove(&profile.id);
-        for guild in slot.session.guilds.keys() {
-            self.leave_audience(*guild, profile.user_id, key);
+        for (guild, state) in slot.session.guilds.iter() {
+            self.leave_audience(guild, profile.user_id, key, state);
         }
         self.forget_voices(key);
         self.services.stats.sessions.sub(1);
@@ -227,16 +225,12 @@ impl Shard {
 
     /// Whether the session has the guild open and its GUILD_CREATE did not have this event yet.
     pub(super) fn is_news(&self, key: SessionKey, guild: GuildId, event: &LiveEvent) -> bool {
-        match self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild)) {
-            Some(state) => state.lacks(event),
-            None => false,
-        }
+        self.known(key, guild).is_some_and(|known| known.lacks(event))
     }
 
     /// Whether the session has the guild open as of before this revision.
     pub(super) fn knows_less(&self, key: SessionKey, guild: GuildId, revision: u64) -> bool {
-        let state = self.sessions.get(key).and_then(|slot| slot.session.guilds.get(&guild));
-        matches!(state, Some(GuildState::Open { revision: known, .. }) if revision > *known)
+        self.known(key, guild).is_some_and(|known| revision > known.revision)
     }
 
     /// The token was revoked: its sessions end.

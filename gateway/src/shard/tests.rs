@@ -37,8 +37,9 @@ mod voice;
 use model::{GuildId, UserId};
 
 use super::Shard;
+use super::guild::Known;
 use crate::audience::SessionKey;
-use crate::session::{GuildState, SessionId};
+use crate::session::SessionId;
 
 /// An opening that ended with a GUILD_CREATE: what it covers is exactly what the session gets no more.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +58,7 @@ impl Shard {
     pub(super) fn note_admission(&mut self, key: SessionKey, guild: GuildId) {
         let at_ms = self.services.now_ms();
         let session = &self.sessions[key].session;
-        if let Some(GuildState::Open { revision, after }) = session.guilds.get(&guild).copied() {
+        if let Some(Known { revision, after }) = self.known(key, guild) {
             let (profile, seq) = (&session.profile, session.seq());
             let (session, user) = (profile.id, profile.user_id);
             self.admissions.push(Admission { session, guild, user, at_ms, seq, revision, after });

@@ -19,7 +19,7 @@ use crate::audience::SessionKey;
 use crate::link::command::VoiceUpdate;
 use crate::made::OwnEvent;
 use crate::services::Services;
-use crate::session::{GuildState, SessionId};
+use crate::session::SessionId;
 
 mod leaving;
 
@@ -31,19 +31,17 @@ pub(super) type VoiceTurn = Rc<Mutex<()>>;
 impl Shard {
     /// Whether the session's user may be in this voice channel.
     fn may_connect(&self, key: SessionKey, guild: GuildId, channel: ChannelId) -> bool {
-        let user = self.sessions[key].session.profile.user_id;
         let Some(table) = self.guilds.get(&guild) else { return false };
         let is_voice = |kind: ChannelKind| kind == ChannelKind::Voice;
         let kind = table.audience.view().channels.get(&channel).map(|channel| channel.kind);
         let needed = Permissions::VIEW_CHANNEL | Permissions::CONNECT;
-        kind.is_some_and(is_voice)
-            && table.audience.permissions(user, channel, self.services.wall()).contains(needed)
+        kind.is_some_and(is_voice) && self.permissions(key, guild, channel).contains(needed)
     }
 
     pub(super) fn set_voice(&mut self, me: &ShardRef, conn: ConnId, update: VoiceUpdate) {
         let Some(key) = self.key_of(conn) else { return };
         let session = &self.sessions[key].session;
-        let is_open = matches!(session.guilds.get(&update.guild_id), Some(GuildState::Open { .. }));
+        let is_open = session.guilds.is_open(update.guild_id);
         let (id, user_id) = (session.profile.id, session.profile.user_id);
         let may = update.channel_id.is_none_or(|channel| self.may_connect(key, update.guild_id, channel));
         if !is_open || !may {

@@ -15,7 +15,7 @@ use super::outside;
 use crate::audience::SessionKey;
 use crate::live::LiveEvent;
 use crate::services::Services;
-use crate::session::{GuildState, SessionId};
+use crate::session::SessionId;
 use crate::shard::Shard;
 use crate::shard::guild::DeletedChannel;
 
@@ -64,8 +64,7 @@ impl Shard {
         self.is_in_no_voice(guild, voice.user_id);
         self.services.book.replace_voice(voice.id, guild, false);
         self.voices.entry(guild).or_default().push(voice);
-        let state = self.sessions[voice.key].session.guilds.get(&guild);
-        let is_open = matches!(state, Some(GuildState::Open { .. }));
+        let is_open = self.sessions[voice.key].session.guilds.is_open(guild);
         let table = self.guilds.get(&guild);
         let is_there =
             table.is_some_and(|table| table.audience.view().channels.contains_key(&voice.channel_id));
