@@ -21,7 +21,14 @@ pub(super) struct Row {
     /// Where it stands among the rows of its class with the same intents.
     pub(super) place: u32,
     next: RowIndex,
-    sessions: Vec<SessionIndex>,
+    sessions: Sitting,
+}
+
+/// Where nobody has the same roles there is one in each row, which is read and kept without a block of its own.
+#[derive(Debug)]
+enum Sitting {
+    One(SessionIndex),
+    Some(Vec<SessionIndex>),
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +36,10 @@ pub(super) struct Rows(Slab<Row>);
 
 impl Row {
     pub(super) fn sessions(&self) -> &[SessionIndex] {
-        &self.sessions
+        match &self.sessions {
+            Sitting::One(session) => std::slice::from_ref(session),
+            Sitting::Some(sessions) => sessions,
+        }
     }
 
     /// The row behind it.
@@ -38,28 +48,49 @@ impl Row {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.sessions.len() >= ROW_SESSIONS_MAX
+        self.sessions().len() >= ROW_SESSIONS_MAX
     }
 
     pub(super) fn push(&mut self, session: SessionIndex) {
-        let len = self.sessions.len();
-        if len == self.sessions.capacity() {
-            self.sessions.reserve_exact((len / 8).clamp(1, ROW_SESSIONS_MAX - len));
+        match &mut self.sessions {
+            Sitting::One(one) => self.sessions = Sitting::Some(vec![*one, session]),
+            Sitting::Some(sessions) if sessions.is_empty() => self.sessions = Sitting::One(session),
+            Sitting::Some(sessions) => {
+                let len = sessions.len();
+                if len == sessions.capacity() {
+                    sessions.reserve_exact((len / 8).clamp(1, ROW_SESSIONS_MAX - len));
+                }
+                sessions.push(session);
+            }
         }
-        self.sessions.push(session);
     }
 
     pub(super) fn pop(&mut self) -> Option<SessionIndex> {
-        let last = self.sessions.pop();
-        if self.sessions.len() < self.sessions.capacity() / 2 {
-            self.sessions.shrink_to_fit();
+        match &mut self.sessions {
+            Sitting::One(one) => {
+                let one = *one;
+                self.sessions = Sitting::Some(Vec::new());
+                Some(one)
+            }
+            Sitting::Some(sessions) => {
+                let last = sessions.pop();
+                if let [one] = sessions[..] {
+                    self.sessions = Sitting::One(one);
+                } else if sessions.len() < sessions.capacity() / 2 {
+                    sessions.shrink_to_fit();
+                }
+                last
+            }
         }
-        last
     }
 
     pub(super) fn replace(&mut self, session: SessionIndex, by: SessionIndex) {
-        if let Some(place) = self.sessions.iter().position(|other| *other == session) {
-            self.sessions[place] = by;
+        let sessions = match &mut self.sessions {
+            Sitting::One(one) => std::slice::from_mut(one),
+            Sitting::Some(sessions) => sessions,
+        };
+        if let Some(known) = sessions.iter_mut().find(|known| **known == session) {
+            *known = by;
         }
     }
 }
@@ -73,7 +104,8 @@ impl Rows {
     ) -> RowIndex {
         reserve_some(&mut self.0);
         let next = next.unwrap_or(NONE);
-        self.0.insert(Row { standing, intents, place: 0, next, sessions: Vec::new() }) as RowIndex
+        self.0.insert(Row { standing, intents, place: 0, next, sessions: Sitting::Some(Vec::new()) })
+            as RowIndex
     }
 
     pub(super) fn remove(&mut self, row: RowIndex) -> Row {
