@@ -18,4 +18,5 @@ pub mod rest;
 pub mod server;
 pub mod switch;
 pub mod traffic;
+pub mod tunnel;
 pub mod ws;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use backplane::{InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Options, Registry};
+use backplane::{
+    InMemoryRegistry, InMemoryRoster, InMemorySessions, InMemoryStarts, InProcess, Options, Registry,
+};
 use doubles::{Away, Speech};
 use model::clock::{Clock, SharedClock};
 use parking_lot::{Mutex, MutexGuard};
@@ -33,6 +35,7 @@ pub struct Cluster {
     pub gates: Arc<Gates>,
     registry: Arc<dyn Registry>,
     roster: Arc<InMemoryRoster>,
+    starts: Arc<InMemoryStarts>,
     owners: Arc<InMemorySessions>,
     pub links: Arc<Links>,
     pub marks: Arc<Marks>,
@@ -84,6 +87,7 @@ impl Cluster {
             gates: Arc::new(Gates::default()),
             registry: Arc::new(InMemoryRegistry::new(clock.clone())),
             roster: Arc::new(InMemoryRoster::new(clock.clone())),
+            starts: Arc::new(InMemoryStarts::new(clock.clone())),
             owners: Arc::new(InMemorySessions::new(clock.clone())),
             clock,
             links: Links::new(mix(seed ^ 1), marks.clone()),
@@ -129,6 +133,7 @@ impl Cluster {
             backplane: backplane.clone(),
             registry: registry.clone(),
             roster: self.roster.clone(),
+            starts: self.starts.clone(),
             sessions: owners.clone(),
             fakes,
             ways: Arc::new(From { place, links: self.links.clone() }),
@@ -165,7 +170,7 @@ impl Cluster {
     /// A socket at a pod whose handshake is done.
     pub fn connect(&self, place: usize, shard: usize, user: u64) -> Client {
         let running = self.pods[place].as_ref().expect("clients connect to pods that live");
-        connect(&running.pod.services, &running.pod.senders[shard], user, Speech::JSON)
+        connect(&running.pod.services, &running.pod.senders[shard], user, Speech::JSON, false)
     }
 
     /// The pod is there no more from one moment to the next, with everything that it has not told anybody. What it has not
