@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backplane::Starts;
 use bytes::Bytes;
 use model::clock::SharedClock;
 use model::limits;
@@ -24,6 +25,8 @@ pub struct Config {
     pub index_html: Bytes,
     /// How many IDENTIFYs at once the gateway lets a bot do.
     pub identify_concurrency: u32,
+    /// Knows how often bots have identified; `None` where nobody does, and nothing is said to be used up.
+    pub starts: Option<Arc<dyn Starts>>,
     /// Believe the last address of `X-Forwarded-For`: only behind a proxy that sets it.
     pub behind_proxy: bool,
     pub limits: Limits,

@@ -9,6 +9,7 @@ mod log;
 mod registry;
 mod roster;
 mod sessions;
+mod starts;
 mod users;
 
 use std::ops::RangeInclusive;
@@ -36,6 +37,7 @@ use log::Log;
 pub use registry::InMemoryRegistry;
 pub use roster::InMemoryRoster;
 pub use sessions::InMemorySessions;
+pub use starts::InMemoryStarts;
 use users::UserStream;
 
 /// What an in-process backplane keeps at most. The bounds of storage hold for each stream.

@@ -31,9 +31,9 @@
 //!
 //! # Sessions and pods
 //!
-//! Beside the events stand three small ports for what pods tell each other and may lose at any time: [`Registry`] (which
-//! pods hold sessions of a user), [`Sessions`] (who owns a session) and [`Roster`] (which gateway pods live). [`redis`]
-//! has them for a cluster.
+//! Beside the events stand four small ports for what pods tell each other and may lose at any time: [`Registry`] (which
+//! pods hold sessions of a user), [`Sessions`] (who owns a session), [`Roster`] (which gateway pods live) and [`Starts`] (how
+//! often bots have begun sessions). [`redis`] has them for a cluster.
 //!
 //! # To add an adapter
 //!
@@ -58,19 +58,23 @@ pub mod redis;
 pub mod registry;
 pub mod roster;
 pub mod sessions;
+pub mod starts;
 pub mod subject;
 
 pub use chain::LostCause;
 pub use follow::{FollowCounts, FollowStats, FollowStatus, Followed, FollowedEvent, Follower};
-pub use in_process::{InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Options};
+pub use in_process::{
+    InMemoryRegistry, InMemoryRoster, InMemorySessions, InMemoryStarts, InProcess, Options,
+};
 pub use kept::Kept;
 pub use nats::Nats;
 pub use open_guilds::{GuildMode, Mode, OpenGuilds};
 pub use port::{Ack, Backplane, Delivery, Listener, ReadError, Stored, StreamState, Unavailable, UserEvent};
 pub use position::{Position, PositionError};
 pub use publish::publish;
-pub use redis::{RedisRegistry, RedisRoster, RedisSessions};
+pub use redis::{RedisRegistry, RedisRoster, RedisSessions, RedisStarts};
 pub use registry::{PodName, Registry};
 pub use roster::Roster;
 pub use sessions::{OwnedSession, Owner, Parked, Record, RecordTooLong, SessionEntry, Sessions, Taken};
+pub use starts::{Lane, StartCount, Starts};
 pub use subject::{Ephemeral, Layout, Partition, Stream, Subject};

@@ -1,8 +1,9 @@
 //! What a gateway is started with.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use backplane::{Backplane, PodName, Registry, Roster, Sessions};
+use backplane::{Backplane, PodName, Registry, Roster, Sessions, Starts};
 use model::clock::SharedClock;
 use model::limits;
 use proto::clients::{AccountsClient, GuildsClient, MessagesClient, PresenceClient};
@@ -13,6 +14,8 @@ use crate::neighbours::Neighbours;
 /// Everything that a gateway needs.
 pub struct Config {
     pub listener: TcpListener,
+    /// With these clients speak TLS to the listener.
+    pub tls: Option<TlsFiles>,
     /// What clients are told to resume at: `ws://host[:port][/path]`, without a trailing slash.
     pub public_url: String,
     pub pod: PodName,
@@ -24,6 +27,7 @@ pub struct Config {
     pub sessions: Arc<dyn Sessions>,
     /// The way to other gateways, where there are any: sessions are resumed across them.
     pub neighbours: Option<Neighbours>,
+    pub starts: Arc<dyn Starts>,
     pub accounts: AccountsClient,
     pub guilds: GuildsClient,
     pub messages: MessagesClient,
@@ -33,6 +37,13 @@ pub struct Config {
     pub settings: Settings,
 }
 
+/// The files (PEM) of a certificate with those who signed it, and of its key. They may be replaced at any time.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
 /// What an operator may change.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -40,6 +51,12 @@ pub struct Settings {
     /// IDENTIFYs of one bot that may come at once, per 5 seconds.
     pub max_concurrency: u32,
     pub connections_max: usize,
+    /// New connections in a second; 0: by the number of shards.
+    pub connections_per_sec: u32,
+    /// IDENTIFYs and RESUMEs in a second; 0: by the number of shards.
+    pub starts_per_sec: u32,
+    /// What of a quiet time may be made up for at once, of both.
+    pub admission_burst_ms: u64,
     pub outbox_bytes_max: usize,
     /// How long a session without a socket can be resumed.
     pub resume_ms: u64,
@@ -67,6 +84,9 @@ impl Default for Settings {
             heartbeat_interval_ms: limits::HEARTBEAT_INTERVAL_MS,
             max_concurrency: limits::MAX_CONCURRENCY_DEFAULT,
             connections_max: limits::CONNECTIONS_MAX,
+            connections_per_sec: 0,
+            starts_per_sec: 0,
+            admission_burst_ms: limits::ADMISSION_BURST_MS,
             outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
             resume_ms: limits::RESUME_MS,
             guild_subjects_max: 0,

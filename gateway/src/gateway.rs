@@ -13,12 +13,13 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 
 use crate::acceptor::Acceptor;
+use crate::bot_starts::BotStarts;
 use crate::chance::Chance;
 use crate::config::Config;
 use crate::drain;
+use crate::gate::{self, Gate};
 use crate::giver::Giver;
 use crate::history::History;
-use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
 use crate::interest::Interest;
 use crate::ownership;
@@ -30,6 +31,7 @@ use crate::registration::Registration;
 use crate::services::Services;
 use crate::shard::{self, Input, Shard};
 use crate::stats::GatewayStats;
+use crate::tls::{Tls, TlsError};
 
 /// A running gateway.
 pub struct Gateway {
@@ -56,6 +58,8 @@ pub enum StartError {
     Shards(usize),
     #[error("windows of time do not fit together: {0}")]
     Windows(&'static str),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("a gateway needs a replica of presence, none was given")]
     NoPresence,
 }
@@ -95,9 +99,11 @@ impl Gateway {
             accounts: config.accounts,
             guilds: config.guilds,
             messages: config.messages,
+            bot_starts: BotStarts::new(config.settings.max_concurrency, config.starts, config.clock.clone()),
             clock: config.clock,
             chance: Chance::System,
-            identify_limit: IdentifyLimit::new(config.settings.max_concurrency),
+            gate: Gate::new(&config.settings, count),
+            tls: config.tls.map(Tls::load).transpose()?,
             settings: config.settings,
             public_url: config.public_url,
             pod: config.pod,
@@ -123,6 +129,8 @@ impl Gateway {
         }
         spawner
             .spawn_lasting("its lease in the roster", presence::lease::keep(services.clone(), stop.clone()));
+        let gate = gate::keep(services.clone(), shards.clone(), stop.clone());
+        spawner.spawn_lasting("its gate", gate);
         let reconciler = Reconciler::new(services.clone(), shards.clone());
         spawner.spawn_lasting("the reconciler of presences", reconciler.run(stop.clone()));
         let registration = Registration::new(services.clone(), shards.clone());
@@ -131,12 +139,15 @@ impl Gateway {
         spawner.spawn_lasting("the owner of its sessions", ownership);
         let teller = positions::tell(services.clone(), shards.clone(), stop.clone());
         spawner.spawn_lasting("the teller of positions", teller);
-        let acceptor = Acceptor {
-            listener,
-            services: services.clone(),
-            shards: shards.clone(),
-            tasks: door.spawner().clone(),
-        };
+        if services.tls.is_some() {
+            let (services, stop) = (services.clone(), stop.clone());
+            spawner.spawn_lasting("the keeper of its certificate", async move {
+                if let Some(tls) = &services.tls {
+                    tls.certificate().keep(&stop).await;
+                }
+            });
+        }
+        let acceptor = Acceptor::new(listener, services.clone(), shards.clone(), door.spawner().clone());
         door.spawner().spawn_lasting("its acceptor", acceptor.run());
         Ok(Self { local_addr, services, shards, threads, door, tasks })
     }

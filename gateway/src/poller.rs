@@ -49,43 +49,41 @@ impl Poller {
 
     /// From now on what there is to read from the socket is told by this token.
     pub(crate) fn watch(&self, socket: &Socket, token: Token) -> io::Result<()> {
-        match (self, socket) {
-            (Self::Epoll { epoll, .. }, Socket::Tcp(socket)) => {
+        match self {
+            Self::Epoll { epoll, .. } => {
+                let socket = socket.tcp().ok_or(io::ErrorKind::Unsupported)?;
                 Ok(epoll::add(epoll, socket, EventData::new_u64(token), EventFlags::IN)?)
             }
             #[cfg(test)]
-            (Self::Pipes(news), Socket::Pipe(pipe)) => {
-                pipe.watch(news, token);
+            Self::Pipes(news) => {
+                socket.pipe().ok_or(io::ErrorKind::Unsupported)?.watch(news, token);
                 Ok(())
             }
-            #[cfg(test)]
-            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     /// Whether room to write is told as well.
     pub(crate) fn watch_writes(&self, socket: &Socket, token: Token, is_full: bool) -> io::Result<()> {
-        match (self, socket) {
-            (Self::Epoll { epoll, .. }, Socket::Tcp(socket)) => {
+        match self {
+            Self::Epoll { epoll, .. } => {
+                let socket = socket.tcp().ok_or(io::ErrorKind::Unsupported)?;
                 let flags = if is_full { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
                 Ok(epoll::modify(epoll, socket, EventData::new_u64(token), flags)?)
             }
             #[cfg(test)]
-            _ => Ok(()),
+            Self::Pipes(_) => Ok(()),
         }
     }
 
     /// The socket goes on elsewhere.
     pub(crate) fn forget(&self, socket: &Socket) {
-        match (self, socket) {
-            (Self::Epoll { epoll, .. }, Socket::Tcp(socket)) => {
+        match self {
+            Self::Epoll { epoll, .. } => {
                 // One that was never watched is none to forget.
-                let _ = epoll::delete(epoll, socket);
+                let _ = socket.tcp().map(|socket| epoll::delete(epoll, socket));
             }
             #[cfg(test)]
-            (_, Socket::Pipe(pipe)) => pipe.unwatch(),
-            #[cfg(test)]
-            _ => {}
+            Self::Pipes(_) => drop(socket.pipe().map(pipe::ServerEnd::unwatch)),
         }
     }
 

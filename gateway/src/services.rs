@@ -13,11 +13,12 @@ use rustc_hash::FxHashSet;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
+use crate::bot_starts::BotStarts;
 use crate::chance::Chance;
 use crate::config::{Compressing, Settings};
 use crate::form::{FormsSeen, Streams};
+use crate::gate::Gate;
 use crate::history::History;
-use crate::identify_limit::IdentifyLimit;
 use crate::interest::Interest;
 use crate::loads::Loads;
 use crate::neighbours::Neighbours;
@@ -25,6 +26,7 @@ use crate::positions::Positions;
 use crate::presence::Presences;
 use crate::presence::book::PresenceBook;
 use crate::stats::GatewayStats;
+use crate::tls::Tls;
 
 /// Clients of the other services, settings and shared state.
 pub(crate) struct Services {
@@ -57,7 +59,9 @@ pub(crate) struct Services {
     pub(crate) started: Instant,
     pub(crate) interest: Interest,
     pub(crate) loads: Loads,
-    pub(crate) identify_limit: IdentifyLimit,
+    pub(crate) gate: Gate,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) bot_starts: BotStarts,
     pub(crate) book: PresenceBook,
     pub(crate) stats: GatewayStats,
     /// Stored events that this pod has taken.

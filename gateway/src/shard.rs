@@ -18,6 +18,7 @@ use tasks::LocalTasks;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Duration;
 
+use crate::admission::Ticket;
 use crate::audience::SessionKey;
 use crate::encoder::Encoder;
 use crate::form::{Form, Stream};
@@ -34,6 +35,7 @@ use crate::socket::Socket;
 use crate::stats::Count;
 use crate::wire::{CloseCode, WriteStats};
 
+mod admit;
 mod arriving;
 mod aside;
 mod batch;
@@ -94,6 +96,8 @@ pub(crate) enum Input {
     /// Everything up to here was put into this queue before.
     Seen(Arc<Seen>),
     Socket(NewSocket),
+    /// How late is it? See [`crate::gate`].
+    Probe,
     /// Tell everybody to leave, over this time; answered when nobody is left.
     Drain(Duration, oneshot::Sender<()>),
     Stop,
@@ -166,6 +170,8 @@ pub(crate) struct Shard {
     guilds: FxHashMap<GuildId, Box<GuildTable>>,
     openings: FxHashMap<GuildId, Vec<Opening>>,
     opening_serial: u64,
+    /// Connections that wait for the start of their session.
+    starting: FxHashMap<ConnId, Ticket>,
     conn_timers: Wheel<ConnId>,
     /// Op 9 is due, unless it was sent.
     refusal_timers: Wheel<ConnId>,
@@ -224,6 +230,7 @@ impl Shard {
             guilds: FxHashMap::default(),
             openings: FxHashMap::default(),
             opening_serial: 0,
+            starting: FxHashMap::default(),
             conn_timers: Wheel::new(now_ms),
             refusal_timers: Wheel::new(now_ms),
             session_timers: Wheel::new(now_ms),
@@ -264,6 +271,7 @@ impl Shard {
             Input::Overtaken(id, epoch) => self.overtaken(id, epoch),
             Input::Seen(seen) => self.seen.push(self.services.now_ms(), seen),
             Input::Socket(socket) => self.on_socket(me, socket),
+            Input::Probe => self.services.shard_answered(self.index),
             Input::Drain(spread, done) => self.drain(me, spread, done),
             Input::Stop => self.is_stopped = true,
         }

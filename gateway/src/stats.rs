@@ -20,12 +20,36 @@ macro_rules! stats {
 stats! {
     /// Open sockets.
     connections,
-    connections_refused,
+    /// For want of a place: of connections, of handshakes, of compressors.
+    connections_refused_full,
+    connections_refused_by_rate,
+    connections_refused_by_load,
+    /// Of all that were refused: closed without an answer, as too many were being answered.
+    connections_dropped,
     handshakes_rejected,
+    /// By how TLS was agreed on: from nothing, or by the ticket of an earlier connection.
+    tls_handshakes_full,
+    tls_handshakes_resumed,
+    /// Garbage, silence, nothing in common.
+    tls_handshakes_failed,
     /// Sessions, with and without a socket.
     sessions,
+    /// IDENTIFYs and RESUMEs that were let in, before anything else was looked at.
+    starts_admitted,
+    /// Of these, those that had to wait, and how long all of them together.
+    starts_delayed,
+    starts_delayed_ms,
+    /// Those that waited too long, or found no place to wait.
+    starts_refused_by_rate,
+    starts_refused_by_load,
+    /// Those that wait now.
+    starts_waiting,
+    /// How late the latest shard is with what it is sent.
+    turn_late_ms,
     identifies,
     identifies_refused,
+    /// Of these, of bots that had all of their day.
+    identifies_beyond_day,
     resumes,
     resumes_refused,
     /// Of these, for what was to be replayed and is gone from the rings.

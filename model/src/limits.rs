@@ -2,6 +2,7 @@
 //!
 //! Names carry their unit last. The windows in time fit together; [`windows_fit`] says how, and is checked at start.
 
+mod admission;
 mod calls;
 mod cassandra;
 mod directory;
@@ -19,6 +20,7 @@ mod storage;
 mod takings;
 mod windows;
 
+pub use admission::*;
 pub use calls::*;
 pub use cassandra::*;
 pub use directory::*;

@@ -25,6 +25,7 @@ mod services;
 mod tls;
 mod workers;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,9 +33,9 @@ use std::time::Duration;
 use ::api::Api;
 use ::gateway::Gateway;
 use anyhow::Context as _;
-use model::limits::API_STOP_MS;
+use model::limits::{ACCEPT_BACKLOG, API_STOP_MS};
 use tasks::Tasks;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::admin::{Admin, Credentials, Readiness};
 use crate::demo::{self, Demo};
@@ -104,13 +105,13 @@ impl Server {
 
     /// The same, on whatever `wrap` makes of the streams.
     pub async fn start_on(settings: Settings, wrap: Wrap) -> anyhow::Result<Self> {
-        let admin_listener = bind("admin", settings.admin_listen).await?;
+        let admin_listener = bind("admin", settings.admin_listen)?;
         let admin = Admin::start(admin_listener).context("start the admin listener")?;
         admin.readiness.set(Readiness::Starting("the database is being opened"));
         let services = Services::open(&settings, &admin.readiness, wrap).await?;
 
-        let gateway_listener = bind("gateway", settings.gateway_listen).await?;
-        let api_listener = bind("api", settings.api_listen).await?;
+        let gateway_listener = bind("gateway", settings.gateway_listen)?;
+        let api_listener = bind("api", settings.api_listen)?;
         let (gateway_addr, api_addr) = (gateway_listener.local_addr()?, api_listener.local_addr()?);
         let urls = Urls::new(&settings, api_addr, gateway_addr);
         let demo = match settings.demo {
@@ -124,12 +125,14 @@ impl Server {
             roster: services.roster.clone(),
             sessions: services.sessions.clone(),
             neighbours: None,
+            starts: services.starts.clone(),
             clock: services.clock.clone(),
             guild_subjects_max: 0,
         };
         let gateway = gateway::start(gateway_listener, &settings, &urls, base).await?;
+        let shared = api::Shared { global: None, starts: Some(services.starts.clone()) };
         let callees = services.clients.clone().into();
-        let api = api::start(api_listener, &settings, &urls, callees, &services.clock, None)?;
+        let api = api::start(api_listener, &settings, &urls, callees, &services.clock, shared)?;
         let grpc = match settings.grpc_listen.0 {
             Some(address) => Some(grpc::start_all(address, &settings, &services).await?),
             None => None,
@@ -172,7 +175,7 @@ impl Running for Server {
         let mut lines = vec![
             format!("data in {}", self.settings.data_dir.display()),
             format!("admin listening on http://{}", self.admin_addr),
-            format!("gateway listening on ws://{}", self.gateway_addr),
+            format!("gateway listening on {}://{}", self.settings.gateway_scheme(), self.gateway_addr),
             format!("api listening on http://{}/api/v10", self.api_addr),
         ];
         lines.extend(self.grpc_addr.map(|address| format!("grpc listening on {address}")));
@@ -218,8 +221,16 @@ impl Running for Server {
     }
 }
 
-async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+/// With room for those who come while everybody comes.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_BACKLOG)
+}
+
+fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| {
         format!("listen on {address}; choose another address with --{what}-listen, or end who has it")
     })
 }

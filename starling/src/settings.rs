@@ -220,6 +220,16 @@ settings! {
             "Threads of the gateway; 0: one for each core";
         gateway_connections_max: Number<1, 1_000_000> = Number::new(limits::CONNECTIONS_MAX as u64), "STARLING_GATEWAY_CONNECTIONS_MAX", "COUNT",
             "Open sockets at one time";
+        gateway_connections_per_sec: Number<0, 1_000_000> = Number::new(0), "STARLING_GATEWAY_CONNECTIONS_PER_SEC", "COUNT",
+            "New connections in a second; more are told to come back later. 0: 1000 for each thread of the gateway";
+        gateway_starts_per_sec: Number<0, 1_000_000> = Number::new(0), "STARLING_GATEWAY_STARTS_PER_SEC", "COUNT",
+            "Sessions that are begun in a second, or twice as many that are resumed; more wait up to 5 seconds for it. 0: 500 for each thread of the gateway";
+        gateway_burst_ms: Number<0, 60_000> = Number::new(limits::ADMISSION_BURST_MS), "STARLING_GATEWAY_BURST_MS", "MS",
+            "What may come at once, of both: as many as in so much time";
+        gateway_tls_cert: PemFile = PemFile::default(), "STARLING_GATEWAY_TLS_CERT", "FILE",
+            "Certificate of the gateway with those who signed it (PEM): clients speak TLS to it, wss://. Looked at again every minute; empty: no TLS";
+        gateway_tls_key: PemFile = PemFile::default(), "STARLING_GATEWAY_TLS_KEY", "FILE",
+            "Key of that certificate (PEM)";
         heartbeat_interval_ms: Number<1_000, { limits::HEARTBEAT_INTERVAL_MS }> = Number::new(limits::HEARTBEAT_INTERVAL_MS), "STARLING_HEARTBEAT_INTERVAL_MS", "MS",
             "How often clients are told to give a sign of life";
         max_concurrency: Number<1, 10_000> = Number::new(limits::MAX_CONCURRENCY_DEFAULT as u64), "STARLING_MAX_CONCURRENCY", "COUNT",

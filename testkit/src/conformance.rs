@@ -10,6 +10,7 @@ pub mod register;
 pub mod registry;
 pub mod roster;
 pub mod sessions;
+pub mod starts;
 pub mod workers;
 
 use std::time::Duration;

@@ -16,4 +16,5 @@ pub mod rest;
 pub mod server;
 pub mod switch;
 pub mod traffic;
+pub mod tunnel;
 pub mod ws;

@@ -353,4 +353,6 @@ sends_per_window = 1000000
 requests_per_sec = 0
 route_limits = false
 max_concurrency = 10000
+gateway_connections_per_sec = 1000000
+gateway_starts_per_sec = 1000000
 ";

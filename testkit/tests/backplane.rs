@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{
-    Backplane, Followed, Follower, InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Layout,
-    Options, Partition, Registry, Roster, Sessions, Subject,
+    Backplane, Followed, Follower, InMemoryRegistry, InMemoryRoster, InMemorySessions, InMemoryStarts,
+    InProcess, Layout, Options, Partition, Registry, Roster, Sessions, Starts, Subject,
 };
 use model::clock::SystemClock;
 use testkit::conformance::ENTRY_MS;
@@ -119,6 +119,18 @@ mod roster_in_memory {
     }
 
     testkit::roster_conformance!(make);
+}
+
+mod starts_in_memory {
+    use testkit::conformance::starts::{DAY_MS, LANE_MS};
+
+    use super::*;
+
+    async fn make() -> Option<Arc<dyn Starts>> {
+        Some(Arc::new(InMemoryStarts::with_windows_ms(SystemClock::shared(), DAY_MS, LANE_MS)))
+    }
+
+    testkit::starts_conformance!(make);
 }
 
 mod global_limit_of_one_process {

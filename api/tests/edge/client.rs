@@ -30,6 +30,7 @@ pub fn config(fakes: &Fakes, clock: SharedClock, limits: Limits) -> Config {
         clock,
         index_html: "<h1>Starling</h1>".into(),
         identify_concurrency: 1,
+        starts: None,
         behind_proxy: false,
         global_limit: None,
         limits,

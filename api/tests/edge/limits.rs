@@ -1,18 +1,21 @@
 //! Rate limits and their headers, at a time that moves only when told to.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
-use api::{App, Limits, WindowLimit};
+use api::{App, Config, Limits, WindowLimit};
 use axum::body::Body;
+use backplane::{InMemoryStarts, Lane, Starts};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use model::clock::Clock;
+use model::UserId;
+use model::clock::{Clock, ManualClock};
 use proto::failure::{Failure, code};
 use proto::v1;
 use serde_json::{Value, json};
 
-use crate::client::app;
-use crate::fakes::{CHANNEL, Fakes};
+use crate::client::{app, config};
+use crate::fakes::{ALICE, CHANNEL, Fakes};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -197,4 +200,30 @@ async fn an_address_is_charged_for_refusals_but_not_for_limits_that_all_share() 
         assert_eq!(after.status() == 429, is_charged, "{status}");
         assert_eq!(ask(&app, "GET", "/gateway", "", THERE).await.status(), 200);
     }
+}
+
+/// What gateways have counted is what the API tells.
+#[tokio::test]
+async fn the_session_starts_of_a_bot_count_down_and_come_back() {
+    let clock = ManualClock::at(1_700_000_000_000);
+    let starts = Arc::new(InMemoryStarts::new(Arc::new(clock.clone())));
+    let config = config(&Fakes::default(), Arc::new(clock.clone()), Limits::default());
+    let app = App::new(Config { starts: Some(starts.clone()), ..config });
+    let limit = async || {
+        body(ask(&app, "GET", "/gateway/bot", "alice-token", HERE).await).await["session_start_limit"].take()
+    };
+    for key in 0..3 {
+        starts.begin(UserId::new(ALICE).unwrap(), Lane { key, allowed: 1 }).await.unwrap();
+    }
+    clock.advance(1_000);
+    let told = limit().await;
+    assert_eq!(
+        (&told["total"], &told["remaining"], &told["reset_after"]),
+        (&1000.into(), &997.into(), &86_399_000.into())
+    );
+    clock.advance(86_399_000);
+    assert_eq!(
+        (&limit().await["remaining"], &limit().await["reset_after"]),
+        (&1000.into(), &86_400_000.into())
+    );
 }

@@ -26,6 +26,9 @@ pub(crate) async fn keep(services: Arc<Services>, stop: CancellationToken) {
         if let Err(error) = services.roster.renew(&services.pod, address, lifetime).await {
             warn!(%error, "roster was not renewed, it is tried again");
         }
+        if let Ok(living) = services.roster.living().await {
+            services.bot_starts.set_pods(living.len());
+        }
         services.presences.copies.retain(|guild| !services.interest.guild(guild).is_empty());
         let copies = services.presences.copies.count() as u64;
         services.stats.presence_copies.store(copies, Ordering::Relaxed);

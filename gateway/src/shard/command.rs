@@ -4,6 +4,7 @@ use model::ChannelId;
 use proto::v1;
 use tracing::debug;
 
+use super::admit::Begin;
 use super::conn::ConnId;
 use super::serve::Flow;
 use super::{Shard, ShardRef};
@@ -16,14 +17,14 @@ impl Shard {
     /// Does what a payload asks for.
     pub(super) fn act(&mut self, me: &ShardRef, conn: ConnId, action: Action) -> Flow {
         match action {
-            Action::Resume(resume) => return self.resume_here_or_there(me, conn, resume),
+            Action::Resume(resume) => return self.ask_to_start(me, conn, Begin::Resume(resume)),
+            Action::Identify(identify) => return self.ask_to_start(me, conn, Begin::Identify(identify)),
             Action::RefuseThen(next) => {
                 self.send(conn, Notice::InvalidSession);
                 return self.act(me, conn, *next);
             }
             Action::Send(notice) => self.send(conn, notice),
             Action::Close(code) => self.close(conn, code),
-            Action::Identify(identify) => self.identify(me, conn, *identify),
             Action::Confirmed(seq) => {
                 if let Some(key) = self.key_of(conn) {
                     self.sessions[key].session.confirmed(seq);

@@ -19,7 +19,7 @@ use crate::stats::Count;
 use crate::wire::{CloseCode, Outbox, Progress, write_pending};
 
 /// A connection's place, and which of the connections that had it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ConnId {
     pub(super) place: u32,
     serial: u32,
@@ -228,7 +228,10 @@ impl Shard {
         match session {
             Some(key) if ends_session => self.end_session(key),
             Some(_) => self.detach(id),
-            None => drop(self.end_identifying(id)),
+            None => {
+                self.end_starting(id);
+                self.end_identifying(id);
+            }
         }
         if let Some(conn) = self.forget_conn(id) {
             self.tasks.spawn(linger(conn.socket));

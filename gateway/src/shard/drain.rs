@@ -193,6 +193,7 @@ impl Shard {
         let at_ms = self.services.now_ms() + limits::DRAIN_LEAVE_MS;
         let Some(conn) = self.conn(id).filter(|conn| !conn.is_over()) else { return };
         conn.link.leave();
+        self.end_starting(id);
         self.send(id, Notice::Reconnect);
         self.services.stats.drained.add(1);
         if let Some(drain) = &mut self.drain {

@@ -12,6 +12,7 @@ use tracing::warn;
 use super::checkpoint::leave_first;
 use super::conn::ConnId;
 use super::{Newcomer, Shard, ShardRef, private};
+use crate::bot_starts::Verdict;
 use crate::link::activity;
 use crate::link::command::{Identify, PresenceUpdate, Shard as ClientShard};
 use crate::live::LiveEvent;
@@ -231,12 +232,14 @@ async fn start(
         let authenticated = Authenticated::new(&identity, identify)?;
         let user = authenticated.user.id;
         if registered == Some(user) {
-            if authenticated.user.bot
-                && !services.identify_limit.admit(services.now_ms(), user, identify.shard)
-            {
+            let verdict = match authenticated.user.bot {
+                true => services.bot_starts.begin(user, identify.shard).await,
+                false => Verdict::Go { today: None },
+            };
+            if verdict == Verdict::TooSoon {
                 return Err(Refusal::Later);
             }
-            let places = places(services, identity, &authenticated.user, identify.shard).await?;
+            let places = places(services, identity, &authenticated.user, identify.shard, verdict).await?;
             return Ok((authenticated, Places { user_floor, ..places }));
         }
         me.borrow_mut().end_identifying(conn);
@@ -306,11 +309,16 @@ async fn places(
     identity: v1::Identity,
     user: &User,
     shard: ClientShard,
+    verdict: Verdict,
 ) -> Result<Places, Refusal> {
     let places = match identity.places {
         Some(places) => places,
         None => ask_places(services, user).await.map_err(|failure| refusal(&failure))?,
     };
+    if verdict.is_beyond_day(places.guild_ids.len()) {
+        services.stats.identifies_beyond_day.add(1);
+        return Err(Refusal::Close(CloseCode::AuthenticationFailed));
+    }
     let ids = places.guild_ids.into_iter().filter_map(GuildId::new);
     let guilds: Vec<GuildId> = ids.filter(|guild| shard.has(*guild)).collect();
     if user.bot && guilds.len() > limits::SHARD_GUILDS_MAX {

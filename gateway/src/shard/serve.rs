@@ -123,7 +123,7 @@ impl Shard {
         }
     }
 
-    fn finish(&mut self, me: &ShardRef, id: ConnId, end: End) {
+    pub(super) fn finish(&mut self, me: &ShardRef, id: ConnId, end: End) {
         match end {
             End::Moved(resume, other) => self.move_away(me, id, resume, other),
             End::Goodbye => self.conn_ended(id, true),
@@ -195,8 +195,8 @@ pub(super) async fn linger(socket: Socket) {
     let _: Result<io::Result<()>, _> = tokio::time::timeout(CLOSE_GRACE, socket.finish()).await;
 }
 
-/// The longest read, and the buffer of a shard.
-pub(super) const READ_BYTES: usize = 16 * 1024;
+/// The longest read, and the buffer of a shard. It has room for a record of TLS.
+pub(super) const READ_BYTES: usize = crate::tls::RECORD_BYTES_MAX;
 
 /// How often one socket is read in a turn.
 const READS_MAX: usize = 4;

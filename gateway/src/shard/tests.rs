@@ -9,11 +9,13 @@ mod attendance;
 mod client;
 mod fakes;
 mod gated;
+mod links;
 mod pods;
 mod rig;
 mod world;
 
 mod batch;
+mod bots;
 mod closing;
 mod drain;
 mod forms;
@@ -30,6 +32,7 @@ mod revocation;
 mod schedule;
 mod sharing;
 mod slow;
+mod starts;
 mod taking;
 mod voice;
 

@@ -1,15 +1,18 @@
 //! A socket in memory. The client's end reads when the test says so, and may be narrow: what it has not read fills it.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
+use rustls::ClientConnection;
 use tokio::sync::Notify;
 
 use crate::poller::Token;
+use crate::tls::Raw;
 
 /// Which pipes of a shard have news.
 #[derive(Default)]
@@ -22,7 +25,10 @@ pub(crate) struct News {
 pub(crate) struct ServerEnd(Arc<Shared>);
 
 /// The client's end; dropping it ends the connection as a lost network does: without a word.
-pub(crate) struct ClientEnd(Arc<Shared>);
+pub(crate) struct ClientEnd {
+    shared: Arc<Shared>,
+    tls: Option<RefCell<Box<ClientConnection>>>,
+}
 
 struct Shared {
     state: Mutex<State>,
@@ -58,7 +64,7 @@ pub(crate) fn pair() -> (ServerEnd, ClientEnd) {
         lingerer: None,
     };
     let shared = Arc::new(Shared { state: Mutex::new(state) });
-    (ServerEnd(shared.clone()), ClientEnd(shared))
+    (ServerEnd(shared.clone()), ClientEnd { shared, tls: None })
 }
 
 impl News {
@@ -124,8 +130,12 @@ impl ServerEnd {
         if written == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(written) }
     }
 
-    pub(super) async fn finish(self) {
-        self.0.state.lock().server_ended = true;
+    pub(super) async fn finish(self, last: &[u8]) {
+        {
+            let mut state = self.0.state.lock();
+            state.to_client.extend_from_slice(last);
+            state.server_ended = true;
+        }
         poll_fn(|cx| {
             let mut state = self.0.state.lock();
             state.to_server.clear();
@@ -133,6 +143,16 @@ impl ServerEnd {
             if state.is_reset { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+}
+
+impl Raw for ServerEnd {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write_vectored(&[IoSlice::new(bytes)])
     }
 }
 
@@ -156,41 +176,77 @@ impl State {
 }
 
 impl ClientEnd {
+    /// The same, with TLS over it. The handshake begins with the first read.
+    pub(crate) fn with_tls(mut self, client: ClientConnection) -> Self {
+        self.tls = Some(RefCell::new(Box::new(client)));
+        self
+    }
+
     pub(crate) fn write(&self, bytes: &[u8]) {
-        let mut state = self.0.state.lock();
-        state.to_server.extend_from_slice(bytes);
-        state.wake_server();
+        let Some(tls) = &self.tls else { return self.write_raw(bytes) };
+        let mut tls = tls.borrow_mut();
+        tls.writer().write_all(bytes).expect("a client's payload fits");
+        self.flush(&mut tls);
     }
 
     /// Takes all that has come.
     pub(crate) fn read(&self) -> BytesMut {
-        let mut state = self.0.state.lock();
+        let raw = self.read_raw();
+        let Some(tls) = &self.tls else { return raw };
+        let (mut tls, mut left, mut plain) = (tls.borrow_mut(), &raw[..], BytesMut::new());
+        while !left.is_empty() {
+            tls.read_tls(&mut left).expect("it reads from memory");
+            let state = tls.process_new_packets().expect("the server's records are good");
+            let start = plain.len();
+            plain.resize(start + state.plaintext_bytes_to_read(), 0);
+            tls.reader().read_exact(&mut plain[start..]).expect("it is there");
+        }
+        self.flush(&mut tls);
+        plain
+    }
+
+    fn flush(&self, tls: &mut ClientConnection) {
+        let mut records = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut records).expect("it writes to memory");
+        }
+        self.write_raw(&records);
+    }
+
+    fn write_raw(&self, bytes: &[u8]) {
+        let mut state = self.shared.state.lock();
+        state.to_server.extend_from_slice(bytes);
+        state.wake_server();
+    }
+
+    fn read_raw(&self) -> BytesMut {
+        let mut state = self.shared.state.lock();
         state.wake_server();
         state.to_client.split()
     }
 
     /// How much may wait unread.
     pub(crate) fn set_capacity(&self, capacity: usize) {
-        let mut state = self.0.state.lock();
+        let mut state = self.shared.state.lock();
         state.capacity = capacity;
         state.wake_server();
     }
 
     /// Breaks the connection.
     pub(crate) fn reset(&self) {
-        let mut state = self.0.state.lock();
+        let mut state = self.shared.state.lock();
         state.is_reset = true;
         state.wake_server();
     }
 
     /// Whether the server has ended its direction.
     pub(crate) fn is_ended(&self) -> bool {
-        self.0.state.lock().server_ended
+        self.shared.state.lock().server_ended
     }
 
     /// Whether the server has let go of the socket.
     pub(crate) fn is_gone(&self) -> bool {
-        self.0.state.lock().server_gone
+        self.shared.state.lock().server_gone
     }
 }
 

@@ -15,8 +15,9 @@ pub const DRAIN_END_MS: u64 = 10_000;
 pub const DRAIN_LEAVE_MS: u64 = 3_000;
 /// A session of a gateway that goes away waits so long for guilds that are being opened.
 pub const DRAIN_OPENING_MS: u64 = 2_000;
-/// Clients that each other gateway takes in a second.
-pub const DRAIN_SESSIONS_PER_SEC: u64 = 1_000;
+/// Clients that each other gateway takes in a second: half of what one with a single shard lets in, so that there is room for
+/// those who come by themselves, and for a second gateway that goes away.
+pub const DRAIN_SESSIONS_PER_SEC: u64 = 500;
 /// Clients are told in portions, this often.
 pub const DRAIN_STEP_MS: u64 = 20;
 /// How often it is said how far the drain is.
@@ -67,6 +68,10 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 pub const IDENTIFY_TIMEOUT_MS: u64 = 30_000;
 pub const IDENTIFY_WINDOW_MS: u64 = 5_000;
 pub const IDENTIFIES_PER_DAY: u32 = 1000;
+pub const IDENTIFY_DAY_MS: u64 = 86_400_000;
+/// With so many guilds a bot needs many shards, and so has more of a day.
+pub const LARGE_BOT_GUILDS: usize = 150_000;
+pub const LARGE_BOT_IDENTIFIES_PER_DAY: u32 = 2000;
 pub const LARGE_THRESHOLD_DEFAULT: u32 = 50;
 pub const LARGE_THRESHOLD_MAX: u32 = 250;
 pub const LARGE_THRESHOLD_MIN: u32 = 50;
@@ -93,3 +98,37 @@ pub const SEQUENCE_MAX: u64 = 2_000_000_000;
 pub const SHARD_GUILDS_MAX: usize = 2500;
 /// Frames that one `writev` of the gateway covers: up to three times as many slices, far below the 1,024 that the system takes.
 pub const WRITE_FRAMES_MAX: usize = 64;
+
+/// How often a bot with so many guilds may IDENTIFY in a day.
+///
+/// Source: Discord's gateway documentation, "Sharding for Large Bots": 2,000, or 5 for each 1,000 guilds, whichever is more.
+pub const fn identifies_per_day(guilds: usize) -> u32 {
+    if guilds < LARGE_BOT_GUILDS {
+        return IDENTIFIES_PER_DAY;
+    }
+    let by_guilds = (guilds / 1000).saturating_mul(5);
+    if by_guilds > LARGE_BOT_IDENTIFIES_PER_DAY as usize {
+        if by_guilds > u32::MAX as usize { u32::MAX } else { by_guilds as u32 }
+    } else {
+        LARGE_BOT_IDENTIFIES_PER_DAY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_bots_have_more_of_a_day() {
+        for (guilds, expected) in [
+            (0, 1000),
+            (149_999, 1000),
+            (150_000, 2000),
+            (400_999, 2000),
+            (401_000, 2005),
+            (usize::MAX, u32::MAX),
+        ] {
+            assert_eq!(identifies_per_day(guilds), expected, "{guilds}");
+        }
+    }
+}

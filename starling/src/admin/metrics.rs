@@ -36,8 +36,15 @@ pub enum Value {
 pub type Readings = Arc<dyn Fn() -> Vec<Reading> + Send + Sync>;
 
 /// Those of the gateway's numbers that say what is there now.
-const GATEWAY_GAUGES: [&str; 5] =
-    ["connections", "sessions", "guilds_open", "drain_started_at", "drain_waiting"];
+const GATEWAY_GAUGES: [&str; 7] = [
+    "connections",
+    "sessions",
+    "guilds_open",
+    "drain_started_at",
+    "drain_waiting",
+    "starts_waiting",
+    "turn_late_ms",
+];
 
 /// The text of one scrape.
 pub fn render(readings: &[Readings]) -> String {

@@ -9,7 +9,7 @@ use crate::settings::Settings;
 pub struct Urls {
     /// `http://host:port`.
     pub api_origin: String,
-    /// `ws://host:port`.
+    /// `ws://host:port`, or `wss://host:port`.
     pub gateway: String,
 }
 
@@ -20,7 +20,7 @@ impl Urls {
         };
         Self {
             api_origin: or(&settings.public_api_url.0, "http", api),
-            gateway: or(&settings.public_gateway_url.0, "ws", gateway),
+            gateway: or(&settings.public_gateway_url.0, settings.gateway_scheme(), gateway),
         }
     }
 

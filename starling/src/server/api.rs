@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ::api::{Api as Service, Config, GlobalLimit, Limits, SlicedLimit};
 use anyhow::Context as _;
+use backplane::{RedisStarts, Starts};
 use model::clock::{SharedClock, SystemClock};
 use model::limits::API_STOP_MS;
 use proto::clients::{MessagesClient, remote_messages};
@@ -34,14 +35,21 @@ impl From<Clients> for Callees {
     }
 }
 
-/// Starts the edge on a bound listener. Without a `global` limit it counts users' requests alone.
+/// What processes of the edge know together with others; nothing of it where there are none.
+pub(super) struct Shared {
+    /// Without it users' requests are counted by this process alone.
+    pub(super) global: Option<Arc<dyn GlobalLimit>>,
+    pub(super) starts: Option<Arc<dyn Starts>>,
+}
+
+/// Starts the edge on a bound listener.
 pub(super) fn start(
     listener: TcpListener,
     settings: &Settings,
     urls: &Urls,
     callees: Callees,
     clock: &SharedClock,
-    global: Option<Arc<dyn GlobalLimit>>,
+    shared: Shared,
 ) -> anyhow::Result<Service> {
     let Callees { directory, messages } = callees;
     let config = Config {
@@ -54,7 +62,8 @@ pub(super) fn start(
         index_html: page::html(urls, settings.demo).into(),
         identify_concurrency: settings.max_concurrency.get_u32(),
         behind_proxy: settings.behind_proxy,
-        global_limit: global,
+        starts: shared.starts,
+        global_limit: shared.global,
         limits: limits(settings),
     };
     Service::start(listener, config).context("start the API")
@@ -84,7 +93,7 @@ impl Part for Api {
 
     async fn open(ground: Ground<'_>) -> anyhow::Result<Self> {
         let Ground { settings, cluster, .. } = ground;
-        let listener = bind("api", settings.api_listen).await?;
+        let listener = bind("api", settings.api_listen)?;
         let address = listener.local_addr()?;
         let urls = Urls::new(settings, address, settings.gateway_listen);
         let callees = Callees {
@@ -97,8 +106,11 @@ impl Part for Api {
             let Limits { global, buckets_max, .. } = limits(settings);
             Arc::new(SlicedLimit::start(link.clone(), &pod, clock.clone(), global, buckets_max))
         });
-        let global = shared_limit.clone().map(|limit| limit as Arc<dyn GlobalLimit>);
-        let service = start(listener, settings, &urls, callees, &clock, global)?;
+        let shared = Shared {
+            global: shared_limit.clone().map(|limit| limit as Arc<dyn GlobalLimit>),
+            starts: cluster.redis().map(|link| Arc::new(RedisStarts::new(link.clone())) as Arc<dyn Starts>),
+        };
+        let service = start(listener, settings, &urls, callees, &clock, shared)?;
         Ok(Self { address, service, shared_limit })
     }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use backplane::nats::ConnectError;
 use backplane::{
-    Backplane, Nats, RedisRegistry, RedisRoster, RedisSessions, Registry, Roster, Sessions, nats,
+    Backplane, Nats, RedisRegistry, RedisRoster, RedisSessions, RedisStarts, Registry, Roster, Sessions,
+    Starts, nats,
 };
 use model::limits::{CLUSTER_RETRY_MS, PEERS_CHECK_MS};
 use proto::clients::{PresenceClient, remote_presence};
@@ -110,6 +111,14 @@ impl Cluster {
     /// In a role that does not need Redis.
     pub(super) fn sessions(&self) -> Arc<dyn Sessions> {
         Arc::new(RedisSessions::new(self.redis().expect("the role needs redis_url").clone()))
+    }
+
+    /// How often bots have begun sessions.
+    ///
+    /// # Panics
+    /// In a role that does not need Redis.
+    pub(super) fn starts(&self) -> Arc<dyn Starts> {
+        Arc::new(RedisStarts::new(self.redis().expect("the role needs redis_url").clone()))
     }
 
     pub(super) fn redis(&self) -> Option<&Link> {

@@ -1,11 +1,10 @@
 //! The gateway: as a part of the whole, and as a process of its own.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ::gateway::{Config, Gateway as Service, Neighbours};
 use anyhow::Context as _;
-use backplane::{Backplane, PodName, Registry, Roster, Sessions};
+use backplane::{Backplane, PodName, Registry, Roster, Sessions, Starts};
 use model::clock::{SharedClock, SystemClock};
 use proto::clients::{gateway_server, remote_messages};
 use proto::serving::Services;
@@ -31,6 +30,7 @@ pub(super) struct Base {
     pub(super) roster: Arc<dyn Roster>,
     pub(super) sessions: Arc<dyn Sessions>,
     pub(super) neighbours: Option<Neighbours>,
+    pub(super) starts: Arc<dyn Starts>,
     pub(super) clock: SharedClock,
     /// Guilds of one partition that are listened to one by one.
     pub(super) guild_subjects_max: usize,
@@ -48,9 +48,20 @@ pub(super) async fn start(
         0 => cores,
         count => count as usize,
     };
-    let Base { clients, backplane, registry, roster, sessions, neighbours, clock, guild_subjects_max } = base;
+    let Base {
+        clients,
+        backplane,
+        registry,
+        roster,
+        sessions,
+        neighbours,
+        starts,
+        clock,
+        guild_subjects_max,
+    } = base;
     let config = Config {
         listener,
+        tls: settings.gateway_tls(),
         public_url: urls.gateway.clone(),
         pod: PodName::new(format!("starling-{:016x}", model::entropy::number())),
         shards,
@@ -59,6 +70,7 @@ pub(super) async fn start(
         roster,
         sessions,
         neighbours,
+        starts,
         accounts: clients.directory.accounts,
         guilds: clients.directory.guilds,
         messages: clients.messages,
@@ -68,6 +80,9 @@ pub(super) async fn start(
             heartbeat_interval_ms: settings.heartbeat_interval_ms.get(),
             max_concurrency: settings.max_concurrency.get_u32(),
             connections_max: settings.gateway_connections_max.get() as usize,
+            connections_per_sec: settings.gateway_connections_per_sec.get_u32(),
+            starts_per_sec: settings.gateway_starts_per_sec.get_u32(),
+            admission_burst_ms: settings.gateway_burst_ms.get(),
             guild_subjects_max,
             compressing: settings.compression,
             drain_window_ms: settings.drain_window_ms.get(),
@@ -86,7 +101,8 @@ fn neighbours(settings: &Settings) -> anyhow::Result<Option<Neighbours>> {
 
 /// The part of the role `gateway`.
 pub(crate) struct Gateway {
-    address: SocketAddr,
+    /// Where it listens.
+    url: String,
     service: Service,
 }
 
@@ -96,7 +112,7 @@ impl Part for Gateway {
     async fn open(ground: Ground<'_>) -> anyhow::Result<Self> {
         let Ground { settings, cluster, gate } = ground;
         gate.set(Readiness::Starting("the streams of events are being followed"));
-        let listener = bind("gateway", settings.gateway_listen).await?;
+        let listener = bind("gateway", settings.gateway_listen)?;
         let address = listener.local_addr()?;
         let urls = Urls::new(settings, settings.api_listen, address);
         let base = Base {
@@ -110,10 +126,12 @@ impl Part for Gateway {
             roster: cluster.roster(),
             sessions: cluster.sessions(),
             neighbours: neighbours(settings)?,
+            starts: cluster.starts(),
             clock: SystemClock::shared(),
             guild_subjects_max: settings.guild_subjects_max.get() as usize,
         };
-        Ok(Self { address, service: start(listener, settings, &urls, base).await? })
+        let url = format!("{}://{address}", settings.gateway_scheme());
+        Ok(Self { url, service: start(listener, settings, &urls, base).await? })
     }
 
     fn serves(&self) -> Option<Services> {
@@ -129,7 +147,7 @@ impl Part for Gateway {
     }
 
     fn lines(&self) -> Vec<String> {
-        vec![format!("gateway listening on ws://{}", self.address)]
+        vec![format!("gateway listening on {}", self.url)]
     }
 
     async fn ended(&self) -> Ended {

@@ -26,7 +26,7 @@ pub(super) async fn start(
     settings: &Settings,
     services: serving::Services,
 ) -> anyhow::Result<Server> {
-    let listener = bind("grpc", address).await?;
+    let listener = bind("grpc", address)?;
     let tls = tls::of_server(settings)?;
     let config = serving::Config { secret, tls, ..serving::Config::default() };
     Server::start(listener, services.with_reflection(), config).await.context("serve gRPC")

@@ -93,7 +93,7 @@ pub(crate) struct RoleServer<P> {
 impl<P: Part> RoleServer<P> {
     /// Starts it, which takes as long as something is missing that it needs.
     pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let listener = bind("admin", settings.admin_listen).await?;
+        let listener = bind("admin", settings.admin_listen)?;
         let admin = Admin::start(listener).context("start the admin listener")?;
         let gate = admin.readiness.clone();
         let cluster = Arc::new(Cluster::begin(&settings, P::ROLE)?);

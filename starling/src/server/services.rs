@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{
-    Backplane, InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Registry, Roster, Sessions,
+    Backplane, InMemoryRegistry, InMemoryRoster, InMemorySessions, InMemoryStarts, InProcess, Registry,
+    Roster, Sessions, Starts,
 };
 use fanout::Fanout;
 use guilds::Directory;
@@ -31,6 +32,7 @@ pub struct Services {
     pub registry: Arc<dyn Registry>,
     pub roster: Arc<dyn Roster>,
     pub sessions: Arc<dyn Sessions>,
+    pub starts: Arc<dyn Starts>,
     pub clock: SharedClock,
     streams: Arc<InProcess>,
     keep: Keep,
@@ -86,6 +88,7 @@ impl Services {
             registry,
             roster,
             sessions,
+            starts: Arc::new(InMemoryStarts::new(clock.clone())),
             clock,
             streams,
             keep,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use backplane::{Layout, nats};
+use gateway::TlsFiles;
 use redis_link as redis;
 use storage::cassandra;
 
@@ -38,6 +39,17 @@ impl Settings {
             tls: is_tls.then_some(nats::Tls { authorities, certificate }),
             ..nats::Config::new(self.nats_urls.0.clone())
         }
+    }
+
+    /// TLS of the gateway's listener, if the settings name a certificate.
+    pub fn gateway_tls(&self) -> Option<TlsFiles> {
+        let files = pair(&self.gateway_tls_cert, &self.gateway_tls_key);
+        files.map(|(certificate, key)| TlsFiles { certificate, key })
+    }
+
+    /// How an address of the gateway's listener begins.
+    pub fn gateway_scheme(&self) -> &'static str {
+        if self.gateway_tls().is_some() { "wss" } else { "ws" }
     }
 
     /// Cassandra, if the settings name one.

@@ -186,7 +186,9 @@ impl Loaded {
 }
 
 /// Settings that need another one.
-const NEEDS: [(&str, &str); 11] = [
+const NEEDS: [(&str, &str); 13] = [
+    ("gateway_tls_cert", "gateway_tls_key"),
+    ("gateway_tls_key", "gateway_tls_cert"),
     ("nats_user", "nats_password"),
     ("nats_password", "nats_user"),
     ("nats_tls_cert", "nats_tls_key"),

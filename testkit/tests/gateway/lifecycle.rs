@@ -127,6 +127,46 @@ async fn members_come_in_whole_chunks() {
     assert_eq!(chunk["members"].as_array().unwrap().len(), 5);
 }
 
+/// Once in half a minute for each guild; who asks again sooner is told when to.
+#[tokio::test]
+async fn a_whole_list_is_given_once_in_a_while() {
+    let server = Server::start().await;
+    let guild = &server.demo.guild_id;
+    let mut bot = GatewayClient::login(&server.demo.gateway, &server.demo.bot.token, ALL_INTENTS).await;
+    let all = |nonce: &str| json!({ "guild_id": guild, "query": "", "limit": 0, "nonce": nonce });
+    bot.send(8, all("first")).await;
+    assert_eq!(bot.expect("GUILD_MEMBERS_CHUNK").await["nonce"], "first");
+    let seq = bot.seq;
+    bot.send(8, all("second")).await;
+    let limited = bot.expect("RATE_LIMITED").await;
+    assert_eq!(
+        (&limited["opcode"], &limited["meta"]),
+        (&json!(8), &json!({ "guild_id": guild, "nonce": "second" }))
+    );
+    assert!(limited["retry_after"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds <= 30.0));
+    assert_eq!(bot.seq, seq, "it is not numbered");
+    bot.send(8, json!({ "guild_id": guild, "query": "ali", "limit": 1, "nonce": "some" })).await;
+    assert_eq!(bot.expect("GUILD_MEMBERS_CHUNK").await["nonce"], "some", "names are not limited");
+}
+
+#[tokio::test]
+async fn a_guild_is_large_above_the_threshold_that_the_client_names() {
+    let server = Server::start().await;
+    let seed = server.seed(100);
+    for (threshold, large, members) in
+        [(Some(99), true, 1), (Some(100), false, 100), (Some(1), true, 1), (None, true, 1)]
+    {
+        let mut client = GatewayClient::connect(&server.demo.gateway).await.unwrap();
+        let mut identify = testkit::gateway_client::identify_payload(&seed.members[0].token, ALL_INTENTS);
+        identify["large_threshold"] = json!(threshold);
+        client.send(2, identify).await;
+        client.started().await;
+        let guild = &client.guilds[0];
+        assert_eq!((&guild["large"], &guild["member_count"]), (&json!(large), &json!(100)), "{threshold:?}");
+        assert_eq!(guild["members"].as_array().unwrap().len(), members, "{threshold:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_stranger_s_guild_answers_nothing() {
     let server = Server::start().await;

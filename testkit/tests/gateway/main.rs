@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it unwraps")]
 
+mod admission;
 mod bad_clients;
 mod close_codes;
 mod doors;

@@ -128,6 +128,7 @@ impl Rig {
         let clients = self.services.clients.clone();
         let config = gateway::Config {
             listener: TcpListener::bind(("127.0.0.1", 0)).await.unwrap(),
+            tls: None,
             public_url: "ws://unused".into(),
             pod: PodName::new(format!("pod-{}-{:x}", self.gateways.len(), model::entropy::number())),
             shards: 1,
@@ -136,6 +137,7 @@ impl Rig {
             roster,
             sessions: self.services.sessions.clone(),
             neighbours: None,
+            starts: self.services.starts.clone(),
             accounts: clients.directory.accounts,
             guilds: clients.directory.guilds,
             messages: clients.messages,

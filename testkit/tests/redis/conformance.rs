@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use backplane::{RedisRegistry, RedisRoster, RedisSessions, Registry, Roster, Sessions};
+use backplane::{RedisRegistry, RedisRoster, RedisSessions, RedisStarts, Registry, Roster, Sessions, Starts};
 use redis_link::Link;
 use testkit::conformance::ENTRY_MS;
+use testkit::conformance::starts::{DAY_MS, LANE_MS};
 use testkit::redis::{self, RedisServer};
 
 fn registry(link: Link) -> Arc<dyn Registry> {
@@ -17,6 +18,10 @@ fn sessions(link: Link) -> Arc<dyn Sessions> {
 
 fn roster(link: Link) -> Arc<dyn Roster> {
     Arc::new(RedisRoster::new(link))
+}
+
+fn starts(link: Link) -> Arc<dyn Starts> {
+    Arc::new(RedisStarts::with_windows_ms(link, DAY_MS, LANE_MS))
 }
 
 mod on_one_server {
@@ -34,9 +39,14 @@ mod on_one_server {
         redis::link().map(roster)
     }
 
+    async fn make_starts() -> Option<Arc<dyn Starts>> {
+        redis::link().map(starts)
+    }
+
     testkit::registry_conformance!(make_registry);
     testkit::sessions_conformance!(make_sessions);
     testkit::roster_conformance!(make_roster);
+    testkit::starts_conformance!(make_starts);
 }
 
 /// Such a node refuses every script that touches keys of two slots.
@@ -62,7 +72,12 @@ mod on_a_node_of_a_cluster {
         link().map(roster)
     }
 
+    async fn make_starts() -> Option<Arc<dyn Starts>> {
+        link().map(starts)
+    }
+
     testkit::registry_conformance!(make_registry);
     testkit::sessions_conformance!(make_sessions);
     testkit::roster_conformance!(make_roster);
+    testkit::starts_conformance!(make_starts);
 }

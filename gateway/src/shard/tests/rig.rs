@@ -2,12 +2,13 @@
 //! nothing is left.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backplane::{
-    Backplane, Ephemeral, InMemoryRegistry, InMemoryRoster, InMemorySessions, InProcess, Layout, Options,
-    Partition, PodName, Subject, UserEvent,
+    Backplane, Ephemeral, InMemoryRegistry, InMemoryRoster, InMemorySessions, InMemoryStarts, InProcess,
+    Layout, Options, Partition, PodName, Subject, UserEvent,
 };
 use bytes::{Bytes, BytesMut};
 use doubles::{Away, Speech, Transport};
@@ -24,13 +25,15 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::fakes::{Call, Fakes, Gates};
 use super::gated::{Flow, Gated};
+use super::links::{encrypted, plain, relayed};
 use super::pods::Pods;
 use super::world::{Change, Told, World, allow, channel_id, guild_id, hidden, role_id, user_id};
+use crate::bot_starts::BotStarts;
 use crate::chance::Chance;
 use crate::config::Settings;
 use crate::form::Form;
+use crate::gate::{self, Gate};
 use crate::giver::Giver;
-use crate::identify_limit::IdentifyLimit;
 use crate::intake::Intake;
 use crate::neighbours::Neighbours;
 use crate::ownership;
@@ -41,7 +44,6 @@ use crate::presence::{self, Presences, Reconciler};
 use crate::registration::Registration;
 use crate::services::Services;
 use crate::shard::{self, Input, NewSocket, Shard, ShardRef, SocketStart};
-use crate::socket::{Socket, pipe};
 use crate::stats::{Count, GatewayStats};
 use crate::wire::{Compression, Encoding};
 
@@ -67,11 +69,14 @@ pub struct Setup {
     pub stream_events_max: usize,
     /// How many gateways there are.
     pub pods: usize,
+    /// Clients come over TLS.
+    pub tls: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { seed: 1, settings: Settings::default(), stream_events_max: 4096, pods: 1 }
+        let settings = Settings::default();
+        Self { seed: 1, settings, stream_events_max: 4096, pods: 1, tls: false }
     }
 }
 
@@ -81,11 +86,15 @@ pub struct Sim {
     pub backplane: Arc<Gated>,
     pub gates: Arc<Gates>,
     pub registry: Arc<Away>,
+    pub starts: Arc<InMemoryStarts>,
     senders: Arc<[mpsc::Sender<Input>]>,
     /// Further gateways.
     pub others: Vec<Pod>,
     world: Arc<Mutex<World>>,
     user_sequence: Cell<u64>,
+    tls: bool,
+    /// The shard that does not come to its questions.
+    standing: Rc<Cell<Option<usize>>>,
     tasks: Tasks,
     runs: Mutex<JoinSet<()>>,
 }
@@ -95,6 +104,8 @@ pub struct Pod {
     pub services: Arc<Services>,
     pub shards: Vec<ShardRef>,
     pub senders: Arc<[mpsc::Sender<Input>]>,
+    /// The shard that does not come to its questions.
+    standing: Rc<Cell<Option<usize>>>,
 }
 
 /// What all gateways stand on.
@@ -105,6 +116,7 @@ struct Ground {
     registry: Arc<Away>,
     roster: Arc<InMemoryRoster>,
     sessions: Arc<InMemorySessions>,
+    starts: Arc<InMemoryStarts>,
     gates: Arc<Gates>,
     fakes: Fakes,
     pods: Arc<Pods>,
@@ -141,7 +153,7 @@ const PARTITIONS: Layout = Layout { guild_partitions: 2, user_partitions: 1 };
 
 impl Ground {
     async fn start(&self, name: &str, tasks: &Tasks, runs: &mut JoinSet<()>) -> Pod {
-        let fakes = &self.fakes;
+        let (fakes, settings) = (&self.fakes, &self.setup.settings);
         let neighbours = (self.setup.pods > 1)
             .then(|| Neighbours { address: format!("{name}:1"), ways: self.pods.clone() });
         let services = Arc::new(Services {
@@ -160,10 +172,12 @@ impl Ground {
             takings: Semaphore::new(limits::TAKINGS_MAX),
             positions: Positions::new(PARTITIONS),
             history: Default::default(),
+            bot_starts: BotStarts::new(settings.max_concurrency, self.starts.clone(), self.clock.clone()),
             clock: self.clock.clone(),
             chance: Chance::Seeded(Mutex::new(self.setup.seed)),
-            identify_limit: IdentifyLimit::new(self.setup.settings.max_concurrency),
-            settings: self.setup.settings.clone(),
+            gate: Gate::new(settings, SHARDS),
+            tls: None,
+            settings: settings.clone(),
             public_url: "ws://sim".into(),
             pod: PodName::new(name),
             started: Instant::now(),
@@ -193,6 +207,9 @@ impl Ground {
         spawner.spawn_lasting("lease", presence::lease::keep(services.clone(), stop.clone()));
         spawner.spawn_lasting("owner", ownership::keep(services.clone(), senders.clone(), stop.clone()));
         spawner.spawn_lasting("teller", positions::tell(services.clone(), senders.clone(), stop.clone()));
+        let standing = Rc::new(Cell::new(None));
+        let questions = relayed(&senders, &standing, runs);
+        spawner.spawn_lasting("gate", gate::keep(services.clone(), questions, stop.clone()));
         let reconciler = Reconciler::new(services.clone(), senders.clone());
         spawner.spawn_lasting("reconciler", reconciler.run(stop.clone()));
         for (shard, inbox) in shards.iter().zip(inboxes) {
@@ -200,7 +217,7 @@ impl Ground {
         }
         let giver = Giver { services: services.clone(), shards: senders.clone() };
         self.pods.add(format!("{name}:1"), giver, self.gates.clone());
-        Pod { services, shards, senders }
+        Pod { services, shards, senders, standing }
     }
 }
 
@@ -224,6 +241,7 @@ impl Sim {
         let ground = Ground {
             roster: Arc::new(InMemoryRoster::new(clock.clone())),
             sessions: Arc::new(InMemorySessions::new(clock.clone())),
+            starts: Arc::new(InMemoryStarts::new(clock.clone())),
             setup,
             clock,
             backplane,
@@ -233,12 +251,12 @@ impl Sim {
             pods,
         };
         let (tasks, mut runs) = (Tasks::new("gateway"), JoinSet::new());
-        let Pod { services, shards, senders } = ground.start("sim", &tasks, &mut runs).await;
+        let Pod { services, shards, senders, standing } = ground.start("sim", &tasks, &mut runs).await;
         let mut others = Vec::new();
         for number in 1..ground.setup.pods {
             others.push(ground.start(&format!("sim-{number}"), &tasks, &mut runs).await);
         }
-        let Ground { backplane, registry, gates, .. } = ground;
+        let Ground { setup: Setup { tls, .. }, backplane, registry, gates, starts, .. } = ground;
         let (user_sequence, runs) = (Cell::new(0), Mutex::new(runs));
         Self {
             services,
@@ -246,10 +264,13 @@ impl Sim {
             backplane,
             gates,
             registry,
+            starts,
             senders,
             others,
             world,
             user_sequence,
+            tls,
+            standing,
             tasks,
             runs,
         }
@@ -266,6 +287,7 @@ impl Sim {
             services: self.services.clone(),
             shards: self.shards.clone(),
             senders: self.senders.clone(),
+            standing: self.standing.clone(),
         };
         let pods: Vec<&Pod> = self.others.iter().chain([&first]).collect();
         for pod in &pods {
@@ -286,7 +308,7 @@ impl Sim {
             assert_eq!(shard.conns.len(), 0, "connections are left");
             assert_eq!(shard.sessions.len(), 0, "sessions are left");
             assert!(shard.by_id.is_empty() && shard.by_user.is_empty(), "traces of sessions are left");
-            assert!(shard.identifying.is_empty(), "an IDENTIFY is left");
+            assert!(shard.identifying.is_empty() && shard.starting.is_empty(), "an IDENTIFY is left");
             assert!(shard.taking.is_empty(), "a session that is being taken is left");
             assert!(shard.openings.is_empty() && shard.guilds.is_empty(), "guilds are left");
             assert!(shard.voices.is_empty(), "voice channels are left");
@@ -306,6 +328,13 @@ impl Sim {
 
     pub fn count(&self, name: &str) -> u64 {
         count(&self.services, name)
+    }
+
+    /// For so long a shard does not answer how late it is.
+    pub async fn hold_shard(&self, shard: usize, ms: u64) {
+        self.standing.set(Some(shard));
+        self.wait(ms).await;
+        self.standing.set(None);
     }
 
     /// Lets everything happen that can happen now.
@@ -328,7 +357,7 @@ impl Sim {
 
     /// The same of a client that wants to be spoken to in this way.
     pub fn connect_as(&self, shard: usize, user: u64, speech: Speech) -> Client {
-        connect(&self.services, &self.senders[shard], user, speech)
+        connect(&self.services, &self.senders[shard], user, speech, self.tls)
     }
 
     /// A new socket at another gateway that resumes this client's session.
@@ -342,7 +371,7 @@ impl Sim {
     /// A socket at another gateway whose handshake is done.
     pub fn connect_to(&self, pod: usize, user: u64) -> Client {
         let pod = &self.others[pod];
-        connect(&pod.services, &pod.senders[0], user, Speech::JSON)
+        connect(&pod.services, &pod.senders[0], user, Speech::JSON, self.tls)
     }
 
     /// Gives every gateway the events of the users that it has.
@@ -505,8 +534,8 @@ fn count(services: &Services, name: &str) -> u64 {
 }
 
 /// A socket whose handshake is done.
-fn connect(services: &Services, shard: &mpsc::Sender<Input>, user: u64, speech: Speech) -> Client {
-    let (server, client) = pipe::pair();
+fn connect(services: &Services, shard: &mpsc::Sender<Input>, user: u64, speech: Speech, tls: bool) -> Client {
+    let (socket, client) = if tls { encrypted() } else { plain() };
     let encoding = if speech.is_etf { Encoding::Etf } else { Encoding::Json };
     let compression = match speech.transport {
         Transport::Plain => None,
@@ -517,7 +546,7 @@ fn connect(services: &Services, shard: &mpsc::Sender<Input>, user: u64, speech: 
     let stream = own.and_then(|own| services.streams.open(own, services.streams_max()));
     services.stats.connections.add(1);
     let socket = NewSocket {
-        socket: Socket::Pipe(server),
+        socket,
         greeting: Bytes::new(),
         rest: BytesMut::new(),
         form,

@@ -7,69 +7,74 @@ use super::client::Client;
 use super::rig::*;
 use crate::config::{Compressing, Settings};
 
-fn narrow() -> Setup {
-    Setup { settings: Settings { outbox_bytes_max: 4096, ..Settings::default() }, ..Setup::default() }
+fn narrow(tls: bool) -> Setup {
+    let settings = Settings { outbox_bytes_max: 4096, ..Settings::default() };
+    Setup { settings, tls, ..Setup::default() }
 }
 
 #[test]
 fn what_may_be_lost_goes_first_and_the_rest_comes_by_resume() {
-    simulate_with(narrow(), async |sim| {
-        let mut client = sim.session(0, BOB).await;
-        let mut carol = sim.session(0, CAROL).await;
-        client.end.set_capacity(100);
-        for _ in 0..100 {
-            sim.typing(GENERAL).await;
-        }
-        assert_eq!((sim.count("slow_consumers"), client.is_ended()), (0, false));
+    for tls in [false, true] {
+        simulate_with(narrow(tls), async |sim| {
+            let mut client = sim.session(0, BOB).await;
+            let mut carol = sim.session(0, CAROL).await;
+            client.end.set_capacity(100);
+            for _ in 0..100 {
+                sim.typing(GENERAL).await;
+            }
+            assert_eq!((sim.count("slow_consumers"), client.is_ended()), (0, false));
 
-        let mut said = Vec::new();
-        while sim.count("slow_consumers") == 0 {
-            let number = said.len();
-            assert!(number < 1000, "the cap is never reached");
-            said.push(format!("MESSAGE_CREATE {number}"));
-            sim.say(GENERAL, &number.to_string()).await;
-        }
-        assert!(said.len() > 10, "messages took the place of typing: {}", said.len());
-        let read = client.news().into_iter().filter(|line| line.starts_with("MESSAGE")).count();
-        said.push("MESSAGE_CREATE last".into());
-        sim.say(GENERAL, "last").await;
-        sim.wait(5_000).await;
-        assert!(client.end.is_gone());
-        assert!(sim.count("ephemeral_dropped") > 0);
+            let mut said = Vec::new();
+            while sim.count("slow_consumers") == 0 {
+                let number = said.len();
+                assert!(number < 1000, "the cap is never reached");
+                said.push(format!("MESSAGE_CREATE {number}"));
+                sim.say(GENERAL, &number.to_string()).await;
+            }
+            assert!(said.len() > 10, "messages took the place of typing: {}", said.len());
+            let read = client.news().into_iter().filter(|line| line.starts_with("MESSAGE")).count();
+            said.push("MESSAGE_CREATE last".into());
+            sim.say(GENERAL, "last").await;
+            sim.wait(5_000).await;
+            assert!(client.end.is_gone());
+            assert!(sim.count("ephemeral_dropped") > 0);
 
-        let mut again = sim.resume(0, &client, client.seq);
-        sim.settle().await;
-        let mut expected = said[read..].to_vec();
-        expected.push("RESUMED".into());
-        assert_eq!(again.news(), expected);
-        let others: Vec<String> =
-            carol.news().into_iter().filter(|line| line.starts_with("MESSAGE")).collect();
-        assert_eq!(others, said, "others are not disturbed");
-    });
+            let mut again = sim.resume(0, &client, client.seq);
+            sim.settle().await;
+            let mut expected = said[read..].to_vec();
+            expected.push("RESUMED".into());
+            assert_eq!(again.news(), expected);
+            let others: Vec<String> =
+                carol.news().into_iter().filter(|line| line.starts_with("MESSAGE")).collect();
+            assert_eq!(others, said, "others are not disturbed");
+        });
+    }
 }
 
 /// A replay is paced: it fills the outbox as far as the client reads, and never closes.
 #[test]
 fn a_replay_waits_for_a_slow_reader() {
-    simulate_with(narrow(), async |sim| {
-        let client = sim.session(0, BOB).await;
-        client.end.reset();
-        let said: Vec<String> = (0..200).map(|number| format!("MESSAGE_CREATE {number}")).collect();
-        for number in 0..200 {
-            sim.say(GENERAL, &number.to_string()).await;
-        }
-        let mut again = sim.connect(0, BOB);
-        again.end.set_capacity(300);
-        again.resume(&client.session_id, client.seq);
-        let mut news = Vec::new();
-        for _ in 0..400 {
-            sim.settle().await;
-            news.extend(again.news());
-        }
-        assert_eq!(news.pop().as_deref(), Some("RESUMED"));
-        assert_eq!(news, said);
-        assert_eq!(sim.count("slow_consumers"), 0);
-    });
+    for tls in [false, true] {
+        simulate_with(narrow(tls), async |sim| {
+            let client = sim.session(0, BOB).await;
+            client.end.reset();
+            let said: Vec<String> = (0..200).map(|number| format!("MESSAGE_CREATE {number}")).collect();
+            for number in 0..200 {
+                sim.say(GENERAL, &number.to_string()).await;
+            }
+            let mut again = sim.connect(0, BOB);
+            again.end.set_capacity(300);
+            again.resume(&client.session_id, client.seq);
+            let mut news = Vec::new();
+            for _ in 0..400 {
+                sim.settle().await;
+                news.extend(again.news());
+            }
+            assert_eq!(news.pop().as_deref(), Some("RESUMED"));
+            assert_eq!(news, said);
+            assert_eq!(sim.count("slow_consumers"), 0);
+        });
+    }
 }
 
 /// However it is spoken to: what it had been sent, what waited for it and what came after are one sequence.
@@ -77,7 +82,7 @@ fn a_replay_waits_for_a_slow_reader() {
 fn in_every_form_a_slow_client_has_everything_after_its_resume() {
     let modes = [Compressing::Shared, Compressing::Stream];
     for (compressing, speech) in modes.into_iter().flat_map(|mode| Speech::ALL.map(|speech| (mode, speech))) {
-        let mut setup = narrow();
+        let mut setup = narrow(false);
         setup.settings.compressing = compressing;
         simulate_with(setup, async |sim| {
             let mut client = sim.session_as(0, BOB, speech).await;

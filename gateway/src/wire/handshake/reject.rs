@@ -50,7 +50,7 @@ impl Reject {
 }
 
 /// The 503 with which a pod that admits nobody right now sends a client away for a while.
-pub fn service_unavailable(retry_after_s: u32) -> Vec<u8> {
+pub fn service_unavailable(retry_after_s: u64) -> Vec<u8> {
     answer(
         "503 Service Unavailable",
         &format!("Retry-After: {retry_after_s}\r\n"),
