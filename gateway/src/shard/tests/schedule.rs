@@ -82,7 +82,7 @@ fn the_same_seed_gives_the_same_run() {
 fn run(seed: u64, kind: Kind) -> String {
     let mut trace = String::new();
     let settings = Settings { resume_ms: 30_000, ..Settings::default() };
-    let tls = seed % 4 == 0;
+    let tls = seed.is_multiple_of(4);
     simulate_with(Setup { seed, settings, tls, ..Setup::default() }, async |sim| {
         let mut schedule = Schedule::new(sim, seed, kind);
         schedule.run().await;
