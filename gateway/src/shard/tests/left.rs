@@ -6,7 +6,7 @@ use backplane::{OwnedSession, PodName, Record};
 use model::presence::{Platform, Status};
 use model::{Intents, limits};
 
-use super::client::Client;
+use super::client::{Client, token_of};
 use super::fakes::Call;
 use super::rig::*;
 use super::world::guild_id;
@@ -210,7 +210,7 @@ fn record_of_bob(incarnation: u64, partition: u16, revision: u64) -> Parcel {
             user_id: bob(),
             is_bot: false,
             token_id: 1,
-            token_hash: TokenHash::of(&BOB.to_string()),
+            token_hash: TokenHash::of(&token_of(BOB)),
             intents: Intents::ALL,
             large_threshold: 50,
             shard: Shard { index: 0, count: 1 },
