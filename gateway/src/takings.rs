@@ -73,9 +73,29 @@ pub(crate) async fn take(
     wanted: Wanted,
     hint: Option<PodName>,
 ) -> Result<Taken, Refused> {
+    match take_once(services, wanted, hint).await {
+        // Who was quicker gives it away in turn.
+        Err(Refused::Lost(pod)) => {
+            let neighbours = services.neighbours.as_ref().ok_or(Refused::Unknown)?;
+            let (entry, living) = tokio::join!(look(services, wanted.id), living(services));
+            let owner = entry.as_ref().map(|entry| entry.owner.pod.clone());
+            let seen = owner.into_iter().chain([pod.clone()]).collect();
+            match ask_around(services, neighbours, wanted, seen, &living).await {
+                Ok(parcel) => own(services, wanted, parcel).await,
+                // It has given it to this pod, and the answer was lost.
+                Err(Refused::Unknown) => own(services, wanted, left_behind(wanted, entry.as_ref())?).await,
+                Err(_) => Err(Refused::Lost(pod)),
+            }
+        }
+        taken => taken,
+    }
+}
+
+async fn take_once(services: &Services, wanted: Wanted, hint: Option<PodName>) -> Result<Taken, Refused> {
     let neighbours = services.neighbours.as_ref().ok_or(Refused::Unknown)?;
     let (entry, living) = tokio::join!(look(services, wanted.id), living(services));
-    let seen = hint.into_iter().chain(entry.as_ref().map(|entry| entry.owner.pod.clone())).collect();
+    let owner = entry.as_ref().map(|entry| entry.owner.pod.clone());
+    let seen = owner.into_iter().chain(hint).collect();
     let parcel = match ask_around(services, neighbours, wanted, seen, &living).await {
         // A pod that has ended may have a successor at its address, which knows nothing of it.
         Err(refused @ (Refused::NoAnswer | Refused::Unknown)) => match entry.as_ref() {
@@ -84,6 +104,11 @@ pub(crate) async fn take(
         },
         asked => asked?,
     };
+    own(services, wanted, parcel).await
+}
+
+/// The registry settles who has it.
+async fn own(services: &Services, wanted: Wanted, parcel: Parcel) -> Result<Taken, Refused> {
     if parcel.profile.id != wanted.id || !parcel.profile.token_hash.matches(&wanted.token) {
         return Err(Refused::Unknown);
     }
@@ -99,7 +124,7 @@ pub(crate) async fn take(
 }
 
 /// Who owns it, as far as the registry knows.
-async fn look(services: &Services, id: SessionId) -> Option<SessionEntry> {
+pub(crate) async fn look(services: &Services, id: SessionId) -> Option<SessionEntry> {
     let looked = timeout(answer_limit(), services.sessions.look(&id.to_string())).await;
     looked.ok()?.ok()?
 }
@@ -128,12 +153,18 @@ async fn ask_around(
             continue;
         }
         let address = living.iter().find(|(name, _)| *name == pod).map(|(_, address)| address);
+        let is_owner = owner.is_none_or(|owner| *owner == pod);
         asked.push(pod);
         let Some(address) = address else {
             is_silent = true;
             continue;
         };
-        match ask(services, neighbours, address, wanted).await? {
+        let answer = match ask(services, neighbours, address, wanted).await {
+            // What a pod says that has lost the session and does not know it counts for nothing.
+            Err(Refused::ByOwner(_)) if !is_owner => None,
+            answer => answer?,
+        };
+        match answer {
             Some(Answer::Session(parcel)) => return Ok(*parcel),
             Some(Answer::MovedTo(pod)) => pods.push(pod),
             Some(Answer::Unknown) => {}

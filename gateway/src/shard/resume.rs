@@ -1,5 +1,7 @@
 //! RESUME: a socket takes over a session of this shard, or one that is brought here first (see [`super::taking`]).
 //!
+//! Where there are other gateways, one of them may have taken a session that is here from a checkpoint: the registry is asked first.
+//!
 //! A session is taken also while another socket has it: a client often comes back before its old socket is known to be
 //! dead. The old one is closed; of two RESUMEs the later wins. What cannot be resumed is answered with op 1, then op 9
 //! (see [`crate::link`]), and the socket stays open for an IDENTIFY.
@@ -35,9 +37,10 @@ impl Shard {
 
     pub(super) fn resume(&mut self, me: &ShardRef, conn: ConnId, resume: Resume) {
         let id: Option<SessionId> = resume.session_id.parse().ok();
-        match id.filter(|id| !self.by_id.contains_key(id)) {
-            Some(id) if self.services.neighbours.is_some() => self.take_from_elsewhere(me, conn, id, resume),
-            _ => self.resume_if_here(me, conn, &resume),
+        match id.filter(|_| self.services.neighbours.is_some()) {
+            Some(id) if self.by_id.contains_key(&id) => self.resume_once_sure(me, conn, id, resume),
+            Some(id) => self.take_from_elsewhere(me, conn, id, resume),
+            None => self.resume_if_here(me, conn, &resume),
         }
     }
 

@@ -78,6 +78,35 @@ impl Shard {
         });
     }
 
+    /// The session is here. While this pod could not be asked another may have taken it from a checkpoint, and numbered
+    /// its events otherwise: the registry knows. While that is away, the session is this pod's.
+    pub(super) fn resume_once_sure(&mut self, me: &ShardRef, conn: ConnId, id: SessionId, resume: Resume) {
+        if let Some(waiting) = self.taking.get_mut(&id) {
+            waiting.push((conn, resume));
+            return;
+        }
+        self.taking.insert(id, vec![(conn, resume)]);
+        let (me, services) = (me.clone(), self.services.clone());
+        self.tasks.spawn(async move {
+            let entry = takings::look(&services, id).await;
+            let mut this = me.borrow_mut();
+            if let Some(entry) = entry {
+                this.overtaken(id, entry.owner.epoch.saturating_sub(1));
+            }
+            for (conn, resume) in this.taking.remove(&id).unwrap_or_default() {
+                if this.conn(conn).is_none_or(|conn| !conn.takes_a_session()) {
+                    continue;
+                }
+                if this.by_id.contains_key(&id) {
+                    this.resume_if_here(&me, conn, &resume);
+                } else {
+                    this.take_from_elsewhere(&me, conn, id, resume);
+                }
+            }
+            this.flush_dirty(&me);
+        });
+    }
+
     /// The events of this shard's rings among those that the session is to be given again, and the others.
     fn find_again(
         &self,

@@ -28,7 +28,7 @@ use schedule::Schedule;
 
 const SEEDS: u64 = 100;
 /// Seeds that have found something, beyond the first.
-const FOUND: [u64; 0] = [];
+const FOUND: [u64; 3] = [170, 273, 369];
 /// How many failures are told at once.
 const FAILURES_MAX: usize = 5;
 

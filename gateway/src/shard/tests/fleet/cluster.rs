@@ -43,7 +43,7 @@ pub struct Cluster {
     pub pods: Vec<Option<Running>>,
     started: u64,
     sets: JoinSet<()>,
-    _router: Tasks,
+    router: Tasks,
 }
 
 /// A pod that lives.
@@ -95,11 +95,11 @@ impl Cluster {
             pods: (0..pods).map(|_| None).collect(),
             started: 0,
             sets: JoinSet::new(),
-            _router: Tasks::new("router"),
+            router: Tasks::new("router"),
         };
         let (backplane, registry) = (cluster.inner.clone(), cluster.registry.clone());
-        let router = Router { backplane, registry, seed: mix(seed ^ 2), drawn: 0 };
-        cluster._router.spawner().spawn_lasting("the router", router.run());
+        let routing = Router { backplane, registry, seed: mix(seed ^ 2), drawn: 0 };
+        cluster.router.spawner().spawn_lasting("the router", routing.run());
         for place in 0..pods {
             cluster.replace(place, true).await;
         }

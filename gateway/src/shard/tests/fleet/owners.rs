@@ -74,7 +74,9 @@ impl Owners {
 #[async_trait]
 impl Sessions for Owners {
     async fn take(&self, session: &str, pod: &PodName, from_epoch: u64) -> Result<Taken, Unavailable> {
+        self.marks.hides(session);
         let taken = self.reach().await?.take(session, pod, from_epoch).await?;
+        self.marks.is_known(session);
         self.answer(taken)
     }
 
@@ -90,6 +92,8 @@ impl Sessions for Owners {
         let mut sessions = sessions.to_vec();
         sessions.sort();
         let lost = self.reach().await?.renew(pod, &sessions).await?;
+        let kept = sessions.iter().filter(|session| !lost.contains(session));
+        kept.for_each(|session| self.marks.is_known(&session.id));
         self.answer(lost)
     }
 
