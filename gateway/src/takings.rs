@@ -78,9 +78,8 @@ pub(crate) async fn take(
         Err(Refused::Lost(pod)) => {
             let neighbours = services.neighbours.as_ref().ok_or(Refused::Unknown)?;
             let (entry, living) = tokio::join!(look(services, wanted.id), living(services));
-            let owner = entry.as_ref().map(|entry| entry.owner.pod.clone());
-            let seen = owner.into_iter().chain([pod.clone()]).collect();
-            match ask_around(services, neighbours, wanted, seen, &living).await {
+            let owner = entry.as_ref().map(|entry| &entry.owner.pod);
+            match ask_around(services, neighbours, wanted, owner, Some(pod.clone()), &living).await {
                 Ok(parcel) => own(services, wanted, parcel).await,
                 // It has given it to this pod, and the answer was lost.
                 Err(Refused::Unknown) => own(services, wanted, left_behind(wanted, entry.as_ref())?).await,
@@ -94,9 +93,8 @@ pub(crate) async fn take(
 async fn take_once(services: &Services, wanted: Wanted, hint: Option<PodName>) -> Result<Taken, Refused> {
     let neighbours = services.neighbours.as_ref().ok_or(Refused::Unknown)?;
     let (entry, living) = tokio::join!(look(services, wanted.id), living(services));
-    let owner = entry.as_ref().map(|entry| entry.owner.pod.clone());
-    let seen = owner.into_iter().chain(hint).collect();
-    let parcel = match ask_around(services, neighbours, wanted, seen, &living).await {
+    let owner = entry.as_ref().map(|entry| &entry.owner.pod);
+    let parcel = match ask_around(services, neighbours, wanted, owner, hint, &living).await {
         // A pod that has ended may have a successor at its address, which knows nothing of it.
         Err(refused @ (Refused::NoAnswer | Refused::Unknown)) => match entry.as_ref() {
             Some(entry) if entry.record.is_some() => left_behind(wanted, Some(entry))?,
@@ -135,16 +133,17 @@ async fn living(services: &Services) -> Vec<(PodName, String)> {
     living.ok().and_then(Result::ok).unwrap_or_default()
 }
 
-/// Asks whoever may have it, and follows one that says where it went; `pods` are those where it was seen.
+/// Asks whoever may have it, the owner first, and follows one that says where it went.
 async fn ask_around(
     services: &Services,
     neighbours: &Neighbours,
     wanted: Wanted,
-    mut pods: Vec<PodName>,
+    owner: Option<&PodName>,
+    hint: Option<PodName>,
     living: &[(PodName, String)],
 ) -> Result<Parcel, Refused> {
     let born_at = living.iter().map(|(pod, _)| pod).filter(|pod| PodTag::of(pod) == wanted.id.pod());
-    pods.extend(born_at.cloned());
+    let mut pods: Vec<PodName> = owner.cloned().into_iter().chain(hint).chain(born_at.cloned()).collect();
     let mut asked: Vec<PodName> = vec![services.pod.clone()];
     let mut is_silent = false;
     pods.reverse();
