@@ -81,7 +81,7 @@ impl Schedule {
                 Change::RolePermissions(role, permissions)
             }
             3 => {
-                let overwrites = [vec![], vec![everyone.clone()], vec![everyone, staff]];
+                let overwrites = [vec![], vec![everyone], vec![everyone, staff]];
                 let place = self.draw(3) as usize;
                 Change::Overwrites(channel_id(GENERAL), overwrites[place].clone())
             }
