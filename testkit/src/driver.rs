@@ -98,17 +98,26 @@ impl Driver {
     /// # Panics
     /// When it does not come.
     pub async fn expect(&mut self, name: &str, fields: Value) -> Value {
+        self.expect_one_of(&[name], fields).await
+    }
+
+    /// The same of several names, of which one is enough.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub async fn expect_one_of(&mut self, names: &[&str], fields: Value) -> Value {
         let deadline = Instant::now() + PATIENCE;
+        let is_it = |event: &Value| names.iter().any(|name| event["event"] == **name) && has(event, &fields);
         let mut looked_at = 0;
         loop {
             while let Some(event) = self.events.get(looked_at) {
-                if event["event"] == name && has(event, &fields) {
+                if is_it(event) {
                     return self.events.remove(looked_at);
                 }
                 looked_at += 1;
             }
             let Ok(line) = time::timeout_at(deadline, self.read()).await else {
-                panic!("no {name} with {fields} in {PATIENCE:?}, but {:#?}", self.events);
+                panic!("no {} with {fields} in {PATIENCE:?}, but {:#?}", names.join(" or "), self.events);
             };
             self.events.push(line);
         }
