@@ -99,12 +99,13 @@ async fn measure(
     let (sent, ()) = traffic::during(&target, target.run, options.rate, began, outage).await?;
     let expected = sent.deliveries(&target.guild_sizes(0, count));
     traffic::settle(&receivers, 0, expected, patience).await;
-    let guests = guests.leave(&sent_to_channels(&target, &sent)?).await;
+    let visit = guests.judge(&sent_to_channels(&target, &sent)?).await;
     let stayed_away = count.saturating_sub(receivers.counters.open.load(Ordering::Relaxed));
     if let Some(failure) = receivers.counters.failure() {
         bail!("a client gave up: {failure}");
     }
     let (mut received, journeys) = receivers.finish()?;
+    drop(guests);
     let received = received.pop().context("a run was noted")?;
     Ok(OutageReport {
         kind: if options.roll { "roll" } else { "kill" },
@@ -121,7 +122,7 @@ async fn measure(
         away: Latency::of(&journeys.away_us),
         delivery: Latency::of(&received.latency_us),
         journeys: JourneyCounts::of(&journeys),
-        guests,
+        guests: visit,
         first_failure: sent.first_failure,
     })
 }

@@ -92,8 +92,9 @@ impl Guests {
     }
 
     /// Waits until they have what was sent, as far as that comes, and says how it was. What was sent are channels with the ids
-    /// of messages; of each channel a guest must have everything from the first that they got.
-    pub async fn leave(self, sent: &[(Id, Id)]) -> Visit {
+    /// of messages; of each channel a guest must have everything from the first that they got. Others who come through the
+    /// front stay as long as this value.
+    pub async fn judge(&self, sent: &[(Id, Id)]) -> Visit {
         self.wait(|guest| guest.missing(sent) == 0).await;
         let mut visit = Visit { guests: self.guests.len(), ..Visit::default() };
         for guest in &self.guests {

@@ -84,6 +84,12 @@ impl Launcher {
                 }
                 command.args(["--requests-per-sec", "0", "--route-limits", "false"]);
                 command.args(["--sends-per-window", "1000000", "--log", "error"]);
+                command.args([
+                    "--gateway-connections-per-sec",
+                    "1000000",
+                    "--gateway-starts-per-sec",
+                    "1000000",
+                ]);
                 command
             }
             Peer::Plain => {

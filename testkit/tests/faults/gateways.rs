@@ -53,7 +53,7 @@ async fn end(town: Town, guests: Guests) -> (Report, Visit) {
     let Town { cluster, traffic, .. } = town;
     let report = traffic.finish().await;
     let sent: Vec<_> = report.sent.iter().map(|message| (message.channel, message.id)).collect();
-    let visit = guests.leave(&sent).await;
+    let visit = guests.judge(&sent).await;
     println!("{visit:?}");
     assert!(visit.resumes > 0 && visit.messages > 0, "{visit:?}");
     assert_eq!(
