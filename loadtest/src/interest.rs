@@ -20,6 +20,7 @@ use tokio::time::{self, Instant};
 use self::members::Members;
 use crate::Told;
 use crate::cli::InterestOptions;
+use crate::target;
 
 /// How long the processes are left alone before their memory is read.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -41,8 +42,7 @@ pub async fn run(options: &InterestOptions) -> anyhow::Result<InterestReport> {
     let folder = TempDir::new()?;
     let settings = format!("{UNLIMITED}{}\n", options.setting.join("\n"));
     let full = Options::full(folder.path().to_owned());
-    let cluster = Cluster::start(Options { settings, is_loud: false, ..full }).await?;
-    let cluster = cluster.context("a server that the cluster needs is not installed; see `make servers`")?;
+    let cluster = target::started(Options { settings, is_loud: false, ..full }).await?;
     let members = Members::make(&cluster, options).await?;
     time::sleep(SETTLE).await;
     let before = memory(&cluster)?;

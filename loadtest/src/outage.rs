@@ -68,8 +68,7 @@ pub async fn run(options: &OutageOptions, forms: &[Form]) -> anyhow::Result<Outa
     let front = Proxy::start().await?;
     let public_gateway = (options.guests > 0).then(|| front.ws_url());
     let plan = Options { settings, public_gateway, is_loud: false, ..size(folder.path().to_owned()) };
-    let cluster = Cluster::start(plan).await?;
-    let cluster = cluster.context("a server that the cluster needs is not installed; see `make servers`")?;
+    let cluster = target::started(plan).await?;
     let report = measure(&cluster, options, forms, front).await;
     cluster.stop().await;
     report

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde::Serialize;
 use tempfile::TempDir;
-use testkit::cluster::{Cluster, Member, Options};
+use testkit::cluster::{Member, Options};
 use testkit::server::UNLIMITED;
 use tokio::time;
 
@@ -73,8 +73,7 @@ pub async fn run(target: &TargetOptions, options: &SoakOptions) -> anyhow::Resul
         is_loud: false,
         ..Options::embedded(folder.path().to_owned())
     };
-    let cluster = Cluster::start(plan).await?;
-    let cluster = cluster.context("a server that the cluster needs is not installed; see `make servers`")?;
+    let cluster = target::started(plan).await?;
     let is_gateway = |member: &&Member| member.role() == "gateway";
     let target = TargetOptions {
         gateway: cluster.demo.gateways.clone(),

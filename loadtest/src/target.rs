@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use model::entropy;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
-use testkit::cluster::Cluster;
+use testkit::cluster::{Cluster, Options};
 use testkit::proc::{self, CpuTime};
 use testkit::rest::Rest;
 use testkit::server::Seed;
@@ -197,6 +197,12 @@ impl Target {
         }
         (!self.server_pids.is_empty()).then_some(usage)
     }
+}
+
+/// A cluster of its own.
+pub async fn started(plan: Options) -> anyhow::Result<Cluster> {
+    let cluster = Cluster::start(plan).await?;
+    cluster.context("a server that the cluster needs is not installed; see `make servers`")
 }
 
 /// How a target of its own is found in a cluster on this machine.

@@ -21,7 +21,7 @@ use tokio::time;
 
 use self::inserts::Inserts;
 use crate::cli::{CreatesOptions, ThroughputOptions};
-use crate::target::{Service, Target};
+use crate::target::{self, Service, Target};
 use crate::{Told, creates, progress};
 
 /// What a run found.
@@ -55,8 +55,7 @@ pub async fn run(options: &ThroughputOptions) -> anyhow::Result<ThroughputReport
     let folder = TempDir::new()?;
     let settings = UNLIMITED.to_owned();
     let full = Options::full(folder.path().to_owned());
-    let cluster = Cluster::start(Options { settings, is_loud: false, ..full }).await?;
-    let cluster = cluster.context("a server that the cluster needs is not installed; see `make servers`")?;
+    let cluster = target::started(Options { settings, is_loud: false, ..full }).await?;
     let inserts = Inserts::prepare(cluster.member("cassandra-1").address()).await?;
     let target = Target::of_cluster(&cluster, options.senders as usize).await?;
     let channels = channels(&target, options.channels).await?;

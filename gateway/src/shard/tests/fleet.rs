@@ -8,6 +8,9 @@
 //!
 //! The same seed gives the same run, byte for byte. A seed that fails is run again by itself with `SEED=n`; `SEEDS=a..b` runs
 //! others than the suite does, and `make simulate` runs 100,000.
+//!
+//! Of the first 1,200 seeds six fail and are not explained: 123, 946, 961, 981, 1063 and 1194, all with faults of the registry or
+//! of calls between pods. `make simulate` fails until they are.
 
 mod cluster;
 mod history;
